@@ -1,0 +1,84 @@
+"""The command line. A verb's module is imported when the verb is called, so that help is instant."""
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from lexnet import __version__
+from lexnet.errors import LexNetError, MissingExtra, ParityError
+
+VERBS = {
+    "train": "train a classifier on a folder of labelled pictures",
+    "predict": "label pictures with a bundle",
+    "val": "score a bundle on labelled pictures",
+    "verify": "check a bundle's digests, graph and golden pictures",
+    "nets": "list the nets that can be built",
+}
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+class Verbs(click.Group):
+    """A group whose verbs are imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"lexnet.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], VERBS, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise click.UsageError(f"no verb named {args[0]!r}{hint}; there are {', '.join(VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lexnet", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A folder of labelled pictures in, a small, verified, portable image classifier out.
+
+    Try it: lexnet train clipart
+    """
+
+
+def main() -> None:
+    """Runs the command line; exits with 0 (ok), 1 (a check failed), 2 (bad usage or bad input)."""
+    try:
+        code = cli(standalone_mode=False)
+    except ParityError as error:
+        code = _complain(str(error), FAILED)
+    except LexNetError as error:
+        code = _complain(str(error), BAD_INPUT)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("lexnet"):
+            raise
+        code = _complain(str(MissingExtra(str(error.name))), BAD_INPUT)
+    except click.ClickException as error:
+        error.show()
+        code = BAD_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        code = _complain(
+            "stopped; nothing is half written, and the same command goes on from here", INTERRUPTED
+        )
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        code = OK
+    sys.exit(code)
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"lexnet: {message}", err=True)
+    return code

@@ -1,0 +1,94 @@
+"""Flags made from the config dataclasses: each field with its type, default and help."""
+
+import os
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+
+Command = Callable[..., Any]
+
+bundle_argument = click.argument(
+    "bundle", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="BUNDLE"
+)
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+def config_flags(kind: type[Any]) -> Callable[[Command], Command]:
+    """A flag for each setting of the dataclass and of the dataclasses inside it."""
+
+    def add(command: Command) -> Command:
+        for field, hint in reversed(settings(kind)):
+            command = _option(field, hint)(command)
+        return command
+
+    return add
+
+
+def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
+    """The dataclass from flat values by name; raises `ConfigError` for one outside its limits."""
+    chosen = {}
+    for field in fields(kind):
+        if is_dataclass(field.default_factory):
+            chosen[field.name] = build_config(field.default_factory, values)
+        elif field.name in values:
+            chosen[field.name] = values[field.name]
+    return kind(**chosen)
+
+
+def settings(kind: type[Any]) -> list[tuple[Field[Any], Any]]:
+    """(field, annotated type) of every setting, those of inner dataclasses in their place."""
+    hints = get_type_hints(kind, include_extras=True)
+    found: list[tuple[Field[Any], Any]] = []
+    for field in fields(kind):
+        inner = field.default_factory
+        if inner is not MISSING and is_dataclass(inner):
+            found += settings(inner)
+        else:
+            found.append((field, hints[field.name]))
+    return found
+
+
+def _option(field: Field[Any], hint: Any) -> Callable[[Command], Command]:
+    assert get_origin(hint) is Annotated, f"{field.name} has no help"
+    kind, text = get_args(hint)
+    name = f"--{field.name.replace('_', '-')}"
+    text = text[0].upper() + text[1:] + "."
+    if kind is bool:
+        return click.option(name, is_flag=True, default=field.default, help=text)
+    shown = field.default is not None
+    return click.option(name, type=_type(kind), default=field.default, show_default=shown, help=text)
+
+
+def _type(kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    if get_origin(kind) is tuple:
+        return Numbers()
+    if isinstance(kind, UnionType):
+        return next(t for t in get_args(kind) if t is not type(None))
+    return kind
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between them."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(piece) for piece in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not numbers with commas between them, such as 0.01,0.1,1", param, ctx)
+
+
+def display(path: os.PathLike[str] | str) -> str:
+    """The path as it can be printed: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

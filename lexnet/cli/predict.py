@@ -1,0 +1,112 @@
+"""`lexnet predict BUNDLE PATH...`"""
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from lexnet.cli.options import bundle_argument, display, json_flag
+from lexnet.config import EngineChoice
+from lexnet.errors import DataError
+from lexnet.runtime.predictor import Prediction, load_predictor, pictures_under
+
+BAD_PICTURES = 2
+
+
+@click.command("predict")
+@bundle_argument
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to show.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: path, label, probability, reason.")
+@json_flag
+@click.option(
+    "--engine",
+    type=click.Choice(["onnxruntime", "openvino", "auto"]),
+    default="onnxruntime",
+    show_default=True,
+    help="What runs the graph.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+def command(
+    bundle: Path,
+    paths: tuple[str, ...],
+    top: int,
+    as_csv: bool,
+    as_json: bool,
+    engine: EngineChoice,
+    workers: int | None,
+) -> int:
+    """Label pictures: files, folders, or - for a list of paths on stdin."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
+    predictor = load_predictor(bundle, engine=engine, workers=workers)
+    files = _files(paths)
+    rows = ((cast(Path, path), prediction) for path, prediction in predictor.stream(files))
+    if as_json:
+        return _print_json(rows, predictor.bundle.classes, top)
+    return _print_rows(rows, predictor.bundle.classes, top, files, as_csv)
+
+
+def _files(paths: tuple[str, ...]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        names = [line.rstrip("\r\n") for line in sys.stdin] if path == "-" else [path]
+        for name in filter(None, names):
+            found = pictures_under(Path(name))
+            if not found:
+                raise DataError(f"{display(name)} holds no pictures; give files or a folder with pictures")
+            files += found
+    if not files:
+        raise DataError("no paths came in on stdin; give one a line")
+    return files
+
+
+def top_classes(prediction: Prediction, classes: list[str], count: int) -> list[tuple[str, float]]:
+    """The likeliest classes with their probabilities; none for a picture that could not be used."""
+    if prediction.probabilities is None:
+        return []
+    order = prediction.probabilities.argsort()[::-1][:count]
+    return [(classes[i], float(prediction.probabilities[i])) for i in order]
+
+
+def _print_json(rows: Iterator[tuple[Path, Prediction]], classes: list[str], top: int) -> int:
+    from lexnet.cli.show import print_json
+
+    document: list[dict[str, Any]] = []
+    for path, prediction in rows:
+        document.append(
+            {
+                "path": display(path),
+                "label": prediction.label,
+                "probability": prediction.probability,
+                "top": top_classes(prediction, classes, top),
+                "reason": prediction.reason,
+            }
+        )
+    print_json(document)
+    return BAD_PICTURES if any(not row["top"] for row in document) else 0
+
+
+def _print_rows(
+    rows: Iterator[tuple[Path, Prediction]], classes: list[str], top: int, files: list[Path], as_csv: bool
+) -> int:
+    """A line a picture, as soon as it is ready."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if as_csv:
+        writer.writerow(("path", "label", "probability", "reason"))
+    wide, name = max(len(display(file)) for file in files), max(map(len, classes))
+    code = 0
+    for path, prediction in rows:
+        best = top_classes(prediction, classes, top)
+        code = code if best else BAD_PICTURES
+        if as_csv:
+            share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
+            writer.writerow((display(path), prediction.label or "", share, prediction.reason or ""))
+        else:
+            shown = "  ".join(f"{label.ljust(name)} {100 * share:5.1f} %" for label, share in best)
+            reason = f"  {prediction.reason}" if prediction.reason else ""
+            click.echo(f"{display(path).ljust(wide)}  {shown}{reason}".rstrip())
+    return code

@@ -1,0 +1,70 @@
+"""`lexnet train DATA`"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lexnet.cli.options import build_config, config_flags, json_flag
+from lexnet.config import TrainConfig
+
+
+@click.command("train")
+@click.argument("data", metavar="DATA")
+@config_flags(TrainConfig)
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME]")
+@json_flag
+def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
+    """Train a classifier on DATA: a folder with a folder of pictures for each class.
+
+    DATA may also hold train, val and test folders of such folders, be a sample set (clipart,
+    digits), or the plan.yaml of an earlier run, which then runs again.
+    """
+    from lexnet.cli.progress import Bars
+    from lexnet.cli.show import found_table, print_json
+    from lexnet.job.events import Event, Found, Note, Progress, Warned
+    from lexnet.job.run import train
+
+    config = build_config(TrainConfig, values)
+    with Bars() as bars:
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Progress):
+                bars.update(event.step, event.done, event.total)
+            elif isinstance(event, Found):
+                bars.print(found_table(event.manifest))
+            elif isinstance(event, Note):
+                bars.print(f"· {event.text}")
+            elif isinstance(event, Warned):
+                bars.print(f"warning: {event.text}")
+
+        run = train(data, config, out, listen, shlex.join(["lexnet", *sys.argv[1:]]))
+    if as_json:
+        print_json(run.metrics)
+    else:
+        click.echo(summary(run.metrics))
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """What a run came to, in a few lines."""
+    from lexnet.cli.show import percent
+
+    low, high = metrics["interval"]
+    count = metrics["counts"][metrics["measured_on"]]
+    check = metrics["verification"]
+    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics["steps"].items())
+    lines = [
+        f"{metrics['measured_on']} accuracy  {percent(metrics['accuracy'])}  "
+        f"(95 %: {percent(low)} to {percent(high)}; {count:,} pictures; "
+        f"always the commonest class: {percent(metrics['majority_accuracy'])})",
+        f"net            {metrics['net']}, {metrics['mode']}; {metrics['params'] / 1e6:.2f} M parameters, "
+        f"{metrics['macs'] / 1e6:.0f} M multiply-adds",
+        f"verified       {check['pictures']:,} held-out pictures through the file: "
+        f"{percent(check['agreement'])} equal, probabilities within {check['max_difference']:.1g}",
+        f"time           {metrics['seconds']:.1f} s ({steps})",
+        f"bundle         {metrics['bundle']}  ({metrics['bundle_bytes'] / 1e6:.1f} MB)",
+        f"report         {metrics['report']}",
+    ]
+    return "\n".join(["", *lines])

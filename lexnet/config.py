@@ -1,0 +1,116 @@
+"""Every setting, its default and its limits: the one page of knobs.
+
+The command line makes its flags from these classes, so that both always say the same.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from lexnet.errors import ConfigError
+
+Interpolation = Literal["bicubic", "bilinear"]
+Golden = Literal["real", "synthetic", "none"]
+EngineChoice = Literal["auto", "openvino", "onnxruntime", "torch"]
+Mode = Literal["auto", "probe"]
+
+MAX_PIXELS = 64_000_000
+"""Pictures with more are refused before decoding; well below Pillow's own limit of 179 million."""
+MAX_ASPECT = 100
+"""Pictures longer than this many times their width are refused: a crop would show nothing of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessSpec:
+    """How a picture file becomes what the net sees; part of every bundle."""
+
+    size: Annotated[int, "side of the square that the net sees, pixels"] = 224
+    short_side: Annotated[int, "the picture's short side is resized to this, pixels"] = 256
+    interpolation: Annotated[Interpolation, "antialiased filter"] = "bicubic"
+    channels: Annotated[int, "1 grey or 3 RGB"] = 3
+    mean: Annotated[tuple[float, ...], "subtracted from the pixels, 0..255"] = (0.0, 0.0, 0.0)
+    std: Annotated[tuple[float, ...], "then divides them"] = (255.0, 255.0, 255.0)
+
+    def __post_init__(self) -> None:
+        _within("size", self.size, 16, 1024)
+        _within("short_side", self.short_side, self.size, 2048)
+        _one_of("interpolation", self.interpolation, ("bicubic", "bilinear"))
+        _one_of("channels", self.channels, (1, 3))
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ConfigError(f"mean={self.mean} and std={self.std} need {self.channels} values each")
+        if min(self.std) <= 0:
+            raise ConfigError(f"std={self.std} must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How pictures are set apart where the folder does not say."""
+
+    val: Annotated[float, "share of the pictures for validation"] = 0.1
+    test: Annotated[float, "share of the pictures for the final test"] = 0.2
+
+    def __post_init__(self) -> None:
+        _within("val", self.val, 0.0, 0.5)
+        _within("test", self.test, 0.05, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """The linear head on frozen features."""
+
+    folds: Annotated[int, "cross-validation folds that choose the regularisation"] = 4
+    candidates: Annotated[tuple[float, ...], "values tried for C, the inverse regularisation"] = (
+        0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        _within("folds", self.folds, 2, 20)
+        if not self.candidates or min(self.candidates) <= 0:
+            raise ConfigError(f"candidates={self.candidates} must be positive numbers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What `lexnet train` and `lexnet.Classifier` can be told."""
+
+    net: Annotated[str, "which net, or auto (see `lexnet nets`)"] = "auto"
+    mode: Annotated[Mode, "how it learns: auto, or probe (a linear head on the frozen net)"] = "auto"
+    size: Annotated[
+        int | None, "side of the square that the net sees, pixels [default: the weights' own]"
+    ] = None
+    seed: Annotated[int, "of the split and of every other random choice"] = 0
+    workers: Annotated[int | None, "threads [default: all cores]"] = None
+    engine: Annotated[EngineChoice, "what runs the frozen net"] = "auto"
+    golden: Annotated[
+        Golden, "pictures kept in the bundle to verify it by: some of yours, made up, or none"
+    ] = "real"
+    skip_bad: Annotated[bool, "go on without the pictures that cannot be used, and record them"] = False
+    split: SplitConfig = field(default_factory=SplitConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("mode", self.mode, ("auto", "probe"))
+        _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
+        _one_of("golden", self.golden, ("real", "synthetic", "none"))
+        _within("seed", self.seed, 0, 2**63 - 1)
+        if self.size is not None:
+            _within("size", self.size, 32, 512)
+        if self.workers is not None:
+            _within("workers", self.workers, 1, 256)
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which in a container can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ConfigError(f"{name}={value!r} must lie in [{low}, {high}]")
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}={value!r} must be one of {', '.join(map(str, allowed))}")

@@ -1,0 +1,1 @@
+"""Labelled pictures: where they are, what they are called, which part they belong to."""

@@ -1,0 +1,45 @@
+"""Pictures given one by one, with a label each."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.data.folder import digest
+from lexnet.data.manifest import Manifest, Skipped
+from lexnet.errors import DataError, PictureError
+
+
+def read_listing(
+    paths: Sequence[str | os.PathLike[str]], labels: Sequence[Any]
+) -> tuple[Manifest, NDArray[Any]]:
+    """The pictures as a manifest, and the distinct labels, sorted, in the order of its classes.
+
+    Raises `DataError` where there are not as many labels as paths or a label is missing.
+    """
+    if len(paths) != len(labels):
+        raise DataError(f"{len(paths)} paths but {len(labels)} labels; give one label for each path")
+    if not paths:
+        raise DataError("no paths were given; give at least two classes of pictures")
+    values = np.asarray(labels)
+    if values.ndim != 1 or any(label is None or label != label for label in labels):
+        raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")
+    distinct, indices = np.unique(values, return_inverse=True)
+    files = [Path(path).absolute() for path in paths]
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(digest, files))
+    good = [i for i, d in enumerate(digests) if isinstance(d, str)]
+    manifest = Manifest(
+        root=Path(),
+        classes=[str(label) for label in distinct],
+        paths=[files[i].as_posix() for i in good],
+        labels=indices[good].astype(np.int64),
+        parts=[""] * len(good),
+        digests=[str(digests[i]) for i in good],
+        skipped=[Skipped(d.path, d.reason, bad=True) for d in digests if isinstance(d, PictureError)],
+    )
+    return manifest, distinct

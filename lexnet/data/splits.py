@@ -1,0 +1,122 @@
+"""Which pictures are trained on and which are kept back: stratified, seeded, recorded."""
+
+import csv
+import hashlib
+from collections import defaultdict
+from io import StringIO
+
+import numpy as np
+
+from lexnet.config import SplitConfig
+from lexnet.data.manifest import Manifest, Skipped
+from lexnet.data.random import address
+from lexnet.errors import DataError
+
+MIN_TRAIN = 2  # per class: cross-validation has to leave one out and still know the class
+MIN_UNDIVIDED = 3  # per class: two to train on and one to test on
+
+
+def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
+    """The manifest with a part for every picture: the source's own, or a new stratified split.
+
+    Copies of one file always fall on the same side. Raises `DataError` where a class is too small.
+    """
+    check_classes(manifest)
+    if {"val", "test"} & set(manifest.parts):
+        return manifest
+    parts = [""] * len(manifest)
+    for label in range(len(manifest.classes)):
+        copies: dict[str, list[int]] = defaultdict(list)
+        for row in np.flatnonzero(manifest.labels == label):
+            copies[manifest.digests[row]].append(int(row))
+        order = sorted(copies, key=lambda digest: address(seed, "split", digest))
+        for digest, part in zip(order, _shares(len(order), config), strict=True):
+            for i in copies[digest]:
+                parts[i] = part
+    return manifest.with_parts(parts)
+
+
+def _shares(n: int, config: SplitConfig) -> list[str]:
+    """Parts for n pictures of a class: at least one to test on and two to train on."""
+    test = max(1, round(n * config.test))
+    val = min(round(n * config.val), n - test - MIN_TRAIN)
+    return ["test"] * test + ["val"] * val + ["train"] * (n - test - val)
+
+
+def check_classes(manifest: Manifest) -> None:
+    """Raises `DataError` for fewer than two classes, an empty class, or one too small to divide."""
+    names = manifest.classes
+    if len(names) < 2:
+        raise DataError(
+            f"{manifest.root} has {len(names)} class ({', '.join(names)}); a classifier needs two or more"
+        )
+    divided = any(manifest.parts)
+    least = MIN_TRAIN if divided else MIN_UNDIVIDED
+    for label, name in enumerate(names):
+        mine = np.flatnonzero(manifest.labels == label)
+        different = len({manifest.digests[i] for i in mine if manifest.parts[i] in ("", "train")})
+        if different == 0:
+            raise DataError(f"class {name!r} has no usable picture; add some or remove its folder")
+        if different < least:
+            where = " to train on" if divided else ""
+            raise DataError(
+                f"class {name!r} has {different} different picture{'s' * (different > 1)}{where}, "
+                f"at least {least} are needed; add some or remove its folder"
+            )
+
+
+def resolve_copies(manifest: Manifest, skip_bad: bool) -> Manifest:
+    """Finds files that are one picture under two labels, or on both sides of the split.
+
+    Raises `DataError` naming them. With `skip_bad`, a picture under two labels is left out wholly,
+    and of a picture on two sides the copies outside the last side (test over val over train) are.
+    """
+    copies: dict[str, list[int]] = defaultdict(list)
+    for i, digest in enumerate(manifest.digests):
+        copies[digest].append(i)
+    drop: dict[int, str] = {}
+    rank = {"": 0, "train": 0, "val": 1, "test": 2}
+    for rows in copies.values():
+        if len({int(manifest.labels[i]) for i in rows}) > 1:
+            for i in rows:
+                other = next(j for j in rows if manifest.labels[j] != manifest.labels[i])
+                drop[i] = f"is the same file as {manifest.paths[other]}, which has another label"
+        elif len({manifest.parts[i] for i in rows}) > 1:
+            keep = max(rows, key=lambda i: rank[manifest.parts[i]])
+            for i in rows:
+                if manifest.parts[i] != manifest.parts[keep]:
+                    drop[i] = f"is the same file as {manifest.paths[keep]}, which is in another part"
+    if not drop:
+        return manifest
+    if not skip_bad:
+        shown = "\n  ".join(f"{manifest.paths[i]} {reason}" for i, reason in sorted(drop.items())[:10])
+        more = f"\n  and {len(drop) - 10} more" if len(drop) > 10 else ""
+        raise DataError(
+            f"{len(drop)} pictures would spoil the labels or the test:\n  {shown}{more}\n"
+            "remove them, or go on without them with --skip-bad"
+        )
+    keep_rows = np.asarray([i for i in range(len(manifest)) if i not in drop], np.int64)
+    return manifest.take(
+        keep_rows, [Skipped(manifest.paths[i], reason, bad=True) for i, reason in drop.items()]
+    )
+
+
+def split_csv(manifest: Manifest) -> str:
+    """`path,label,split,sha256`, one row a picture."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "label", "split", "sha256"))
+    for path, label, part, digest in zip(
+        manifest.paths, manifest.labels, manifest.parts, manifest.digests, strict=True
+    ):
+        writer.writerow((path, manifest.classes[label], part, digest))
+    return text.getvalue()
+
+
+def split_hash(manifest: Manifest) -> str:
+    """sha256 over what is in which part under which label, whatever the files are called."""
+    rows = sorted(
+        f"{digest} {part} {manifest.classes[label]}\n"
+        for digest, part, label in zip(manifest.digests, manifest.parts, manifest.labels, strict=True)
+    )
+    return hashlib.sha256("".join(rows).encode()).hexdigest()

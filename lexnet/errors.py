@@ -1,0 +1,64 @@
+"""Everything LexNet raises on purpose.
+
+    LexNetError
+    ├── ConfigError       a setting outside its limits              also a ValueError
+    ├── UnknownNet        no net of that name                       also a ValueError
+    ├── WeightsError      pretrained weights missing or not the published ones
+    ├── DataError         a folder, its classes or its split cannot be trained on or scored
+    │   └── PictureError  one picture cannot be used
+    ├── OutputError       a result cannot be written where it was asked for
+    ├── BundleError       a bundle is damaged, tampered with or not a bundle
+    ├── ParityError       the exported graph does not say what was measured in training
+    └── MissingExtra      a part of LexNet that is not installed    also an ImportError
+
+Each message gives the value, the limit and the next step. The command line exits with 1 on a
+`ParityError` (a gate failed) and with 2 on the others (bad usage or bad input).
+"""
+
+
+class LexNetError(Exception):
+    """The root of the tree: `except lexnet.LexNetError` catches what LexNet raises on purpose."""
+
+
+class ConfigError(LexNetError, ValueError):
+    """A setting outside its limits."""
+
+
+class UnknownNet(LexNetError, ValueError):
+    """No net of that name."""
+
+
+class WeightsError(LexNetError):
+    """Pretrained weights are missing or are not the published ones."""
+
+
+class DataError(LexNetError):
+    """A folder, its classes or its split cannot be trained on or scored."""
+
+
+class PictureError(DataError):
+    """One picture cannot be used; `reason` says why, without the path."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class OutputError(LexNetError):
+    """A result cannot be written where it was asked for."""
+
+
+class BundleError(LexNetError):
+    """A bundle is damaged, tampered with or not a bundle."""
+
+
+class ParityError(LexNetError):
+    """The exported graph does not say what was measured in training."""
+
+
+class MissingExtra(LexNetError, ImportError):
+    """A part of LexNet that is not installed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not installed: this needs `pip install 'lexnet[train]'`")

@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: how good is it, and how sure is that."""

@@ -1,0 +1,76 @@
+"""Scores of a classifier, from probabilities (N, classes) and labels (N,)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.evaluate.intervals import wilson
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What `lexnet val` reports; shares are in 0..1, intervals are 95 %."""
+
+    count: int
+    accuracy: float
+    interval: tuple[float, float]
+    macro_f1: float
+    """Mean F1 of the classes that have pictures."""
+    log_loss: float
+    ece: float
+    """Expected calibration error over 15 equal bins of confidence."""
+    answered: float
+    wrong_among_answered: float | None
+    """None when nothing was answered."""
+    per_class: list[dict[str, Any]]
+    confusion: list[list[int]]
+    """Row: true class; column: likeliest class."""
+
+
+def score(probabilities: Floats, labels: Ints, classes: list[str], threshold: float = 0.0) -> Scores:
+    """All scores at once. Accuracy counts the likeliest class; `threshold` only what is answered."""
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    right = predicted == labels
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    rows = [_class_row(name, confusion, i) for i, name in enumerate(classes)]
+    answered = confidence >= threshold
+    likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return Scores(
+        count=len(labels),
+        accuracy=float(right.mean()),
+        interval=wilson(int(right.sum()), len(labels)),
+        macro_f1=float(np.mean([row["f1"] for row in rows if row["count"]])),
+        log_loss=float(-np.log(np.maximum(likelihood, 1e-15)).mean()),
+        ece=expected_calibration_error(confidence, right),
+        answered=float(answered.mean()),
+        wrong_among_answered=float(1 - right[answered].mean()) if answered.any() else None,
+        per_class=rows,
+        confusion=confusion.tolist(),
+    )
+
+
+def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy, in bins (Guo et al., 2017, arXiv:1706.04599)."""
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    weight = np.bincount(place, minlength=bins)
+    gap = np.bincount(place, confidence, bins) - np.bincount(place, right, bins)
+    return float(np.abs(gap).sum() / max(1, weight.sum()))
+
+
+def _class_row(name: str, confusion: NDArray[np.int64], i: int) -> dict[str, Any]:
+    hit, count, said = int(confusion[i, i]), int(confusion[i].sum()), int(confusion[:, i].sum())
+    return {
+        "class": name,
+        "count": count,
+        "precision": hit / said if said else None,
+        "recall": hit / count if count else None,
+        "recall_interval": wilson(hit, count),
+        "f1": 2 * hit / (count + said) if count + said else 0.0,
+    }

@@ -1,0 +1,120 @@
+"""Files that are whole or not there, and where the cache lies."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from lexnet.errors import OutputError
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder under the user's cache: `LEXNET_CACHE`, or where this system keeps such things."""
+    if chosen := os.environ.get("LEXNET_CACHE"):
+        root = Path(chosen)
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "lexnet/cache"
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library/Caches/lexnet"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lexnet"
+    return root.joinpath(*parts)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that appears at `path` when the block ends, whole and on disk, or not at all.
+
+    Raises `OutputError` where the folder cannot be written or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would shut out other users
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
+        raise
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Puts the content at `path`, whole or not at all; text is written as UTF-8."""
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename itself durable; Windows neither needs nor offers it."""
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """Every file below the folder, in natural order, with the reason to leave it out, if there is one.
+
+    Follows links, each real folder once; skips hidden names, what is not a regular file and names
+    that cannot be written as UTF-8.
+    """
+    seen: set[tuple[int, int]] = set()
+
+    def folder(path: Path) -> Iterator[tuple[Path, str | None]]:
+        try:
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in seen and status.st_ino:
+                yield path, "is a link to a folder already seen"
+                return
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
+        except OSError as error:
+            yield path, f"cannot be read ({error.strerror})"
+            return
+        for entry in entries:
+            child = path / entry.name
+            if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+                yield child, "is hidden"
+            elif not entry.name.isprintable() or _surrogates(entry.name):
+                yield child, "has a name that is not printable UTF-8"
+            elif entry.is_dir():
+                yield from folder(child)
+            elif not child.exists():
+                yield child, "is a link to nothing"
+            elif not entry.is_file():
+                yield child, "is not a regular file"
+            else:
+                yield child, None
+
+    yield from folder(root)
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A sort key that puts 2 before 10."""
+    pieces = re.split(r"(\d+)", name)
+    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces]
+
+
+def _surrogates(name: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in name)

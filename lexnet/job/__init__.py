@@ -1,0 +1,1 @@
+"""The main job: pictures → plan → features → head → scores → bundle → report."""

@@ -1,0 +1,155 @@
+"""The main job as a scikit-learn estimator."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+
+from lexnet.config import EngineChoice, Golden, Mode, ProbeConfig, SplitConfig, TrainConfig
+from lexnet.data.folder import read_folder
+from lexnet.data.listing import read_listing
+from lexnet.data.manifest import Manifest
+from lexnet.data.source import find_data
+from lexnet.errors import DataError
+from lexnet.files import write_atomic
+from lexnet.job.divide import divide
+from lexnet.job.events import Listener, ignore
+from lexnet.job.learn import Clock, learn
+from lexnet.job.plan import make_plan
+from lexnet.preprocess import Picture
+from lexnet.runtime.predictor import Predictor, load_predictor
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A picture classifier with scikit-learn's conventions; the parameters are `lexnet train`'s flags.
+
+    `fit` keeps back the shares `val` and `test` of the pictures (where a folder does not say which)
+    to measure with and to verify the exported graph, and trains on the rest: `metrics_` says how
+    good it is. Pictures are paths, folders, encoded bytes, PIL images or uint8 arrays.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: str = "auto",
+        mode: Mode = "auto",
+        size: int | None = None,
+        seed: int = 0,
+        workers: int | None = None,
+        engine: EngineChoice = "auto",
+        golden: Golden = "real",
+        skip_bad: bool = False,
+        val: float = 0.1,
+        test: float = 0.2,
+        folds: int = 4,
+        candidates: tuple[float, ...] = ProbeConfig.candidates,
+    ) -> None:
+        self.net = net
+        self.mode = mode
+        self.size = size
+        self.seed = seed
+        self.workers = workers
+        self.engine = engine
+        self.golden = golden
+        self.skip_bad = skip_bad
+        self.val = val
+        self.test = test
+        self.folds = folds
+        self.candidates = candidates
+
+    def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener = ignore) -> Self:
+        """Trains on a folder of class folders (or a sample set's name), or on paths `X` (N,) with labels
+        `y` (N,). Raises `DataError` for pictures or labels that cannot be trained on."""
+        config = self._config()
+        manifest, labels = self._manifest(X, y)
+        plan = make_plan(str(manifest.root), config)
+        outcome = learn(divide(manifest, plan.config, on_event), plan, Clock(), on_event)
+        self.classes_ = labels
+        self.metrics_ = outcome.metrics
+        self.bundle_ = outcome.bundle
+        self._predictor = _open(outcome.bundle)
+        return self
+
+    def predict(self, X: Picture | Iterable[Picture]) -> NDArray[Any]:
+        """(N,) labels, of the type that `fit` was given."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """(N, classes) calibrated probabilities, in the order of `classes_`."""
+        return self._fitted().predict_proba(X)
+
+    def embed(self, X: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """(N, width) pooled features of the frozen net."""
+        return self._fitted().embed(X)
+
+    def score(self, X: Paths, y: ArrayLike | None = None, sample_weight: Any = None) -> float:
+        """Accuracy on paths with labels, or on a folder of class folders."""
+        if y is None:
+            if not isinstance(X, (str, os.PathLike)):
+                raise DataError("score needs the labels y, unless X is a folder of class folders")
+            manifest = read_folder(find_data(os.fspath(X)), [str(c) for c in self._fitted().classes_])
+            part = next((part for part in ("test", "val", "train") if part in manifest.parts), "")
+            rows = manifest.where(part)
+            files = [manifest.file(int(i)) for i in rows]
+            return self.score(files, self.classes_[manifest.labels[rows]], sample_weight)
+        return float(super().score(X, y, sample_weight))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the verified bundle, whole or not at all; `lexnet.load` opens it without torch."""
+        self._fitted()
+        write_atomic(Path(path), self.bundle_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the running engine, which cannot be copied; it is opened again from the bundle."""
+        return {k: v for k, v in super().__getstate__().items() if k != "_predictor"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "bundle_" in state:
+            self._predictor = _open(self.bundle_)
+
+    def _fitted(self) -> Predictor:
+        if not hasattr(self, "_predictor"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit(folder) first")
+        return self._predictor
+
+    def _config(self) -> TrainConfig:
+        return TrainConfig(
+            net=self.net,
+            mode=self.mode,
+            size=self.size,
+            seed=self.seed,
+            workers=self.workers,
+            engine=self.engine,
+            golden=self.golden,
+            skip_bad=self.skip_bad,
+            split=SplitConfig(val=self.val, test=self.test),
+            probe=ProbeConfig(folds=self.folds, candidates=tuple(self.candidates)),
+        )
+
+    def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:
+        """The pictures, and the labels in the order of the classes."""
+        if y is not None:
+            if isinstance(X, (str, os.PathLike)):
+                raise DataError("give the labels y only with a list of paths; a folder brings its own")
+            return read_listing(list(X), y)
+        if not isinstance(X, (str, os.PathLike)):
+            raise DataError("a list of paths needs the labels y; or give a folder of class folders")
+        manifest = read_folder(find_data(os.fspath(X)))
+        return manifest, np.asarray(manifest.classes)
+
+
+def _open(bundle: bytes) -> Predictor:
+    """Reads the bundle as anyone would: from a file, with every check."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.lexnet")
+        path.write_bytes(bundle)
+        return load_predictor(path)

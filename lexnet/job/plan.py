@@ -1,0 +1,87 @@
+"""What will be done, decided before it is done: printed, saved, and run again from the file."""
+
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lexnet.config import TrainConfig
+from lexnet.errors import ConfigError
+from lexnet.weights.files import WEIGHTS, find_weights
+
+PLAN_VERSION = 1
+DEFAULT_NET = "efficientnet_lite0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A request with nothing left on auto."""
+
+    data: str
+    """An absolute path, or the name of a sample set."""
+    config: TrainConfig
+    reasons: tuple[str, ...] = ()
+    """Why each automatic choice came out as it did."""
+
+    def to_yaml(self) -> str:
+        """The plan as `lexnet train plan.yaml` reads it."""
+        head = "# A resolved LexNet plan; `lexnet train` on this file does the same again.\n"
+        body = {"plan": PLAN_VERSION, "data": self.data, **_plain(asdict(self.config))}
+        return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
+
+
+def make_plan(data: str, config: TrainConfig) -> Plan:
+    """Decides what the user left open; raises for a net without weights before any work is done."""
+    reasons = []
+    net, mode = config.net, config.mode
+    if net == "auto":
+        net = DEFAULT_NET
+        reasons.append(f"net {net}: of the nets with pretrained weights ({len(WEIGHTS)}) the cheapest")
+    if mode == "auto":
+        mode = "probe"
+        reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
+    find_weights(_known(net))
+    return Plan(data=data, config=replace(config, net=net, mode=mode), reasons=tuple(reasons))
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan from its file; raises `ConfigError` for anything that is not one."""
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is not a readable plan ({error})") from error
+    if not isinstance(record, dict) or record.pop("plan", None) != PLAN_VERSION or "data" not in record:
+        raise ConfigError(f"{path} is not a plan of version {PLAN_VERSION}; see plan.yaml in a run folder")
+    data = record.pop("data")
+    config = _build(TrainConfig, record, path)
+    return Plan(data=str(data), config=config)
+
+
+def _known(net: str) -> str:
+    """The name if there is such a net; told without loading torch where it has weights."""
+    if net not in {name for name, _ in WEIGHTS}:
+        from lexnet.nets import find
+
+        find(net)
+    return net
+
+
+def _build(kind: type[Any], record: dict[str, Any], path: Path) -> Any:
+    known = {field.name: field for field in fields(kind)}
+    if unknown := sorted(set(record) - set(known)):
+        raise ConfigError(f"{path} has settings this lexnet does not know: {', '.join(unknown)}")
+    values = {}
+    for name, value in record.items():
+        default = known[name].default_factory
+        if isinstance(value, dict) and is_dataclass(default):
+            value = _build(default, value, path)
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, for YAML."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,138 @@
+"""`lexnet train`: data → plan → pictures → bundle → run folder."""
+
+import csv
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from lexnet.config import TrainConfig
+from lexnet.data.folder import read_folder
+from lexnet.data.samples import SAMPLES
+from lexnet.data.source import find_data
+from lexnet.data.splits import split_csv
+from lexnet.errors import ParityError
+from lexnet.files import write_atomic
+from lexnet.job.divide import divide
+from lexnet.job.events import Listener, Note, Progress, Warned, ignore
+from lexnet.job.folder import DONE, claim
+from lexnet.job.learn import Clock, Outcome, learn
+from lexnet.job.plan import make_plan, read_plan
+from lexnet.report.page import render
+from lexnet.runtime.predictor import load_predictor
+
+BUNDLE, REPORT, SPLIT, PREDICTIONS, HISTORY = (
+    "model.lexnet", "report.html", "split.csv", "predictions.csv", "history.csv",
+)  # fmt: skip
+SMALL_TEST = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    metrics: dict[str, Any]
+
+
+def train(
+    data: str, config: TrainConfig, out: Path | None = None, tell: Listener = ignore, command: str = ""
+) -> Run:
+    """Trains on a folder, a sample set or a saved plan and writes a run folder.
+
+    Raises `LexNetError`. Whatever happens, no file in the folder is ever half written; the folder
+    is finished when it holds metrics.json, which is written last.
+    """
+    start = time.perf_counter()
+    clock = Clock()
+    warnings: list[str] = []
+
+    def listen(event: Any) -> None:
+        if isinstance(event, Warned):
+            warnings.append(event.text)
+        tell(event)
+
+    if Path(data).suffix == ".yaml" and Path(data).is_file():
+        plan = read_plan(Path(data))
+    else:
+        plan = make_plan(
+            data if data in SAMPLES and not Path(data).exists() else str(Path(data).absolute()), config
+        )
+    with clock.step("read pictures"):
+        listen(Progress("read pictures", 0, 0))
+        root = find_data(plan.data)
+        manifest = divide(read_folder(root), plan.config, listen)
+    folder, resumed = claim(out, root.name, plan.to_yaml())
+    for reason in plan.reasons:
+        listen(Note(reason))
+    if resumed:
+        listen(Note(f"going on with the unfinished run in {folder}"))
+    outcome = learn(manifest, plan, clock, listen)
+    _warn_small(outcome, listen)
+    with clock.step("write"):
+        write_atomic(folder / SPLIT, split_csv(outcome.manifest))
+        write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
+        write_atomic(folder / HISTORY, history_csv(outcome.metrics))
+        write_atomic(folder / BUNDLE, outcome.bundle)
+        verify(folder / BUNDLE)
+    trunk = outcome.metrics["trunk"]
+    trunk["pictures_per_second"] = trunk["computed"] / clock.steps["frozen net"]
+    metrics = {
+        "run": str(folder),
+        "bundle": str(folder / BUNDLE),
+        "report": str(folder / REPORT),
+        **outcome.metrics,
+        "verified": True,
+        "seconds": time.perf_counter() - start,
+        "steps": clock.steps,
+        "warnings": warnings,
+        "seed": plan.config.seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+    }
+    write_atomic(folder / REPORT, render(metrics, outcome.mistakes))
+    write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
+    return Run(folder, metrics)
+
+
+def verify(bundle: Path) -> None:
+    """Reads the bundle back from disk and runs its golden pictures; raises `ParityError`."""
+    problems = load_predictor(bundle).check_golden()
+    if problems:
+        raise ParityError(f"{bundle}: {problems[0]}; do not use it, and please report it")
+
+
+def predictions_csv(outcome: Outcome) -> str:
+    """sha256, split, label, then a probability for each class: one row a held-out picture."""
+    manifest = outcome.manifest
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("sha256", "split", "label", *manifest.classes))
+    for i, row in zip(outcome.held_out, outcome.probabilities, strict=True):
+        label = manifest.classes[manifest.labels[i]]
+        writer.writerow((manifest.digests[i], manifest.parts[i], label, *(f"{p:.6f}" for p in row)))
+    return text.getvalue()
+
+
+def history_csv(metrics: dict[str, Any]) -> str:
+    """For a probe: what cross-validation saw for each regularisation that was tried."""
+    tried = metrics["regularisation"]
+    rows = zip(tried["candidates"], tried["cv_log_loss"], tried["cv_accuracy"], strict=True)
+    return "C,cv_log_loss,cv_accuracy\n" + "".join(f"{c},{loss:.6f},{hit:.6f}\n" for c, loss, hit in rows)
+
+
+def _warn_small(outcome: Outcome, tell: Listener) -> None:
+    count, part = len(outcome.held_out), outcome.metrics["measured_on"]
+    if count < SMALL_TEST:
+        low, high = outcome.metrics["interval"]
+        shown = f"{100 * low:.0f} to {100 * high:.0f} %"
+        tell(Warned(f"only {count} {part} pictures: the accuracy may be anywhere from {shown}"))
+    if part == "val":
+        tell(
+            Warned(
+                "there is no test part: the accuracy is measured on the val part, on which nothing was chosen"
+            )
+        )

@@ -1,0 +1,160 @@
+"""One path for pixels: a picture file becomes the uint8 square that a net sees.
+
+    bytes ─ header checks ─ decode ─ first frame ─ orient ─ 8 bits ─ RGB on white ─ resize + crop
+
+Training, evaluation, the command line and the bundle's runtime all come through here, so what was
+measured is what is served. Resizing and cropping are one antialiased resampling of the crop's box.
+"""
+
+import os
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lexnet.config import MAX_ASPECT, MAX_PIXELS, PreprocessSpec
+from lexnet.errors import PictureError
+
+Pixels = NDArray[np.uint8]
+Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""A path, an encoded file's bytes, a PIL image or a decoded uint8 array (H, W) or (H, W, 3)."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "MPO")
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".heic", ".heif"}
+)
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+WHITE = (255, 255, 255, 255)
+ORIENTATION = 0x0112  # the EXIF tag
+
+
+def load(picture: Picture, spec: PreprocessSpec) -> Pixels:
+    """The picture as the net sees it: (size, size, channels) uint8.
+
+    Raises `PictureError` with the picture's name and the reason.
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        return load_bytes(read(picture), spec, os.fspath(picture))
+    if isinstance(picture, bytes):
+        return load_bytes(picture, spec)
+    if isinstance(picture, Image.Image):
+        name = getattr(picture, "filename", "") or "PIL image"
+        return _square(_checked(picture, name), spec, name)
+    return _square(_from_array(picture), spec, "array")
+
+
+def load_bytes(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixels:
+    """An encoded picture as the net sees it: (size, size, channels) uint8."""
+    return _square(_open(content, name), spec, name)
+
+
+def check(content: bytes, name: str = "picture") -> None:
+    """Raises `PictureError` for what the header alone betrays; decodes nothing."""
+    _open(content, name)
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """The file's bytes, or a `PictureError` that says why not."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise PictureError(os.fspath(path), f"cannot be read ({error.strerror})") from error
+    if not content:
+        raise PictureError(os.fspath(path), "is empty (0 bytes)")
+    return content
+
+
+def _open(content: bytes, name: str) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit follows
+        try:
+            image = Image.open(BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError:
+            raise PictureError(name, _what_it_is(content)) from None
+        except Image.DecompressionBombError:
+            raise PictureError(name, f"has over {MAX_PIXELS:,} pixels; make it smaller") from None
+        except Exception as error:
+            raise PictureError(name, f"has a broken header ({error})") from error
+    return _checked(image, name)
+
+
+def _checked(image: Image.Image, name: str) -> Image.Image:
+    """The same image if its header is sane; nothing is decoded yet."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise PictureError(name, f"has {width}x{height} pixels, over {MAX_PIXELS:,}; make it smaller")
+    if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
+        raise PictureError(name, f"is {width}x{height}, longer than {MAX_ASPECT} times its width; crop it")
+    return image
+
+
+def _what_it_is(content: bytes) -> str:
+    if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"hevc"):
+        return "is HEIC, which Pillow cannot decode here; convert it to JPEG"
+    if content[4:8] == b"ftyp" and content[8:12] in (b"avif", b"avis"):
+        return "is AVIF, which this Pillow was built without; convert it to JPEG"
+    if all(byte in b"\t\n\r" or byte >= 32 for byte in content[:64]):
+        return "is text, not a picture"
+    return "is not a picture in a known format; convert it to JPEG or PNG"
+
+
+def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
+    """Decodes, and samples the centre of the picture onto the net's square."""
+    try:
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        image = _plain(image, name)
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly everything on broken files
+        raise PictureError(name, f"is damaged ({error})") from error
+    width, height = image.size
+    side = min(width, height) * spec.size / spec.short_side
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    image = image.resize((spec.size, spec.size), FILTERS[spec.interpolation], box=box)
+    if spec.channels == 1:
+        return np.asarray(image.convert("L"))[:, :, None]
+    return np.asarray(image)
+
+
+def _plain(image: Image.Image, name: str) -> Image.Image:
+    """8-bit RGB, with whatever is transparent on white."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        image.load()
+        return image
+    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
+        image = _eight_bits(image, name)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba)
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """16-bit grey by its high byte; Pillow's own conversion clips everything above 255 to white."""
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65_535:
+        raise PictureError(
+            name, f"has values of mode {image.mode} beyond 16 bits; convert it to 8 or 16 bits"
+        )
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+        raise PictureError(
+            "array",
+            f"is {array.dtype} {array.shape}; give uint8 of shape (H, W), (H, W, 1) or (H, W, 3), RGB",
+        )
+    if array.size == 0:
+        raise PictureError("array", f"of shape {array.shape} is empty")
+    return _checked(Image.fromarray(np.ascontiguousarray(array)), "array")

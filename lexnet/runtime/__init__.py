@@ -1,0 +1,1 @@
+"""Runs bundles: NumPy, Pillow and ONNX Runtime are all it needs."""

@@ -1,0 +1,167 @@
+"""A `.lexnet` file: read, verified, and nothing in it trusted before that.
+
+    manifest.json     classes, preprocessing, training facts, licences, a sha256 for each member
+    model.onnx        pixels (N, H, W, C) uint8 → probabilities, logits, features
+    golden/0.png ...  pictures as the net sees them, whose outputs the manifest gives
+    last 32 bytes     the sha256 of all bytes before them
+
+It is a plain zip file without compression whose archive comment is that digest. The digests show
+damage and careless changes; they do not show who made the file.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lexnet.config import PreprocessSpec
+from lexnet.errors import BundleError, LexNetError
+from lexnet.preprocess import Pixels
+from lexnet.runtime.graph import check_self_contained
+
+FORMAT = 1
+DIGEST_BYTES = 32
+MAX_MEMBERS = 100
+MANIFEST, MODEL = "manifest.json", "model.onnx"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose digests all matched."""
+
+    path: str
+    manifest: dict[str, Any]
+    members: dict[str, bytes]
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the outputs."""
+        return list(self.manifest["classes"])
+
+    @property
+    def spec(self) -> PreprocessSpec:
+        """How pictures are prepared for this net."""
+        return spec_from(self.manifest["preprocess"])
+
+    @property
+    def model(self) -> bytes:
+        """The ONNX graph."""
+        return self.members[MODEL]
+
+    @property
+    def golden(self) -> list[tuple[Pixels, np.ndarray]]:
+        """(pixels (H, W, C) uint8, expected probabilities (classes,)) for each golden picture."""
+        return [
+            (_pixels(self.members[entry["file"]]), np.asarray(entry["probabilities"], np.float32))
+            for entry in self.manifest["golden"]
+        ]
+
+
+def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Reads a bundle and checks every digest; raises `BundleError` for anything not as it was written."""
+    name = os.fspath(path)
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{name} cannot be read ({error.strerror}); check the path") from error
+    members = _members(content, name)
+    if hashlib.sha256(memoryview(content)[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
+        raise BundleError(
+            f"{name} is damaged: its bytes do not match its sha256{_damaged(members)}; get it again"
+        )
+    manifest = _manifest(members, name)
+    try:
+        _check_manifest(manifest, members)
+        check_self_contained(members[MODEL])
+    except BundleError as error:
+        raise BundleError(f"{name}: {error}") from error
+    except (LexNetError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{name} has a manifest that makes no sense ({error!r}); get it again") from error
+    return Bundle(name, manifest, members)
+
+
+def spec_from(record: dict[str, Any]) -> PreprocessSpec:
+    """The preprocessing spec as the manifest records it; unknown settings are an error, never ignored."""
+    known = {field.name for field in fields(PreprocessSpec)}
+    if set(record) != known:
+        raise BundleError(
+            f"preprocessing settings {sorted(set(record) ^ known)} are unknown here; update lexnet"
+        )
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+    return PreprocessSpec(**values)
+
+
+def _members(content: bytes, name: str) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            entries = archive.infolist()
+            if len(archive.comment) != DIGEST_BYTES or len(entries) > MAX_MEMBERS:
+                raise BundleError(f"{name} is a zip file but not a LexNet bundle")
+            for entry in entries:
+                if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+                    raise BundleError(f"{name} has a compressed member {entry.filename!r}; bundles have none")
+            members = {entry.filename: archive.read(entry) for entry in entries}
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        UnicodeError,
+        ValueError,
+        OSError,
+    ) as error:
+        raise BundleError(f"{name} is not a LexNet bundle, or is damaged ({error}); get it again") from error
+    if len(members) != len(entries):
+        raise BundleError(f"{name} has two members of one name; refused")
+    return members
+
+
+def _manifest(members: dict[str, bytes], name: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads(members[MANIFEST])
+        written = manifest["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{name} has no readable {MANIFEST}; it is not a LexNet bundle") from error
+    if written != FORMAT:
+        raise BundleError(f"{name} has format {written!r}, this lexnet reads {FORMAT}; update lexnet")
+    return dict(manifest)
+
+
+def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+    digests = dict(manifest["members"])
+    if set(digests) | {MANIFEST} != set(members) or MODEL not in digests:
+        raise BundleError(f"its members are {sorted(members)}, its manifest lists {sorted(digests)}")
+    for member, digest in digests.items():
+        if hashlib.sha256(members[member]).hexdigest() != digest:
+            raise BundleError(f"{member} does not match its sha256; get the bundle again")
+    classes = manifest["classes"]
+    if not all(isinstance(c, str) for c in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
+        raise BundleError("its classes are not two or more different names")
+    for entry in manifest["golden"]:
+        if entry["file"] not in digests or len(entry["probabilities"]) != len(classes):
+            raise BundleError(f"golden picture {entry['file']!r} does not fit its classes")
+    if not 0 <= manifest["threshold"] <= 1:
+        raise BundleError(f"its threshold {manifest['threshold']} is no probability")
+    spec_from(manifest["preprocess"])
+
+
+def _damaged(members: dict[str, bytes]) -> str:
+    """Which members are to blame, as far as the manifest still says."""
+    try:
+        digests = json.loads(members[MANIFEST])["members"]
+        bad = [m for m, digest in digests.items() if hashlib.sha256(members[m]).hexdigest() != digest]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return f" (in {MANIFEST})"
+    return f" (in {', '.join(bad) or MANIFEST})"
+
+
+def _pixels(png: bytes) -> Pixels:
+    pixels = np.asarray(Image.open(BytesIO(png), formats=["PNG"]))
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]

@@ -1,0 +1,82 @@
+"""What an ONNX file would make its runtime do, read without running or parsing it as a whole.
+
+A graph may name files outside itself for its weights, and operators from libraries to load. Both
+are refused before a runtime sees the graph. This walks the protobuf wire format of onnx.proto:
+a message is a run of (field number, wire type, value).
+"""
+
+from collections.abc import Iterator
+
+from lexnet.errors import BundleError
+
+# fmt: off
+MESSAGES = {  # message: {field number: message}, those fields that can hold tensors or operators
+    "model":     {7: "graph", 20: "training", 25: "function"},
+    "training":  {1: "graph", 2: "graph"},
+    "function":  {7: "node", 11: "attribute"},
+    "graph":     {1: "node", 5: "tensor", 15: "sparse"},
+    "node":      {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse":    {1: "tensor", 2: "tensor"},
+    "tensor":    {},
+}
+# fmt: on
+TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
+NODE_DOMAIN = 7
+MAX_DEPTH = 24
+
+
+def check_self_contained(model: bytes) -> None:
+    """Raises `BundleError` if the graph, or a graph inside it, reaches outside itself."""
+    try:
+        _walk(memoryview(model), "model", 0)
+    except (IndexError, ValueError) as error:
+        raise BundleError(f"the graph is not ONNX ({error}); get the file again") from error
+
+
+def _walk(message: memoryview, kind: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise BundleError(f"the graph nests deeper than {MAX_DEPTH} messages; nothing LexNet writes does")
+    for number, value in _fields(message):
+        if kind == "tensor" and number in (TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION) and value != 0:
+            raise BundleError("the graph keeps weights in files outside itself; refused")
+        if kind == "node" and number == NODE_DOMAIN and bytes(value) not in (b"", b"ai.onnx"):
+            raise BundleError(f"the graph uses operators of {bytes(value)!r}, not ONNX's own; refused")
+        child = MESSAGES[kind].get(number)
+        if child:
+            if not isinstance(value, memoryview):
+                raise ValueError(f"field {number} of a {kind} is a number")
+            _walk(value, child, depth + 1)
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """(field number, value): an int for a varint, the bytes otherwise."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, wire = tag >> 3, tag & 7
+        if wire == 0:
+            value, at = _varint(message, at)
+            yield number, value
+            continue
+        if wire == 2:
+            length, at = _varint(message, at)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+        if at + length > len(message):
+            raise ValueError("it ends too early")
+        yield number, message[at : at + length]
+        at += length
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number longer than 64 bits")

@@ -1,0 +1,132 @@
+"""A bundle at work: pictures in, labels or an abstention out."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.config import available_cores
+from lexnet.errors import PictureError
+from lexnet.files import walk
+from lexnet.preprocess import SUFFIXES, Picture, Pixels, load
+from lexnet.runtime.bundle import Bundle, read_bundle
+from lexnet.runtime.engines import Outputs, open_engine
+from lexnet.runtime.stream import stream
+
+GOLDEN_TOLERANCE = 1e-3
+"""How far a probability may be from the golden one: engines differ by about 1e-6, faults by far more."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a bundle says of one picture."""
+
+    label: str | None
+    """None when it abstains or the picture could not be used."""
+    probability: float | None
+    """Of the likeliest class; None when the picture could not be used."""
+    probabilities: NDArray[np.float32] | None
+    """(classes,), in the order of the bundle's classes."""
+    reason: str | None
+    """Why there is no label."""
+
+
+class Predictor:
+    """A loaded bundle. `predict`, `predict_proba` and `embed` follow scikit-learn's conventions."""
+
+    def __init__(self, bundle: Bundle, *, engine: str = "onnxruntime", workers: int | None = None) -> None:
+        self.bundle = bundle
+        self.spec = bundle.spec
+        self.workers = workers or available_cores()
+        self.engine = open_engine(engine, bundle.model, self.workers)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """(classes,) the labels, in the order of the probabilities."""
+        return np.asarray(self.bundle.classes)
+
+    def predict(self, pictures: Picture | Iterable[Picture]) -> NDArray[Any]:
+        """(N,) labels, None where it abstains. Raises `PictureError` for a picture that cannot be used."""
+        return np.asarray([self.judge(row).label for row in self.predict_proba(pictures)], dtype=object)
+
+    def predict_proba(self, pictures: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """(N, classes) calibrated probabilities."""
+        return self._collect(pictures, "probabilities")
+
+    def embed(self, pictures: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """(N, width) pooled features of the net below its last layer."""
+        return self._collect(pictures, "features")
+
+    def stream(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Prediction]]:
+        """Each picture with its prediction, in order, as they are ready; a bad picture becomes a reason."""
+        for picture, result in self._run(pictures):
+            if isinstance(result, PictureError):
+                yield picture, Prediction(None, None, None, result.reason)
+            else:
+                yield picture, self.judge(result["probabilities"][0])
+
+    def judge(self, probabilities: NDArray[np.float32]) -> Prediction:
+        """The likeliest class of (classes,) probabilities, unless that is under the bundle's threshold."""
+        best = int(probabilities.argmax())
+        share, threshold = float(probabilities[best]), float(self.bundle.manifest["threshold"])
+        if share < threshold:
+            reason = f"abstains: {share:.3f} is under its threshold {threshold:.3f}"
+            return Prediction(None, share, probabilities, reason)
+        return Prediction(self.bundle.classes[best], share, probabilities, None)
+
+    def check_golden(self) -> list[str]:
+        """Runs the golden pictures; returns what is wrong, nothing if all is well."""
+        problems = []
+        for number, (pixels, expected) in enumerate(self.bundle.golden):
+            got = self.engine.run(pixels[None])["probabilities"][0]
+            difference = float(np.abs(got - expected).max())
+            if not difference <= GOLDEN_TOLERANCE:  # also catches NaN
+                problems.append(
+                    f"golden picture {number}: a probability is off by {difference:.2g}, "
+                    f"over {GOLDEN_TOLERANCE}, in {self.engine.name}"
+                )
+        return problems
+
+    def _run(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Outputs | PictureError]]:
+        def pixels(picture: Picture) -> Pixels:
+            return load(picture, self.spec)
+
+        return stream(pictures, pixels, self.engine, self.workers)
+
+    def _collect(self, pictures: Picture | Iterable[Picture], output: str) -> NDArray[np.float32]:
+        rows = []
+        for _, result in self._run(as_pictures(pictures)):
+            if isinstance(result, PictureError):
+                raise result
+            rows.append(result[output][0])
+        width = len(self.bundle.classes) if output == "probabilities" else 0
+        return np.stack(rows) if rows else np.zeros((0, width), np.float32)
+
+
+def as_pictures(pictures: Picture | Iterable[Picture]) -> Sequence[Picture]:
+    """A single picture, a folder or an iterable, as a sequence of pictures."""
+    if isinstance(pictures, (str, os.PathLike)):
+        return pictures_under(Path(pictures))
+    if isinstance(pictures, np.ndarray) and pictures.dtype != object:
+        return list(pictures) if pictures.ndim == 4 else [pictures]
+    if isinstance(pictures, bytes) or not isinstance(pictures, Iterable):
+        return [pictures]
+    return list(pictures)
+
+
+def pictures_under(path: Path) -> Sequence[Path]:
+    """The path itself, or every picture below it where it is a folder."""
+    if not path.is_dir():
+        return [path]
+    return [file for file, reason in walk(path) if not reason and file.suffix.lower() in SUFFIXES]
+
+
+def load_predictor(
+    path: str | os.PathLike[str], *, engine: str = "onnxruntime", workers: int | None = None
+) -> Predictor:
+    """Opens a bundle for predicting, after checking every digest; needs no torch. Raises `BundleError`."""
+    return Predictor(read_bundle(path), engine=engine, workers=workers)

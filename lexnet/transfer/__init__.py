@@ -1,0 +1,1 @@
+"""A frozen, pretrained net put to a new use."""

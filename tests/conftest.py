@@ -1,0 +1,63 @@
+"""Which tests can run here, and what they share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+NEEDS = {
+    "pictures": ("LEXNET_TEST_DATA", Path.is_dir),
+    "browser": ("LEXNET_CHROMIUM", Path.is_file),
+}
+RUN_ALL = os.environ.get("LEXNET_RUN_ALL") == "1"
+
+
+def _missing(marker: str) -> bool:
+    variable, exists = NEEDS[marker]
+    value = os.environ.get(variable)
+    return not value or not exists(Path(value))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects what needs pictures or a browser that are not here; where all must run, that is an error."""
+    for marker in filter(_missing, NEEDS):
+        needy = [item for item in items if item.get_closest_marker(marker)]
+        if needy and RUN_ALL:
+            raise pytest.UsageError(
+                f"{len(needy)} tests need {NEEDS[marker][0]}, which names nothing that exists"
+            )
+        if needy:
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=needy)
+            config.stash.setdefault(_LEFT_OUT, []).append(f"{len(needy)} tests need {NEEDS[marker][0]}")
+
+
+_LEFT_OUT = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_LEFT_OUT, []):
+        terminalreporter.write_line(f"not run: {line}")
+    skipped = terminalreporter.stats.get("skipped", [])
+    if RUN_ALL and skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests were skipped, and none may be here", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if RUN_ALL and reporter and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests, apart from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["LEXNET_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real pictures; tests that ask for it are marked `pictures`."""
+    return Path(os.environ["LEXNET_TEST_DATA"]).resolve()
