@@ -3,8 +3,10 @@
 The command line makes its flags from these classes, so that both always say the same.
 """
 
+import math
 import os
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
 from lexnet.errors import ConfigError
@@ -38,8 +40,10 @@ class PreprocessSpec:
         _one_of("channels", self.channels, (1, 3))
         if not len(self.mean) == len(self.std) == self.channels:
             raise ConfigError(f"mean={self.mean} and std={self.std} need {self.channels} values each")
-        if min(self.std) <= 0:
-            raise ConfigError(f"std={self.std} must be positive")
+        if not all(-math.inf < m < math.inf for m in self.mean):
+            raise ConfigError(f"mean={self.mean} must be finite")
+        if not all(0 < s < math.inf for s in self.std):
+            raise ConfigError(f"std={self.std} must be positive and finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         _within("folds", self.folds, 2, 20)
-        if not self.candidates or min(self.candidates) <= 0:
+        if not self.candidates or not all(0 < c < math.inf for c in self.candidates):
             raise ConfigError(f"candidates={self.candidates} must be positive numbers")
 
 
@@ -106,9 +110,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+def _within(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:  # type: ignore[operator]
         raise ConfigError(f"{name}={value!r} must lie in [{low}, {high}]")
+    if isinstance(low, int) and not isinstance(value, Integral):
+        raise ConfigError(f"{name}={value!r} must be a whole number")
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -76,8 +77,8 @@ def _sync_folder(folder: Path) -> None:
 def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file below the folder, in natural order, with the reason to leave it out, if there is one.
 
-    Follows links, each real folder once; skips hidden names, what is not a regular file and names
-    that cannot be written as UTF-8.
+    Follows links, each real folder once; leaves out hidden names, what is not a regular file and
+    names that cannot be written as UTF-8.
     """
     seen: set[tuple[int, int]] = set()
 
@@ -94,27 +95,40 @@ def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
             return
         for entry in entries:
             child = path / entry.name
-            if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
-                yield child, "is hidden"
-            elif not entry.name.isprintable() or _surrogates(entry.name):
-                yield child, "has a name that is not printable UTF-8"
-            elif entry.is_dir():
+            if reason := left_out(entry.name):
+                yield child, reason
+                continue
+            try:
+                mode = child.stat().st_mode
+            except OSError as error:
+                yield (
+                    child,
+                    "is a link to nothing" if child.is_symlink() else f"cannot be read ({error.strerror})",
+                )
+                continue
+            if stat.S_ISDIR(mode):
                 yield from folder(child)
-            elif not child.exists():
-                yield child, "is a link to nothing"
-            elif not entry.is_file():
-                yield child, "is not a regular file"
             else:
-                yield child, None
+                yield child, None if stat.S_ISREG(mode) else "is not a regular file"
 
     yield from folder(root)
+
+
+def left_out(name: str) -> str | None:
+    """Why a file or folder of this name is not looked at, if it is not."""
+    if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+        return "is hidden"
+    if any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in name):
+        return "has a name that is not printable UTF-8"
+    return None
+
+
+def display(path: os.PathLike[str] | str) -> str:
+    """The path as it can be printed and written: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A sort key that puts 2 before 10."""
     pieces = re.split(r"(\d+)", name)
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces]
-
-
-def _surrogates(name: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in name)

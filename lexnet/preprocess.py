@@ -7,14 +7,13 @@ measured is what is served. Resizing and cropping are one antialiased resampling
 """
 
 import os
-import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from lexnet.config import MAX_ASPECT, MAX_PIXELS, PreprocessSpec
 from lexnet.errors import PictureError
@@ -23,7 +22,7 @@ Pixels = NDArray[np.uint8]
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """A path, an encoded file's bytes, a PIL image or a decoded uint8 array (H, W) or (H, W, 3)."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".heic", ".heif"}
@@ -62,30 +61,32 @@ def read(path: str | os.PathLike[str]) -> bytes:
     """The file's bytes, or a `PictureError` that says why not."""
     try:
         content = Path(path).read_bytes()
-    except OSError as error:
-        raise PictureError(os.fspath(path), f"cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise PictureError(
+            os.fspath(path), f"cannot be read ({getattr(error, 'strerror', error)})"
+        ) from error
     if not content:
         raise PictureError(os.fspath(path), "is empty (0 bytes)")
     return content
 
 
 def _open(content: bytes, name: str) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit follows
-        try:
-            image = Image.open(BytesIO(content), formats=FORMATS)
-        except UnidentifiedImageError:
-            raise PictureError(name, _what_it_is(content)) from None
-        except Image.DecompressionBombError:
-            raise PictureError(name, f"has over {MAX_PIXELS:,} pixels; make it smaller") from None
-        except Exception as error:
-            raise PictureError(name, f"has a broken header ({error})") from error
+    try:
+        image = Image.open(BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise PictureError(name, _what_it_is(content)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureError(name, f"has over {MAX_PIXELS:,} pixels; make it smaller") from None
+    except Exception as error:
+        raise PictureError(name, f"has a broken header ({error})") from error
     return _checked(image, name)
 
 
 def _checked(image: Image.Image, name: str) -> Image.Image:
     """The same image if its header is sane; nothing is decoded yet."""
     width, height = image.size
+    if not width * height:
+        raise PictureError(name, f"is {width}x{height}, so it has no pixels")
     if width * height > MAX_PIXELS:
         raise PictureError(name, f"has {width}x{height} pixels, over {MAX_PIXELS:,}; make it smaller")
     if max(width, height) > MAX_ASPECT * max(1, min(width, height)):
@@ -94,13 +95,17 @@ def _checked(image: Image.Image, name: str) -> Image.Image:
 
 
 def _what_it_is(content: bytes) -> str:
+    if not content:
+        return "is empty (0 bytes)"
     if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"hevc"):
         return "is HEIC, which Pillow cannot decode here; convert it to JPEG"
     if content[4:8] == b"ftyp" and content[8:12] in (b"avif", b"avis"):
+        if features.check("avif"):
+            return "is damaged AVIF"
         return "is AVIF, which this Pillow was built without; convert it to JPEG"
     if all(byte in b"\t\n\r" or byte >= 32 for byte in content[:64]):
         return "is text, not a picture"
-    return "is not a picture in a known format; convert it to JPEG or PNG"
+    return "is damaged or not in a known format; convert it to JPEG or PNG"
 
 
 def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
@@ -143,7 +148,11 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
         raise PictureError(
             name, f"has values of mode {image.mode} beyond 16 bits; convert it to 8 or 16 bits"
         )
-    return Image.fromarray((values >> 8).astype(np.uint8))
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if "transparency" not in image.info:
+        return grey
+    opaque = values != image.info["transparency"]
+    return Image.merge("LA", (grey, Image.fromarray(opaque.astype(np.uint8) * 255)))
 
 
 def _from_array(array: NDArray[Any]) -> Image.Image:

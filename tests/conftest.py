@@ -1,9 +1,15 @@
 """Which tests can run here, and what they share."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from lexnet.job.run import Run
 
 NEEDS = {
     "pictures": ("LEXNET_TEST_DATA", Path.is_dir),
@@ -61,3 +67,18 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_data() -> Path:
     """The folder of real pictures; tests that ask for it are marked `pictures`."""
     return Path(os.environ["LEXNET_TEST_DATA"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on the built-in clip art."""
+    from lexnet.config import TrainConfig
+    from lexnet.job.run import train
+
+    return train("clipart", TrainConfig(), tmp_path_factory.mktemp("runs") / "clipart")
+
+
+@pytest.fixture(scope="session")
+def bundle(run: Run) -> str:
+    """The path of that run's bundle."""
+    return str(run.folder / "model.lexnet")

@@ -1,6 +1,5 @@
 """Flags made from the config dataclasses: each field with its type, default and help."""
 
-import os
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -87,8 +86,3 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             return tuple(float(piece) for piece in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not numbers with commas between them, such as 0.01,0.1,1", param, ctx)
-
-
-def display(path: os.PathLike[str] | str) -> str:
-    """The path as it can be printed: bytes that are no UTF-8 are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,6 +1,7 @@
 """`lexnet predict BUNDLE PATH...`"""
 
 import csv
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any, cast
 
 import click
 
-from lexnet.cli.options import bundle_argument, display, json_flag
+from lexnet.cli.options import bundle_argument, json_flag
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
+from lexnet.files import display
 from lexnet.runtime.predictor import Prediction, load_predictor, pictures_under
 
 BAD_PICTURES = 2
@@ -53,7 +55,8 @@ def command(
 def _files(paths: tuple[str, ...]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
-        names = [line.rstrip("\r\n") for line in sys.stdin] if path == "-" else [path]
+        lines = sys.stdin.buffer.read().splitlines() if path == "-" else []  # names need not be UTF-8
+        names = [os.fsdecode(line) for line in lines] if path == "-" else [path]
         for name in filter(None, names):
             found = pictures_under(Path(name))
             if not found:
@@ -68,7 +71,7 @@ def top_classes(prediction: Prediction, classes: list[str], count: int) -> list[
     """The likeliest classes with their probabilities; none for a picture that could not be used."""
     if prediction.probabilities is None:
         return []
-    order = prediction.probabilities.argsort()[::-1][:count]
+    order = (-prediction.probabilities).argsort(kind="stable")[:count]  # of equal ones the first, like argmax
     return [(classes[i], float(prediction.probabilities[i])) for i in order]
 
 

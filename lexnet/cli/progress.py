@@ -1,7 +1,6 @@
-"""Progress bars with an ETA on stderr: only on a terminal, only for what takes over a second."""
+"""A progress bar with an ETA on stderr, on a terminal only; it is gone when its step is done."""
 
 import sys
-import time
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +15,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-
-PATIENCE = 1.0  # seconds before a bar appears
 
 
 class Bars:
@@ -37,7 +34,7 @@ class Bars:
             transient=True,
         )
         self._task: TaskID | None = None
-        self._step, self._since = "", 0.0
+        self._step = ""
 
     def __enter__(self) -> Self:
         return self
@@ -45,23 +42,20 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self._task is not None:
+            self._bars.stop()
 
     def update(self, step: str, done: int, total: int) -> None:
-        """`done` of `total` pictures; with a total of 0 the bar only shows that something goes on."""
+        """`done` of `total`; another step takes the place of the last."""
         if not sys.stderr.isatty():
             return
-        now = time.monotonic()
-        if step != self._step:
-            self._step, self._since = step, now
+        if self._task is None:
+            self._bars.start()
+        if self._task is None or step != self._step:
             if self._task is not None:
                 self._bars.remove_task(self._task)
-                self._task = None
-        if self._task is None and (now - self._since > PATIENCE or total == 0):
-            self._bars.start()
-            self._task = self._bars.add_task(step, total=total or None, completed=done)
-        if self._task is not None:
-            self._bars.update(self._task, completed=done, total=total or None)
+            self._step, self._task = step, self._bars.add_task(step, total=total)
+        self._bars.update(self._task, completed=done)
 
     def print(self, text: str) -> None:
         """A line of text on stderr, above the bar."""

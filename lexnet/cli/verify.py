@@ -6,6 +6,7 @@ import click
 
 from lexnet.cli.options import bundle_argument, json_flag
 from lexnet.errors import BundleError
+from lexnet.files import display
 from lexnet.runtime.predictor import load_predictor
 
 FAILED = 1
@@ -35,5 +36,7 @@ def command(bundle: Path, as_json: bool) -> int:
     elif problems:
         click.echo("\n".join(problems), err=True)
     else:
-        click.echo(f"{bundle}: digests and graph are sound, {checked} golden pictures come out as recorded")
+        click.echo(
+            f"{display(bundle)}: digests and graph are sound, {checked} golden pictures come out as recorded"
+        )
     return FAILED if problems else 0

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import unicodedata
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,13 +11,17 @@ import numpy as np
 
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.errors import DataError, PictureError
-from lexnet.files import natural, walk
+from lexnet.files import display, left_out, natural, walk
 from lexnet.preprocess import SUFFIXES, check, read
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-def read_folder(root: Path, classes: list[str] | None = None) -> Manifest:
+def read_folder(
+    root: Path,
+    classes: list[str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Manifest:
     """Lists, reads and digests every picture below the folder; nothing is decoded or written.
 
     Classes are the folders' names in natural order, or those given: then a folder of another name
@@ -35,7 +40,7 @@ def read_folder(root: Path, classes: list[str] | None = None) -> Manifest:
         if reason is None and path.suffix.lower() not in SUFFIXES:
             reason = f"is no picture by its name ({path.suffix or 'no suffix'})"
         if reason:
-            skipped.append(Skipped(path.relative_to(root).as_posix(), reason))
+            skipped.append(Skipped(display(path.relative_to(root).as_posix()), reason))
         else:
             found.append((path, _label(inside[level]), PART_NAMES[inside[0].lower()] if divided else ""))
     if classes is None:
@@ -43,7 +48,10 @@ def read_folder(root: Path, classes: list[str] | None = None) -> Manifest:
     index = {name: i for i, name in enumerate(classes)}
     _check_found(found, index, root)
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(digest, [path for path, _, _ in found]))
+        digests = []
+        for result in pool.map(digest, [path for path, _, _ in found]):
+            digests.append(result)
+            progress(len(digests), len(found))
     rows = [(*row, sha) for row, sha in zip(found, digests, strict=True) if isinstance(sha, str)]
     for error in digests:
         if isinstance(error, PictureError):
@@ -78,12 +86,11 @@ def _class_names(root: Path, divided: bool) -> list[str]:
 
 
 def _folders(root: Path) -> list[Path]:
-    hidden = ("__MACOSX",)
     try:
-        entries = [Path(entry.path) for entry in os.scandir(root) if entry.is_dir()]
+        names = [entry.name for entry in os.scandir(root) if not left_out(entry.name)]
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error.strerror}); check its permissions") from error
-    return sorted(e for e in entries if not e.name.startswith(".") and e.name not in hidden)
+    return sorted(root / name for name in names if os.path.isdir(root / name))
 
 
 def _check_found(found: list[tuple[Path, str, str]], index: dict[str, int], root: Path) -> None:

@@ -19,7 +19,8 @@ def read_listing(
 ) -> tuple[Manifest, NDArray[Any]]:
     """The pictures as a manifest, and the distinct labels, sorted, in the order of its classes.
 
-    Raises `DataError` where there are not as many labels as paths or a label is missing.
+    Raises `DataError` where there are not as many labels as paths, a label is missing or some are text
+    and others are not.
     """
     if len(paths) != len(labels):
         raise DataError(f"{len(paths)} paths but {len(labels)} labels; give one label for each path")
@@ -28,6 +29,8 @@ def read_listing(
     values = np.asarray(labels)
     if values.ndim != 1 or any(label is None or label != label for label in labels):
         raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise DataError("labels of several types, text and other; give them all as text or all as numbers")
     distinct, indices = np.unique(values, return_inverse=True)
     files = [Path(path).absolute() for path in paths]
     with ThreadPoolExecutor() as pool:

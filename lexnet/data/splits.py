@@ -38,7 +38,7 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
 
 def _shares(n: int, config: SplitConfig) -> list[str]:
     """Parts for n pictures of a class: at least one to test on and two to train on."""
-    test = max(1, round(n * config.test))
+    test = min(max(1, round(n * config.test)), n - MIN_TRAIN)
     val = min(round(n * config.val), n - test - MIN_TRAIN)
     return ["test"] * test + ["val"] * val + ["train"] * (n - test - val)
 
@@ -50,7 +50,7 @@ def check_classes(manifest: Manifest) -> None:
         raise DataError(
             f"{manifest.root} has {len(names)} class ({', '.join(names)}); a classifier needs two or more"
         )
-    divided = any(manifest.parts)
+    divided = bool({"val", "test"} & set(manifest.parts))
     least = MIN_TRAIN if divided else MIN_UNDIVIDED
     for label, name in enumerate(names):
         mine = np.flatnonzero(manifest.labels == label)

@@ -17,4 +17,5 @@ def wilson(hits: int, count: int, z: float = Z_95) -> tuple[float, float]:
     centre = share + z * z / (2 * count)
     reach = z * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
+    low, high = (centre - reach) / scale, (centre + reach) / scale
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding may leave the share outside

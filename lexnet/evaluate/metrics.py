@@ -71,6 +71,6 @@ def _class_row(name: str, confusion: NDArray[np.int64], i: int) -> dict[str, Any
         "count": count,
         "precision": hit / said if said else None,
         "recall": hit / count if count else None,
-        "recall_interval": wilson(hit, count),
+        "recall_interval": list(wilson(hit, count)),
         "f1": 2 * hit / (count + said) if count + said else 0.0,
     }

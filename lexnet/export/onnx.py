@@ -77,13 +77,16 @@ def _translate(net: Net, graph: Graph, source: str, target: str, example: torch.
             graph.add("Identity", inputs, target)
             return int(node.all_input_nodes[0].meta["tensor_meta"].shape[1])
         else:
-            values[node] = graph.add(_FUNCTIONS[node.target], inputs, node.name)
+            op = _FUNCTIONS.get(node.target)
+            if op is None:
+                raise NotImplementedError(f"no ONNX translation for {node.target} ({node.name})")
+            values[node] = graph.add(op, inputs, node.name)
     raise AssertionError("a traced net ends in an output")
 
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in _MODULES
+        return type(m) in _MODULES or super().is_leaf_module(m, module_qualified_name)
 
 
 def _conv(graph: Graph, layer: nn.Conv2d, name: str, x: str, shape: torch.Size) -> str:

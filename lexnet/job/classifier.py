@@ -80,7 +80,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Picture | Iterable[Picture]) -> NDArray[Any]:
         """(N,) labels, of the type that `fit` was given."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        indices = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[indices]
 
     def predict_proba(self, X: Picture | Iterable[Picture]) -> NDArray[np.float32]:
         """(N, classes) calibrated probabilities, in the order of `classes_`."""

@@ -29,7 +29,7 @@ class Warned:
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` pictures of a step; a step without pictures says 0 of 0 once."""
+    """`done` of `total` pictures, or fits of the head, in a step that may take a while."""
 
     step: str
     done: int

@@ -1,10 +1,12 @@
 """Which folder a run writes to: never one that holds a finished run."""
 
+from itertools import count
 from pathlib import Path
 
 from lexnet.errors import OutputError
 from lexnet.files import write_atomic
 
+RUNS = Path("runs")
 PLAN, DONE = "plan.yaml", "metrics.json"
 """The first and the last file of a run: with the one and without the other it is unfinished."""
 
@@ -16,31 +18,37 @@ def claim(out: Path | None, name: str, plan: str) -> tuple[Path, bool]:
     holds anything else, or that cannot be written.
     """
     if out is not None:
-        if not _is_free(out) and not _unfinished(out, plan):
+        resumed = _take(out, plan, empty_will_do=True)
+        if resumed is None:
             raise OutputError(
                 f"{out} exists already; choose another --out, or leave it out to get a new number"
             )
-        return out, _open(out, plan)
-    number = 1
-    while True:
-        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        if _is_free(folder) or _unfinished(folder, plan):
-            return folder, _open(folder, plan)
-        number += 1
+        return out, resumed
+    for number in count(1):
+        folder = RUNS / (name if number == 1 else f"{name}-{number}")
+        if (resumed := _take(folder, plan, empty_will_do=False)) is not None:
+            return folder, resumed
+    raise AssertionError("numbers do not end")
 
 
-def _open(folder: Path, plan: str) -> bool:
-    resumed = _unfinished(folder, plan)
-    if not resumed:
-        write_atomic(folder / PLAN, plan)
-    return resumed
+def _take(folder: Path, plan: str, *, empty_will_do: bool) -> bool | None:
+    """Makes the folder ours: True if it is an unfinished run to go on with, None if it is another's.
 
-
-def _is_free(folder: Path) -> bool:
+    Making the folder decides between two processes that want the same number at the same time.
+    """
     try:
-        return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        if _unfinished(folder, plan):
+            for leftover in folder.glob(".*.part"):  # of a run that was killed while it wrote
+                leftover.unlink(missing_ok=True)
+            return True
+        if not (empty_will_do and folder.is_dir() and not any(folder.iterdir())):
+            return None
     except OSError as error:
-        raise OutputError(f"{folder} cannot be read ({error.strerror}); choose another --out") from error
+        raise OutputError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+    write_atomic(folder / PLAN, plan)
+    return False
 
 
 def _unfinished(folder: Path, plan: str) -> bool:

@@ -15,10 +15,11 @@ from PIL import Image
 
 from lexnet import __version__
 from lexnet.config import PreprocessSpec, available_cores
+from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.data.splits import check_classes, split_hash
-from lexnet.errors import PictureError
+from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
 from lexnet.export.bundle import pack_bundle, synthetic_pictures
 from lexnet.export.graph import append_head
@@ -26,7 +27,7 @@ from lexnet.export.parity import Parity, check_parity
 from lexnet.job.divide import refuse_damaged
 from lexnet.job.events import Listener, Progress, Warned
 from lexnet.job.plan import Plan
-from lexnet.preprocess import Pixels, load
+from lexnet.preprocess import Pixels
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import stream
@@ -78,6 +79,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     config = plan.config
     workers = config.workers or available_cores()
     with clock.step("frozen net"):
+        tell(Progress("frozen net", 0, len(manifest)))
         trunk = open_trunk(config.net, config.size, lambda text: tell(Warned(text)))
         extraction = extract(
             trunk,
@@ -92,8 +94,9 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     check_classes(manifest)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)
+    if not len(held_out):
+        raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
     with clock.step("head"):
-        tell(Progress("head", 0, 0))
         train = manifest.where("train")
         probe = fit_probe(
             extraction.features[train],
@@ -103,6 +106,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
             config.probe,
             config.seed,
             workers,
+            lambda done, total: tell(Progress("head", done, total)),
         )
     with clock.step("verify"):
         headed = append_head(trunk.graph, probe.weight, probe.bias, probe.temperature)
@@ -141,7 +145,7 @@ def _run(
 ) -> NDArray[np.float32]:
     """(N, classes) probabilities of the exported graph, from the files themselves."""
     results = []
-    pictures = stream(rows, lambda i: load(manifest.file(int(i)), spec), engine, workers)
+    pictures = stream(rows, lambda i: load_row(manifest, int(i), spec), engine, workers)
     for done, (_, result) in enumerate(pictures, start=1):
         if isinstance(result, PictureError):
             raise result
@@ -172,7 +176,7 @@ def _golden(
             turn[label] = turn.get(label, 0) + 1
             ranked.append((turn[label], int(i)))
         ranked.sort(key=lambda pair: pair[0])
-        pictures = [load(manifest.file(i), spec) for _, i in ranked[:GOLDEN]]
+        pictures = [load_row(manifest, i, spec) for _, i in ranked[:GOLDEN]]
     return [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in pictures]
 
 
@@ -189,7 +193,7 @@ def _mistakes(
             label=manifest.classes[labels[i]],
             predicted=manifest.classes[predicted[i]],
             probability=float(confidence[i]),
-            thumbnail=_thumbnail(load(manifest.file(int(rows[i])), spec)),
+            thumbnail=_thumbnail(load_row(manifest, int(rows[i]), spec)),
         )
         for i in wrong[:WORST]
     ]

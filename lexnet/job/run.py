@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +15,11 @@ from lexnet.data.folder import read_folder
 from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data
 from lexnet.data.splits import split_csv
-from lexnet.errors import ParityError
+from lexnet.errors import OutputError, ParityError
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
-from lexnet.job.folder import DONE, claim
+from lexnet.job.folder import DONE, RUNS, claim
 from lexnet.job.learn import Clock, Outcome, learn
 from lexnet.job.plan import make_plan, read_plan
 from lexnet.report.page import render
@@ -61,11 +62,13 @@ def train(
         plan = make_plan(
             data if data in SAMPLES and not Path(data).exists() else str(Path(data).absolute()), config
         )
+    root = find_data(plan.data)
+    if (out or RUNS).resolve().is_relative_to(root.resolve()):
+        raise OutputError(f"{out or RUNS} lies inside the pictures' folder {root}; choose another --out")
     with clock.step("read pictures"):
-        listen(Progress("read pictures", 0, 0))
-        root = find_data(plan.data)
-        manifest = divide(read_folder(root), plan.config, listen)
-    folder, resumed = claim(out, root.name, plan.to_yaml())
+        found = read_folder(root, progress=lambda done, total: listen(Progress("read pictures", done, total)))
+        manifest = divide(found, plan.config, listen)
+    folder, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan.to_yaml())
     for reason in plan.reasons:
         listen(Note(reason))
     if resumed:

@@ -12,7 +12,11 @@ damage and careless changes; they do not show who made the file.
 import hashlib
 import json
 import os
+import re
+import struct
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
@@ -23,13 +27,15 @@ from PIL import Image
 
 from lexnet.config import PreprocessSpec
 from lexnet.errors import BundleError, LexNetError
+from lexnet.files import display
 from lexnet.preprocess import Pixels
-from lexnet.runtime.graph import check_self_contained
+from lexnet.runtime.graph import FLOAT, UINT8, check_self_contained, read_ports
 
 FORMAT = 1
 DIGEST_BYTES = 32
 MAX_MEMBERS = 100
 MANIFEST, MODEL = "manifest.json", "model.onnx"
+MEMBER_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)  # nothing absolute, no `..`
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Bundle:
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Reads a bundle and checks every digest; raises `BundleError` for anything not as it was written."""
-    name = os.fspath(path)
+    name = display(path)
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -80,11 +86,12 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     try:
         _check_manifest(manifest, members)
         check_self_contained(members[MODEL])
+        _check_ports(members[MODEL], spec_from(manifest["preprocess"]), len(manifest["classes"]))
     except BundleError as error:
         raise BundleError(f"{name}: {error}") from error
     except (LexNetError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{name} has a manifest that makes no sense ({error!r}); get it again") from error
-    return Bundle(name, manifest, members)
+    return Bundle(os.fspath(path), manifest, members)
 
 
 def spec_from(record: dict[str, Any]) -> PreprocessSpec:
@@ -102,7 +109,7 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             entries = archive.infolist()
-            if len(archive.comment) != DIGEST_BYTES or len(entries) > MAX_MEMBERS:
+            if archive.comment != content[-DIGEST_BYTES:] or len(entries) > MAX_MEMBERS:
                 raise BundleError(f"{name} is a zip file but not a LexNet bundle")
             for entry in entries:
                 if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
@@ -113,9 +120,9 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
         EOFError,
         NotImplementedError,
         RuntimeError,
-        UnicodeError,
         ValueError,
         OSError,
+        struct.error,
     ) as error:
         raise BundleError(f"{name} is not a LexNet bundle, or is damaged ({error}); get it again") from error
     if len(members) != len(entries):
@@ -138,18 +145,38 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
     digests = dict(manifest["members"])
     if set(digests) | {MANIFEST} != set(members) or MODEL not in digests:
         raise BundleError(f"its members are {sorted(members)}, its manifest lists {sorted(digests)}")
+    if odd := [member for member in members if not MEMBER_NAME.fullmatch(member)]:
+        raise BundleError(f"its member {odd[0]!r} has a name that could lie outside a folder; refused")
     for member, digest in digests.items():
         if hashlib.sha256(members[member]).hexdigest() != digest:
             raise BundleError(f"{member} does not match its sha256; get the bundle again")
     classes = manifest["classes"]
     if not all(isinstance(c, str) for c in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
         raise BundleError("its classes are not two or more different names")
-    for entry in manifest["golden"]:
-        if entry["file"] not in digests or len(entry["probabilities"]) != len(classes):
-            raise BundleError(f"golden picture {entry['file']!r} does not fit its classes")
     if not 0 <= manifest["threshold"] <= 1:
         raise BundleError(f"its threshold {manifest['threshold']} is no probability")
-    spec_from(manifest["preprocess"])
+    spec = spec_from(manifest["preprocess"])
+    for entry in manifest["golden"]:
+        if entry["file"] not in digests or np.asarray(entry["probabilities"], float).shape != (len(classes),):
+            raise BundleError(f"golden picture {entry['file']!r} does not fit its classes")
+        with _open_png(members[entry["file"]]) as image:
+            if (image.mode, image.size) != ("L" if spec.channels == 1 else "RGB", (spec.size, spec.size)):
+                raise BundleError(f"golden picture {entry['file']!r} is not what its preprocessing gives")
+
+
+def _check_ports(model: bytes, spec: PreprocessSpec, classes: int) -> None:
+    """Whether the graph takes what the preprocessing gives, and gives a number for each class."""
+    inputs, outputs = read_ports(model)
+    pixels = (UINT8, (0, spec.size, spec.size, spec.channels))
+    if inputs != {"pixels": pixels}:
+        raise BundleError(f"its graph takes {inputs}, its preprocessing gives {pixels}; get it again")
+    for name in ("probabilities", "logits"):
+        if outputs.get(name) != (FLOAT, (0, classes)):
+            raise BundleError(
+                f"its graph gives {name} {outputs.get(name)} for {classes} classes; get it again"
+            )
+    if "features" not in outputs:
+        raise BundleError("its graph gives no features; get it again")
 
 
 def _damaged(members: dict[str, bytes]) -> str:
@@ -163,5 +190,15 @@ def _damaged(members: dict[str, bytes]) -> str:
 
 
 def _pixels(png: bytes) -> Pixels:
-    pixels = np.asarray(Image.open(BytesIO(png), formats=["PNG"]))
+    with _open_png(png) as image:
+        pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+@contextmanager
+def _open_png(content: bytes) -> Iterator[Image.Image]:
+    try:
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BundleError(f"a golden picture is not a sound PNG ({error}); get the bundle again") from error

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.errors import BundleError, ConfigError, MissingExtra
+from lexnet.errors import BundleError, ConfigError, LexNetError, MissingExtra
 from lexnet.preprocess import Pixels
 
 Outputs = dict[str, NDArray[np.float32]]
@@ -58,13 +58,18 @@ class OpenVino:
     def __init__(self, graph: bytes, workers: int) -> None:
         openvino = _import_openvino()
         core = openvino.Core()
-        model = core.read_model(graph, b"")
-        _, *shape = model.input("pixels").get_partial_shape()
-        model.reshape([1, *shape])
         streams = {"NUM_STREAMS": str(workers), "INFERENCE_NUM_THREADS": str(workers)}
-        self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **streams})
-        self._outputs = [output.get_any_name() for output in self._compiled.outputs]
-        self._local = threading.local()
+        try:
+            model = core.read_model(graph, b"")
+            _, *shape = model.input("pixels").get_partial_shape()
+            model.reshape([1, *shape])
+            self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **streams})
+            self._outputs = [output.get_any_name() for output in self._compiled.outputs]
+            self._local = threading.local()
+            with _first_run:
+                self.run(np.zeros(self._compiled.input(0).shape, np.uint8))
+        except RuntimeError as error:
+            raise BundleError(f"OpenVINO {openvino.__version__} refuses the graph: {error}") from error
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
 
     def run(self, pixels: Pixels) -> Outputs:
@@ -78,23 +83,22 @@ class OpenVino:
         return {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(self._outputs)}
 
 
+_first_run = threading.Lock()
+"""The first run fills tables inside OpenVINO's binding, which hangs for ever if two threads meet there."""
+
+
 def open_engine(choice: str, graph: bytes, workers: int) -> Engine:
-    """The named engine for `workers` calling threads; "auto" prefers OpenVINO where it is installed."""
+    """The named engine for `workers` calling threads; "auto" takes OpenVINO where it works."""
     if choice == "auto":
-        choice = "openvino" if _has_openvino() else "onnxruntime"
+        try:
+            return OpenVino(graph, workers)
+        except LexNetError:  # not installed, or not for this machine
+            return OnnxRuntime(graph)
     if choice == "openvino":
         return OpenVino(graph, workers)
     if choice == "onnxruntime":
         return OnnxRuntime(graph)
     raise ConfigError(f"engine={choice!r} must be auto, openvino or onnxruntime")
-
-
-def _has_openvino() -> bool:
-    try:
-        _import_openvino()
-    except MissingExtra:
-        return False
-    return True
 
 
 def _import_openvino() -> Any:

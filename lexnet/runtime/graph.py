@@ -6,6 +6,7 @@ a message is a run of (field number, wire type, value).
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from lexnet.errors import BundleError
 
@@ -21,9 +22,15 @@ MESSAGES = {  # message: {field number: message}, those fields that can hold ten
     "tensor":    {},
 }
 # fmt: on
+GRAPH, INPUT, OUTPUT = 7, 11, 12
+TENSOR_TYPE = (2, 1)  # from a named value; below it are its element type and its shape's axes
+UINT8, FLOAT = 2, 1
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 NODE_DOMAIN = 7
 MAX_DEPTH = 24
+
+Port = tuple[int, tuple[int, ...]]
+"""(element type, shape) of an input or output; an axis of any length is 0."""
 
 
 def check_self_contained(model: bytes) -> None:
@@ -32,6 +39,32 @@ def check_self_contained(model: bytes) -> None:
         _walk(memoryview(model), "model", 0)
     except (IndexError, ValueError) as error:
         raise BundleError(f"the graph is not ONNX ({error}); get the file again") from error
+
+
+def read_ports(model: bytes) -> tuple[dict[str, Port], dict[str, Port]]:
+    """The graph's inputs and outputs by name; raises `BundleError`."""
+    try:
+        return _ports(model, INPUT), _ports(model, OUTPUT)
+    except (IndexError, TypeError, ValueError) as error:
+        raise BundleError(f"the graph is not ONNX ({error}); get the file again") from error
+
+
+def _ports(model: bytes, field: int) -> dict[str, Port]:
+    ports = {}
+    for value in _at(memoryview(model), GRAPH, field):
+        name = str(_at(value, 1)[-1], "utf-8")
+        axes = _at(value, *TENSOR_TYPE, 2, 1)
+        shape = tuple(0 if _at(axis, 2) else int(_at(axis, 1)[-1]) for axis in axes)
+        ports[name] = int(_at(value, *TENSOR_TYPE, 1)[-1]), shape
+    return ports
+
+
+def _at(message: Any, *path: int) -> list[Any]:
+    """All values at a path of field numbers."""
+    found = [message]
+    for step in path:
+        found = [value for one in found for number, value in _fields(one) if number == step]
+    return found
 
 
 def _walk(message: memoryview, kind: str, depth: int) -> None:
@@ -54,6 +87,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
+        if tag >> 32:  # protobuf keeps the lower half and would see another field than we do
+            raise ValueError("a field number beyond 29 bits")
         number, wire = tag >> 3, tag & 7
         if wire == 0:
             value, at = _varint(message, at)

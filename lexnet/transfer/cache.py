@@ -57,10 +57,13 @@ class FeatureCache:
 
 def _read(file: Path, warn: Callable[[str], None]) -> NDArray[Any]:
     """The file's rows, memory-mapped; none if its bytes are not those it was named after."""
-    with file.open("rb") as stream:
-        intact = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
-    if not intact:
+    try:
+        with file.open("rb") as stream:
+            intact = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
+        if intact:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
         file.replace(file.with_suffix(".damaged"))
         warn(f"cached features in {file} were damaged; they are computed again")
-        return np.empty(0, np.dtype([("key", np.uint8, 32)]))
-    return np.load(file, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        pass  # another process has just set it aside
+    return np.empty(0, np.dtype([("key", np.uint8, 32)]))

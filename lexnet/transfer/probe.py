@@ -1,7 +1,9 @@
 """A linear probe: multinomial logistic regression on frozen features."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -48,9 +50,12 @@ def fit_probe(
     config: ProbeConfig,
     seed: int,
     workers: int,
+    progress: Callable[[int, int], None],
 ) -> Probe:
     """Fits the head on (N, width) features. Only these pictures choose the regularisation (by log loss
-    over stratified folds) and the temperature (on the same out-of-fold predictions)."""
+    over stratified folds) and the temperature (on the same out-of-fold predictions).
+    `progress(done, total)` counts fits."""
+    import sklearn.linear_model  # noqa: F401  loads its BLAS now, so that the limit below holds for it too
     from threadpoolctl import threadpool_limits
 
     centre, scale = features.mean(axis=0), np.float32(features.std())
@@ -58,6 +63,8 @@ def fit_probe(
     folds = assign_folds(labels, digests, config.folds, seed)
     candidates = sorted(config.candidates)
     held_out = np.empty((len(candidates), len(labels), classes), np.float32)
+    fits = count(start=1)
+    total = len(candidates) * (int(folds.max()) + 1) + 1
 
     def fold_path(fold: int) -> None:
         """From strong to weak regularisation, each fit starting where the last ended."""
@@ -66,6 +73,7 @@ def fit_probe(
         for i, C in enumerate(candidates):
             model.set_params(C=C).fit(x[train], labels[train])
             held_out[i, test] = _decision(x[test], model)
+            progress(next(fits), total)
 
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
     with threadpool_limits(1):
@@ -75,6 +83,7 @@ def fit_probe(
         losses = [float(-np.log(softmax(logits)[rows, labels] + 1e-15).mean()) for logits in held_out]
         best = int(np.argmin(losses))
         model = _model(TOLERANCE).set_params(C=candidates[best]).fit(x, labels)
+        progress(total, total)
     row, bias = _binary_as_two(model.coef_, model.intercept_)
     weight = row.astype(np.float64) / scale
     return Probe(

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import EngineChoice, PreprocessSpec
+from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.errors import MissingExtra, PictureError
+from lexnet.errors import LexNetError, MissingExtra, PictureError
 from lexnet.files import cache_folder, write_atomic
-from lexnet.preprocess import Pixels, load_bytes, read
+from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.stream import stream
 from lexnet.transfer.cache import FeatureCache
@@ -68,7 +69,7 @@ def extract(
     progress: Callable[[int, int], None],
 ) -> Extraction:
     """Features of every picture, from the cache where they are there. `progress(done, total)`."""
-    engine: Engine = TorchEngine(trunk) if choice == "torch" else open_engine(choice, trunk.graph, workers)
+    engine = _open_engine(trunk, choice, workers, warn)
     recipe = {
         "preprocess": asdict(trunk.spec),
         "view": "plain",
@@ -83,15 +84,20 @@ def extract(
     cache = FeatureCache(recipe, warn)
     wanted = {d: i for i, d in reversed(list(enumerate(manifest.digests))) if d not in cache}
     missing = sorted(wanted.values())
-    bad = _compute(cache, trunk.spec, engine, manifest, missing, workers, progress)
+    reasons = _compute(cache, trunk.spec, engine, manifest, missing, workers, progress)
     keep = np.asarray([i for i, d in enumerate(manifest.digests) if d in cache], np.int64)
+    bad = [
+        Skipped(path, reasons[d], bad=True)
+        for path, d in zip(manifest.paths, manifest.digests, strict=True)
+        if d in reasons
+    ]
     whole = manifest.take(keep, bad) if bad else manifest
     return Extraction(
         features=cache.read(whole.digests),
         manifest=whole,
         engine=engine.name,
-        computed=len(missing) - len(bad),
-        from_cache=len(whole) - len(missing) + len(bad),
+        computed=len(missing) - len(reasons),
+        from_cache=len(whole) - len(missing) + len(reasons),
     )
 
 
@@ -103,17 +109,13 @@ def _compute(
     missing: list[int],
     workers: int,
     progress: Callable[[int, int], None],
-) -> list[Skipped]:
-    """Runs the missing pictures and caches what comes out; returns those that could not be used."""
-    bad: list[Skipped] = []
+) -> dict[str, str]:
+    """Runs the missing pictures and caches what comes out; returns why others could not be, by digest."""
+    reasons: dict[str, str] = {}
     rows: list[tuple[str, Features]] = []
 
     def pixels(i: int) -> Pixels:
-        path = manifest.file(i)
-        content = read(path)
-        if hashlib.sha256(content).hexdigest() != manifest.digests[i]:
-            raise PictureError(str(path), "has changed since it was listed; run again")
-        return load_bytes(content, spec, str(path))
+        return load_row(manifest, i, spec)
 
     def keep() -> None:
         if rows:
@@ -123,7 +125,7 @@ def _compute(
     try:
         for done, (i, result) in enumerate(stream(missing, pixels, engine, workers), start=1):
             if isinstance(result, PictureError):
-                bad.append(Skipped(manifest.paths[i], result.reason, bad=True))
+                reasons[manifest.digests[i]] = result.reason
             else:
                 rows.append((manifest.digests[i], result["features"][0]))
             if len(rows) == SHARD:
@@ -131,7 +133,20 @@ def _compute(
             progress(done, len(missing))
     finally:
         keep()  # also when interrupted: what was computed is not computed again
-    return bad
+    return reasons
+
+
+def _open_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:
+    """The engine that was asked for; on auto the first that works, eager torch as the last resort."""
+    if choice == "torch":
+        return TorchEngine(trunk)
+    try:
+        return open_engine(choice, trunk.graph, workers)
+    except LexNetError as error:
+        if choice != "auto":
+            raise
+        warn(f"no inference engine runs the net here ({error}); eager torch does, more slowly")
+        return TorchEngine(trunk)
 
 
 class TorchEngine:

@@ -40,17 +40,22 @@ def create_net(name: str, *, weights: str | None = None, classes: int | None = N
 
 
 def net_from_bundle(path: str | os.PathLike[str]) -> Net:
-    """The bundle's net as an `nn.Module`, with the very weights of its graph. Raises `BundleError`."""
+    """The bundle's net as an `nn.Module`, with the very weights of its graph.
+
+    Raises `BundleError`, `UnknownNet`.
+    """
     import onnx
     from onnx import numpy_helper
 
     bundle = read_bundle(path)
     graph = onnx.load_model_from_string(bundle.model).graph
     values = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
-    net = find(bundle.manifest["net"]).build(classes=len(bundle.classes))
+    name = str(bundle.manifest.get("net"))
+    net = find(name).build(classes=len(bundle.classes))
     state = net.state_dict()
-    missing = [name for name in state if name not in values and not name.endswith("num_batches_tracked")]
+    fitting = {key: w for key, w in values.items() if key in state and w.shape == state[key].shape}
+    missing = [key for key in state if key not in fitting and not key.endswith("num_batches_tracked")]
     if missing:
-        raise BundleError(f"{path} lacks the weights {missing[:3]} of {bundle.manifest['net']}")
-    net.load_state_dict({name: values.get(name, own) for name, own in state.items()})
+        raise BundleError(f"{path} lacks the weights {missing[:3]} of {name}")
+    net.load_state_dict(state | fitting)
     return net.eval()

@@ -1,0 +1,220 @@
+"""`lexnet predict`: who it is for reads one line a picture, a program reads JSON or CSV."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import forged, tiny_bundle
+
+import lexnet
+from lexnet.cli.predict import top_classes
+from lexnet.data.samples import sample_folder
+from lexnet.runtime.predictor import Prediction
+
+Call = Callable[..., Any]
+CLIPART = sample_folder("clipart")
+FLAGS = sorted((CLIPART / "flags").iterdir())[:3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three flags, and a text that pretends to be one, in between."""
+    for name, path in zip(("a.png", "c.png", "d.png"), FLAGS, strict=True):
+        shutil.copy(path, tmp_path / name)
+    (tmp_path / "b.png").write_text("no picture")
+    return tmp_path
+
+
+def test_a_line_a_picture(call: Call, bundle: str) -> None:
+    said = call("predict", bundle, *FLAGS)
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert len(lines) == 3
+    for line, path in zip(lines, FLAGS, strict=True):
+        assert re.fullmatch(re.escape(str(path)) + r" +[a-z]+ +\d+\.\d %", line)
+    assert " flags" in said.out
+
+
+def test_top_shows_more_classes_with_falling_shares(call: Call, bundle: str) -> None:
+    said = call("predict", bundle, FLAGS[0], "--top", 3)
+    shares = [float(share) for share in re.findall(r"(\d+\.\d) %", said.out)]
+    assert len(shares) == 3 and shares == sorted(shares, reverse=True)
+    document = json.loads(call("predict", bundle, FLAGS[0], "--top", 99, "--json").out)
+    top = document[0]["top"]
+    assert len(top) == 12 and sum(share for _, share in top) == pytest.approx(1, abs=1e-5)
+    assert [share for _, share in top] == sorted((share for _, share in top), reverse=True)
+
+
+def test_json_keeps_its_contract(call: Call, bundle: str, folder: Path) -> None:
+    said = call("predict", bundle, folder, "--json")
+    assert said.code == 2
+    document = json.loads(said.out)
+    for row in document:
+        assert list(row) == ["path", "label", "probability", "top", "reason"]
+    assert [Path(row["path"]).name for row in document] == ["a.png", "b.png", "c.png", "d.png"]
+    bad = document.pop(1)
+    assert bad | {"path": ""} == {
+        "path": "",
+        "label": None,
+        "probability": None,
+        "top": [],
+        "reason": "is text, not a picture",
+    }
+    expected = lexnet.load(bundle).predict_proba(FLAGS)
+    for row, probabilities in zip(document, expected, strict=True):
+        assert row["probability"] == pytest.approx(float(probabilities.max()))
+        assert row["top"] == [[row["label"], row["probability"]]]
+        assert row["reason"] is None
+
+
+def test_csv_parses(call: Call, bundle: str, folder: Path) -> None:
+    shutil.copy(FLAGS[0], folder / 'odd, "name".png')
+    said = call("predict", bundle, folder, "--csv")
+    assert said.code == 2
+    rows = list(csv.DictReader(StringIO(said.out)))
+    assert list(rows[0]) == ["path", "label", "probability", "reason"]
+    assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png", 'odd, "name".png']
+    assert (rows[1]["label"], rows[1]["probability"]) == ("", "") and rows[1]["reason"]
+    good = [row for row in rows if not row["reason"]]
+    assert len(good) == 4 and all(0 < float(row["probability"]) <= 1 and row["label"] for row in good)
+
+
+def test_a_bad_picture_does_not_stop_the_others(call: Call, bundle: str, folder: Path) -> None:
+    said = call("predict", bundle, folder / "a.png", folder / "b.png", folder / "gone.png", folder / "c.png")
+    assert said.code == 2
+    lines = said.out.splitlines()
+    assert lines[0].endswith("%") and lines[3].endswith("%")
+    assert lines[1].endswith("is text, not a picture")
+    assert lines[2].endswith("cannot be read (No such file or directory)")
+
+
+def test_names_come_on_stdin_too(call: Call, bundle: str, folder: Path) -> None:
+    lines = f"{folder / 'a.png'}\n\n{folder / 'c.png'}\r\n{folder / 'd.png'}".encode()
+    said = call("predict", bundle, "-", "--json", stdin=lines)
+    assert said.code == 0
+    assert [Path(row["path"]).name for row in json.loads(said.out)] == ["a.png", "c.png", "d.png"]
+    said = call("predict", bundle, "-", stdin=b"\n")
+    assert said.code == 2 and "no paths came in on stdin" in said.err
+
+
+def test_a_name_that_is_not_utf_8_is_shown_escaped(call: Call, bundle: str, folder: Path) -> None:
+    odd = os.path.join(os.fsencode(folder), b"caf\xe9.png")
+    shutil.copy(FLAGS[0], os.fsdecode(odd))
+    for said in (
+        call("predict", bundle, os.fsdecode(odd)),
+        call("predict", bundle, os.fsdecode(odd), "--csv"),
+        call("predict", bundle, os.fsdecode(odd), "--json"),
+        call("predict", bundle, "-", stdin=odd + b"\n"),
+    ):
+        assert said.code == 0
+        assert "caf\\xe9.png" in said.out.replace("\\\\", "\\")
+        said.out.encode()  # what a UTF-8 terminal can take
+
+
+def test_a_folder_without_pictures_is_named(call: Call, bundle: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    said = call("predict", bundle, tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert f"{tmp_path} holds no pictures" in said.err
+
+
+def test_it_abstains_under_its_threshold(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.lexnet"
+    path.write_bytes(tiny_bundle(threshold=1.0))
+    said = call("predict", path, *FLAGS, "--json")
+    assert said.code == 0
+    for row in json.loads(said.out):
+        assert row["label"] is None and len(row["top"]) == 1
+        assert row["probability"] == row["top"][0][1]
+        assert row["reason"].startswith("abstains: ")
+    assert "abstains: 0." in call("predict", path, FLAGS[0]).out
+
+
+def test_engines_and_workers_give_the_same_labels(call: Call, bundle: str) -> None:
+    said = [
+        json.loads(call("predict", bundle, *FLAGS, "--json", *more).out)
+        for more in ((), ("--engine", "openvino"), ("--engine", "auto"), ("--workers", 1))
+    ]
+    for document in said[1:]:
+        for row, first in zip(document, said[0], strict=True):
+            assert row["label"] == first["label"]
+            assert row["probability"] == pytest.approx(first["probability"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("--tpo", 3), "--top"),
+        (("--jsn",), "--json"),
+        (("--top", 0), "0 is not in the range"),
+        (("--engine", "tpu"), "'onnxruntime'"),
+        (("--csv", "--json"), "exclude each other"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_a_hint(
+    arguments: tuple[object, ...], hint: str, call: Call, bundle: str
+) -> None:
+    said = call("predict", bundle, FLAGS[0], *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert hint in said.err
+
+
+def test_an_unknown_verb_ends_with_2_and_a_hint(call: Call) -> None:
+    said = call("predcit", "x")
+    assert (said.code, said.out) == (2, "")
+    assert "did you mean predict?" in said.err
+
+
+def test_what_is_no_bundle_ends_with_2(call: Call, bundle: str, tmp_path: Path) -> None:
+    assert call("predict", tmp_path / "gone.lexnet", FLAGS[0]).code == 2
+    assert call("predict", bundle).code == 2  # nothing to label
+    content = bytearray(Path(bundle).read_bytes())
+    content[5_000_000] ^= 1
+    tampered = tmp_path / "model.lexnet"
+    tampered.write_bytes(content)
+    for path, message in ((tampered, "is damaged"), (FLAGS[0], "is not a LexNet bundle")):
+        said = call("predict", path, FLAGS[0])
+        assert (said.code, said.out) == (2, "")
+        assert said.err.startswith(f"lexnet: {path} ") and message in said.err
+    outside = tmp_path / "outside.lexnet"
+    outside.write_bytes(forged(tiny_bundle(), lambda _, members: members.update({"model.onnx": b"\x07"})))
+    assert "the graph is not ONNX" in call("predict", outside, FLAGS[0]).err
+
+
+def test_of_equal_classes_the_label_is_shown_first() -> None:
+    even = np.array([0.2, 0.4, 0.4], np.float32)
+    shown = top_classes(Prediction("b", 0.4, even, None), ["a", "b", "c"], 3)
+    assert [name for name, _ in shown] == ["b", "c", "a"]
+
+
+@pytest.mark.pictures
+def test_photos_of_a_phone(call: Call, bundle: str, test_data: Path) -> None:
+    said = call("predict", bundle, test_data / "clothing" / "test" / "hat", "--json")
+    assert said.code == 0
+    document = json.loads(said.out)
+    assert len(document) == len(list((test_data / "clothing" / "test" / "hat").iterdir()))
+    assert all(row["label"] for row in document)
+
+
+def test_labelling_never_loads_torch(bundle: str) -> None:
+    code = (
+        "import sys\n"
+        "from lexnet.cli import main\n"
+        f"sys.argv = ['lexnet', 'predict', {bundle!r}, {str(FLAGS[0])!r}, '--json']\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'onnx', 'openvino'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

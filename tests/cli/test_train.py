@@ -1,0 +1,105 @@
+"""The command line's own part in training, and its help."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from lexnet import __version__
+from lexnet.cli import VERBS, main
+from lexnet.cli.options import settings
+from lexnet.cli.show import percent, table
+from lexnet.config import TrainConfig
+from lexnet.nets import NETS
+
+
+def lexnet(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit code of the command line."""
+    monkeypatch.setattr(sys, "argv", ["lexnet", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_train_prints_what_it_found_and_what_came_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    assert lexnet(monkeypatch, "train", "clipart", "--out", tmp_path / "run") == 0
+    out, err = capsys.readouterr()
+    assert "12 classes    435   62   124" in err and "· net efficientnet_lite0: " in err
+    assert (
+        out.splitlines()[1].startswith("test accuracy  ") and "model.lexnet" in out and "report.html" in out
+    )
+    assert "\x1b" not in out + err  # no colours or bars where nobody looks
+
+
+def test_train_json_is_one_document(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
+    assert lexnet(monkeypatch, "train", "clipart", "--json", "--out", tmp_path / "run") == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["run"] == str(tmp_path / "run") and metrics["verified"] is True
+    assert metrics["command"].startswith("lexnet train clipart --json")
+
+
+def test_every_setting_is_a_flag_with_its_help(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert lexnet(monkeypatch, "train", "--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for field, hint in settings(TrainConfig):
+        assert f"--{field.name.replace('_', '-')}" in shown
+        assert hint.__metadata__[0][1:20] in shown
+
+
+def test_help_and_version(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert lexnet(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"lexnet {__version__}\n"
+    assert lexnet(monkeypatch, "--help") == 0
+    shown = capsys.readouterr().out
+    assert all(verb in shown for verb in VERBS)
+    for verb in VERBS:
+        assert lexnet(monkeypatch, verb, "--help") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian", "x"], "did you mean train?"),
+        (["train", "clipart", "--sede", "1"], "--seed"),
+        (["train", "clipart", "--net", "efficientnet-lite0"], "did you mean efficientnet_lite0?"),
+        (["train", "clipart", "--test", "0.9"], "test=0.9 must lie in [0.05, 0.5]"),
+        (["train", "clipart", "--candidates", "a,b"], "'a,b' is not numbers with commas"),
+        (["train", "clipart", "--mode", "magic"], "'auto', 'probe'"),
+        (["train", "clipar"], "give one, or a sample set: clipart, digits"),
+        (["train", __file__], "is a file; give a folder"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_a_way_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, arguments: list[str], message: str
+) -> None:
+    assert lexnet(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and message in err and "Traceback" not in err
+
+
+def test_nets_lists_the_lexicon(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert lexnet(monkeypatch, "nets") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in NETS)
+    assert lexnet(monkeypatch, "nets", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == list(NETS)
+    assert set(rows[0]) == {"name", "family", "year", "paper", "params", "macs", "size", "weights"}
+    assert rows[0]["weights"][0]["here"] is True and rows[1]["weights"] == []
+
+
+def test_tables_and_shares() -> None:
+    assert table(("a", "n"), [("x", 1), ("long", 20)]) == "a      n\n────  ──\nx      1\nlong  20"
+    assert [percent(share) for share in (None, 0.0, 0.5, 0.99999, 1.0)] == [
+        "-",
+        "0.0 %",
+        "50.0 %",
+        "99.9 %",
+        "100.0 %",
+    ]

@@ -1,0 +1,140 @@
+"""`lexnet val`: the score of a bundle on pictures whose labels are known."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+from tiny import tiny_bundle
+
+import lexnet
+from lexnet.data.samples import sample_folder
+from lexnet.evaluate.intervals import wilson
+
+Call = Callable[..., Any]
+CLIPART = sample_folder("clipart")
+CONTRACT = {
+    "count",
+    "accuracy",
+    "interval",
+    "macro_f1",
+    "log_loss",
+    "ece",
+    "answered",
+    "wrong_among_answered",
+    "per_class",
+}
+
+
+def copy(classes: tuple[str, ...], count: int, root: Path, start: int = 0) -> Path:
+    """`count` pieces of clip art of each class below `root`."""
+    for name in classes:
+        (root / name).mkdir(parents=True)
+        for path in sorted((CLIPART / name).iterdir())[start : start + count]:
+            shutil.copy(path, root / name)
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return copy(("birds", "flags", "music"), 6, tmp_path / "pictures")
+
+
+def test_the_table_and_the_sums_below_it(call: Call, bundle: str, folder: Path) -> None:
+    said = call("val", bundle, folder)
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["class", "pictures", "precision", "recall", "F1"]
+    assert len(lines) == 2 + 12 + 1 + 2
+    assert re.search(r"^birds +6 +[\d.]+ % +[\d.]+ % +[\d.]+$", said.out, re.M)
+    assert re.search(r"^tools +0 +\S.* +- ", said.out, re.M)  # a class without pictures has no recall
+    assert re.search(r"accuracy +[\d.]+ % +\(95 %: [\d.]+ % to [\d.]+ %; 18 pictures\)", said.out)
+    assert re.search(r"macro F1 +[\d.]+ +log loss +[\d.]+ +calibration error +[\d.]+", said.out)
+
+
+def test_json_keeps_its_contract_and_agrees_with_a_recount(call: Call, bundle: str, folder: Path) -> None:
+    said = call("val", bundle, folder, "--json")
+    assert said.code == 0
+    document = json.loads(said.out)
+    assert set(document) >= CONTRACT
+    model = lexnet.load(bundle)
+    paths = sorted(folder.glob("*/*"))
+    labels, predicted = [path.parent.name for path in paths], model.predict(paths)
+    hits = int((predicted == np.array(labels)).sum())
+    assert document["count"] == 18 and document["accuracy"] == pytest.approx(hits / 18)
+    assert document["interval"] == pytest.approx(wilson(hits, 18))
+    shares = model.predict_proba(paths)[np.arange(18), np.searchsorted(model.classes_, labels)]
+    assert document["log_loss"] == pytest.approx(float(-np.log(shares).mean()), abs=1e-6)
+    expected = sk.f1_score(labels, list(predicted), labels=["birds", "flags", "music"], average="macro")
+    assert document["macro_f1"] == pytest.approx(expected)
+    assert (document["answered"], document["wrong_among_answered"]) == (1.0, pytest.approx(1 - hits / 18))
+    assert [row["class"] for row in document["per_class"]] == list(model.classes_)
+    assert 0 <= document["ece"] <= 1 and len(document["interval"]) == 2
+
+
+def test_of_a_divided_folder_the_test_part_counts(call: Call, bundle: str, tmp_path: Path) -> None:
+    copy(("birds", "flags"), 4, tmp_path / "train")
+    copy(("birds", "flags"), 3, tmp_path / "validation", start=4)
+    copy(("birds", "flags"), 2, tmp_path / "test", start=7)
+    document = json.loads(call("val", bundle, tmp_path, "--json").out)
+    assert (document["count"], document["part"]) == (4, "test")
+    assert document == json.loads(call("val", bundle, tmp_path / "test", "--json").out) | {"part": "test"}
+    assert "4 pictures of the test part" in call("val", bundle, tmp_path).out
+    shutil.rmtree(tmp_path / "test")
+    document = json.loads(call("val", bundle, tmp_path, "--json").out)
+    assert (document["count"], document["part"]) == (6, "val")
+
+
+def test_a_class_that_the_bundle_does_not_know_is_named(call: Call, bundle: str, folder: Path) -> None:
+    (folder / "music").rename(folder / "spacecraft")
+    said = call("val", bundle, folder)
+    assert (said.code, said.out) == (2, "")
+    assert "class 'spacecraft'" in said.err and "not among the 12 classes" in said.err
+
+
+def test_a_bad_picture_is_named_or_skipped(call: Call, bundle: str, folder: Path) -> None:
+    (folder / "flags" / "notes.png").write_text("no picture")
+    whole = sorted((folder / "birds").iterdir())[0].read_bytes()
+    (folder / "birds" / "half.png").write_bytes(whole[: len(whole) // 2])
+    said = call("val", bundle, folder)
+    assert (said.code, said.out) == (2, "")
+    assert "2 pictures cannot be used" in said.err and "--skip-bad" in said.err
+    assert "flags/notes.png is text" in said.err and "birds/half.png is damaged" in said.err
+    said = call("val", bundle, folder, "--skip-bad", "--json")
+    document = json.loads(said.out)
+    assert (said.code, document["count"], len(document["skipped"])) == (0, 18, 2)
+
+
+def test_abstentions_are_counted(call: Call, folder: Path, tmp_path: Path) -> None:
+    for threshold, answered in ((0.0, 1.0), (1.0, 0.0)):
+        path = tmp_path / "tiny.lexnet"
+        path.write_bytes(tiny_bundle(classes=["birds", "flags", "music"], threshold=threshold))
+        document = json.loads(call("val", path, folder, "--json").out)
+        assert document["answered"] == answered
+        assert (document["wrong_among_answered"] is None) == (answered == 0)
+
+
+def test_a_sample_set_by_its_name_scores_as_training_said(call: Call, bundle: str) -> None:
+    """The whole set, two thirds of which it was trained on: better than on the test part alone."""
+    document = json.loads(call("val", bundle, "clipart", "--json").out)
+    measured = lexnet.load(bundle).bundle.manifest["measured"]["accuracy"]
+    assert document["count"] == 621 and document["accuracy"] > measured
+
+
+@pytest.mark.parametrize("data", ["no such folder", "empty", "a file"])
+def test_no_pictures_no_score(data: str, call: Call, bundle: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a file").write_text("x")
+    said = call("val", bundle, tmp_path / data)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("lexnet: ") and data in said.err
+
+
+def test_what_is_no_bundle_ends_with_2(call: Call, folder: Path) -> None:
+    said = call("val", sorted((folder / "flags").iterdir())[0], folder)
+    assert said.code == 2 and "is not a LexNet bundle" in said.err

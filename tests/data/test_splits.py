@@ -1,0 +1,277 @@
+"""What is trained on and what is kept back: stratified, seeded, the same for the same pictures."""
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from picture_makers import class_folder, noise
+
+from lexnet.cli.show import found_table
+from lexnet.config import SplitConfig, TrainConfig
+from lexnet.data.folder import read_folder
+from lexnet.data.manifest import Manifest
+from lexnet.data.samples import sample_folder
+from lexnet.data.splits import (
+    MIN_TRAIN,
+    MIN_UNDIVIDED,
+    assign_parts,
+    check_classes,
+    resolve_copies,
+    split_csv,
+    split_hash,
+)
+from lexnet.errors import DataError
+from lexnet.job.divide import divide
+from lexnet.job.events import Event, Warned
+
+PARTS = ("train", "val", "test")
+CONFIG = SplitConfig()
+
+
+def listing(labels: list[int], contents: list[str], parts: list[str] | None = None) -> Manifest:
+    """A manifest of pictures that are nowhere: contents stand for the files' bytes."""
+    return Manifest(
+        root=Path("data"),
+        classes=[f"class{k}" for k in range(max(labels) + 1)],
+        paths=[f"class{label}/{i}.png" for i, label in enumerate(labels)],
+        labels=np.asarray(labels, np.int64),
+        parts=parts or [""] * len(labels),
+        digests=[hashlib.sha256(content.encode()).hexdigest() for content in contents],
+    )
+
+
+def distinct(*counts: int) -> Manifest:
+    """That many different pictures for each class."""
+    labels = [label for label, count in enumerate(counts) for _ in range(count)]
+    return listing(labels, [f"{label}:{i}" for i, label in enumerate(labels)])
+
+
+def part_of(manifest: Manifest) -> dict[str, str]:
+    """Part by content."""
+    return dict(zip(manifest.digests, manifest.parts, strict=True))
+
+
+def reordered(manifest: Manifest, order: list[int]) -> Manifest:
+    return manifest.take(np.asarray(order, np.int64), [])
+
+
+# --- a new split
+
+
+def test_every_class_is_divided_in_the_same_shares() -> None:
+    divided = assign_parts(distinct(100, 50, 10), CONFIG, seed=0)
+    assert divided.counts("test").tolist() == [20, 10, 2]
+    assert divided.counts("val").tolist() == [10, 5, 1]
+    assert divided.counts("train").tolist() == [70, 35, 7]
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    counts=st.lists(st.integers(MIN_UNDIVIDED, 40), min_size=2, max_size=5),
+    val=st.floats(0, 0.5),
+    test=st.floats(0.05, 0.5),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_any_class_of_three_or_more_has_one_to_test_on_and_two_to_train_on(
+    counts: list[int], val: float, test: float, seed: int
+) -> None:
+    divided = assign_parts(distinct(*counts), SplitConfig(val=val, test=test), seed)
+    assert divided.counts("test").min() >= 1
+    assert divided.counts("train").min() >= MIN_TRAIN
+    assert sum(divided.counts(part) for part in PARTS).tolist() == counts
+    assert set(divided.parts) <= set(PARTS)
+
+
+def test_half_of_three_pictures_for_the_test_leaves_two_to_train_on() -> None:
+    divided = assign_parts(distinct(3, 3), SplitConfig(test=0.5), seed=0)
+    assert [divided.counts(part).tolist() for part in PARTS] == [[2, 2], [0, 0], [1, 1]]
+
+
+def test_the_seed_decides() -> None:
+    manifest = distinct(60, 60)
+    first, again, other = (assign_parts(manifest, CONFIG, seed) for seed in (1, 1, 2))
+    assert first.parts == again.parts
+    assert first.parts != other.parts
+    assert first.counts("test").tolist() == other.counts("test").tolist()
+
+
+@settings(deadline=None, derandomize=True)
+@given(order=st.permutations(range(24)))
+def test_the_order_of_the_listing_changes_nothing(order: list[int]) -> None:
+    manifest = distinct(12, 12)
+    assert part_of(assign_parts(reordered(manifest, order), CONFIG, 0)) == part_of(
+        assign_parts(manifest, CONFIG, 0)
+    )
+
+
+def test_renamed_pictures_stay_in_their_part(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "data", cat=12, dog=12)
+    before = assign_parts(read_folder(root), CONFIG, 0)
+    for k, file in enumerate(sorted(root.glob("*/*.png"))):
+        os.rename(file, file.with_name(f"{hashlib.sha256(bytes([k])).hexdigest()}.png"))
+    after = assign_parts(read_folder(root), CONFIG, 0)
+    assert part_of(after) == part_of(before)
+    assert after.paths != before.paths
+    assert split_hash(after) == split_hash(before)
+
+
+def test_a_picture_more_moves_no_picture_of_another_class(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "data", cat=20, dog=20, emu=20)
+    before = assign_parts(read_folder(root), CONFIG, 0)
+    noise(99).save(root / "dog/new.png")
+    after = assign_parts(read_folder(root), CONFIG, 0)
+    of_others = [d for d, label in zip(before.digests, before.labels, strict=True) if label != 1]
+    assert len(of_others) == 40
+    assert {d: part_of(after)[d] for d in of_others} == {d: part_of(before)[d] for d in of_others}
+    moved = [d for d in before.digests if part_of(before)[d] != part_of(after)[d]]
+    assert len(moved) <= 2, "in its own class at most those on the borders of the parts"
+
+
+@settings(deadline=None, derandomize=True)
+@given(copies=st.lists(st.integers(0, 11), min_size=1, max_size=30), seed=st.integers(0, 99))
+def test_copies_of_a_file_are_on_one_side(copies: list[int], seed: int) -> None:
+    labels = [i % 2 for i in range(12)] + [i % 2 for i in copies]
+    contents = [str(i) for i in range(12)] + [str(i) for i in copies]
+    divided = assign_parts(listing(labels, contents), CONFIG, seed)
+    sides = {(digest, part) for digest, part in zip(divided.digests, divided.parts, strict=True)}
+    assert len(sides) == 12
+
+
+def test_a_split_that_the_folder_brings_is_kept() -> None:
+    parts = ["train", "train", "train", "val"] * 2
+    manifest = listing([0] * 4 + [1] * 4, [str(i) for i in range(8)], parts)
+    assert assign_parts(manifest, CONFIG, 0).parts == parts
+
+
+def test_a_folder_with_a_train_part_alone_is_divided(tmp_path: Path) -> None:
+    class_folder(tmp_path / "train", cat=10, dog=10)
+    divided = assign_parts(read_folder(tmp_path), CONFIG, 0)
+    assert [divided.counts(part).tolist() for part in PARTS] == [[7, 7], [1, 1], [2, 2]]
+
+
+def test_ten_thousand_classes_are_divided_and_told_in_a_few_lines() -> None:
+    told: list[Event] = []
+    manifest = distinct(*([3] * 9_999), 10)
+    divided = divide(manifest, TrainConfig(), told.append)
+    assert divided.counts("test").tolist() == [1] * 9_999 + [2]
+    assert len(found_table(divided).splitlines()) < 50
+    (warning,) = (event.text for event in told if isinstance(event, Warned))
+    assert warning.startswith("the val part has no picture of class0, class1, ")
+    assert warning.endswith(" and 9979 more: nothing is known of them there")
+
+
+def test_the_clip_art_is_divided_in_every_class() -> None:
+    divided = assign_parts(read_folder(sample_folder("clipart")), CONFIG, 0)
+    for part, share in (("train", 0.7), ("val", 0.1), ("test", 0.2)):
+        counts = divided.counts(part) / np.bincount(divided.labels)
+        assert np.abs(counts - share).max() < 0.03
+
+
+# --- copies
+
+
+def two_labels() -> Manifest:
+    """One picture under two labels, among eleven others."""
+    labels, contents = [0] * 6 + [1] * 6, [str(i) for i in range(12)]
+    contents[8] = contents[2]
+    return listing(labels, contents)
+
+
+def both_sides() -> Manifest:
+    """One picture in all three parts, and a copy within one."""
+    contents = [str(i) for i in range(12)]
+    contents[1] = contents[4] = contents[5] = contents[0]
+    return listing([0] * 6 + [1] * 6, contents, ["train", "train", "train", "train", "val", "test"] * 2)
+
+
+def test_a_picture_under_two_labels_is_refused_by_name() -> None:
+    with pytest.raises(DataError) as caught:
+        resolve_copies(two_labels(), skip_bad=False)
+    assert str(caught.value) == (
+        "2 pictures would spoil the labels or the test:\n"
+        "  class0/2.png is the same file as class1/8.png, which has another label\n"
+        "  class1/8.png is the same file as class0/2.png, which has another label\n"
+        "remove them, or go on without them with --skip-bad"
+    )
+
+
+def test_a_picture_under_two_labels_is_left_out_wholly() -> None:
+    manifest = resolve_copies(two_labels(), skip_bad=True)
+    assert len(manifest) == 10
+    assert not {"class0/2.png", "class1/8.png"} & set(manifest.paths)
+    assert {(skip.path, skip.bad) for skip in manifest.skipped} == {
+        ("class0/2.png", True),
+        ("class1/8.png", True),
+    }
+    assert manifest.classes == two_labels().classes
+
+
+def test_a_picture_on_both_sides_is_refused_by_name() -> None:
+    with pytest.raises(DataError) as caught:
+        resolve_copies(both_sides(), skip_bad=False)
+    message = str(caught.value)
+    assert "class0/0.png is the same file as class0/5.png, which is in another part" in message
+    assert message.startswith("3 pictures would spoil") and message.endswith("with --skip-bad")
+
+
+def test_of_a_picture_on_both_sides_the_test_keeps_its_own() -> None:
+    manifest = resolve_copies(both_sides(), skip_bad=True)
+    assert {skip.path for skip in manifest.skipped} == {f"class0/{i}.png" for i in (0, 1, 4)}
+    assert manifest.counts("test").tolist() == [1, 1], "the test part is as it was"
+    parts: dict[str, set[str]] = {}
+    for digest, part in zip(manifest.digests, manifest.parts, strict=True):
+        parts.setdefault(digest, set()).add(part)
+    assert all(len(sides) == 1 for sides in parts.values())
+
+
+def test_copies_within_one_part_and_label_are_kept() -> None:
+    manifest = listing([0, 0, 1, 1], ["a", "a", "b", "c"])
+    assert resolve_copies(manifest, skip_bad=False) is manifest
+
+
+def test_of_many_copies_ten_are_named_and_the_rest_counted() -> None:
+    contents = [str(i) for i in range(8)]
+    manifest = listing([0] * 8 + [1] * 8, contents * 2)
+    with pytest.raises(DataError, match=r"^16 pictures would spoil") as caught:
+        resolve_copies(manifest, skip_bad=False)
+    assert str(caught.value).count("is the same file as") == 10
+    assert "and 6 more" in str(caught.value)
+
+
+def test_too_few_pictures_after_leaving_some_out_are_still_told() -> None:
+    manifest = resolve_copies(listing([0, 0, 0, 1, 1, 1], ["a", "b", "c", "c", "d", "e"]), skip_bad=True)
+    with pytest.raises(DataError, match="class 'class0' has 2 different pictures, at least 3"):
+        check_classes(manifest)
+
+
+# --- the record
+
+
+def test_the_csv_has_a_row_for_each_picture_whatever_its_name() -> None:
+    manifest = assign_parts(distinct(5, 5), CONFIG, 0)
+    manifest.paths[0] = 'class0/a, "b"\'s.png'
+    manifest.classes[1] = "thé, glacé"
+    head, *rows = csv.reader(StringIO(split_csv(manifest)))
+    assert head == ["path", "label", "split", "sha256"]
+    assert [row[0] for row in rows] == manifest.paths
+    assert [row[1] for row in rows] == [manifest.classes[label] for label in manifest.labels]
+    assert Counter(row[2] for row in rows) == Counter(manifest.parts)
+    assert [row[3] for row in rows] == manifest.digests
+
+
+def test_the_hash_is_of_contents_parts_and_labels() -> None:
+    manifest = assign_parts(distinct(6, 6), CONFIG, 0)
+    order = list(reversed(range(12)))
+    assert split_hash(reordered(manifest, order)) == split_hash(manifest)
+    swapped = dict(zip(PARTS, ("val", "train", "test"), strict=True))
+    assert split_hash(manifest.with_parts([swapped[part] for part in manifest.parts])) != split_hash(manifest)
+    renamed = Manifest(**{**manifest.__dict__, "classes": ["class0", "other"]})
+    assert split_hash(renamed) != split_hash(manifest)
+    assert split_hash(manifest.take(np.arange(11), [])) != split_hash(manifest)

@@ -1,0 +1,171 @@
+"""The graph that is written says what the net in torch says, layer by layer and number by number."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from tiny import tiny_graph, tiny_net
+from torch import nn
+
+from lexnet.config import PreprocessSpec
+from lexnet.data.samples import sample_folder
+from lexnet.export.graph import append_head
+from lexnet.export.onnx import trunk_graph
+from lexnet.nets.net import Net
+from lexnet.nets.parts import classifier, conv
+from lexnet.preprocess import Pixels, load
+from lexnet.weights.create import create_net
+
+MEAN, STD = (120.0, 116.0, 104.0), (58.0, 57.0, 57.5)
+
+
+def efficientnet() -> Net:
+    return create_net("efficientnet_lite0", weights="imagenet")
+
+
+def resnet() -> Net:
+    """Seeded; its batch norms are far from the identity, with the statistics of a few noisy pictures."""
+    torch.manual_seed(0)
+    net = create_net("resnet18")
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+            nn.init.uniform_(layer.weight, 0.3, 1.5)
+            nn.init.normal_(layer.bias, std=0.2)
+    with torch.no_grad():
+        net.train()(torch.randn(4, 3, 96, 96))
+    return net
+
+
+NETS: dict[str, Callable[[], Net]] = {"efficientnet_lite0": efficientnet, "resnet18": resnet}
+
+
+@pytest.fixture(scope="module", params=NETS)
+def exported(request: pytest.FixtureRequest) -> tuple[Net, bytes]:
+    net = NETS[request.param]()
+    return net, trunk_graph(net, 224, MEAN, STD)
+
+
+@pytest.fixture(scope="module")
+def squares() -> Pixels:
+    """(7, 224, 224, 3)"""
+    spec = PreprocessSpec(size=224, short_side=224)
+    folders = sorted(sample_folder("clipart").iterdir())[:7]
+    return np.stack([load(sorted(folder.iterdir())[2], spec) for folder in folders])
+
+
+def session(graph: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def in_torch(net: Net, pixels: Pixels) -> np.ndarray:
+    planes = (torch.from_numpy(pixels).float() - torch.tensor(MEAN)) / torch.tensor(STD)
+    with torch.inference_mode():
+        return net.eval()(planes.permute(0, 3, 1, 2)).numpy()
+
+
+def assert_equal_but_for_rounding(got: np.ndarray, expected: np.ndarray) -> None:
+    """To 1e-5 of the largest logit; another eps or padding shows up in the third digit."""
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_logits_are_those_of_torch_in_any_batch(exported: tuple[Net, bytes], squares: Pixels) -> None:
+    net, graph = exported
+    runtime = session(graph)
+    expected = in_torch(net, squares)
+    assert expected.shape == (7, 1000) and expected.std(axis=0).max() > 0.1
+    for n in (1, 2, 7):
+        (got,) = runtime.run(None, {"pixels": squares[:n]})
+        assert_equal_but_for_rounding(got, expected[:n])
+
+
+@pytest.mark.pictures
+def test_logits_are_those_of_torch_on_photos(exported: tuple[Net, bytes], test_data: Path) -> None:
+    net, graph = exported
+    spec = PreprocessSpec(size=224, short_side=256)
+    photos = sorted((test_data / "clothing" / "test" / "hat").iterdir())[:3]
+    pixels = np.stack([load(photo, spec) for photo in photos])
+    (got,) = session(graph).run(None, {"pixels": pixels})
+    assert_equal_but_for_rounding(got, in_torch(net, pixels))
+
+
+def test_every_weight_keeps_its_name_and_its_bits(exported: tuple[Net, bytes]) -> None:
+    net, graph = exported
+    written = {w.name: numpy_helper.to_array(w) for w in onnx.load_model_from_string(graph).graph.initializer}
+    state = {k: v.numpy() for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for name, value in state.items():
+        assert np.array_equal(written[name], value), name
+    bounds = {
+        f"{name}.{end}" for name, m in net.named_modules() if type(m) is nn.ReLU6 for end in ("min", "max")
+    }
+    assert set(written) - set(state) == {"mean", "std"} | bounds
+    assert written["mean"].tolist() == list(MEAN) and written["std"].tolist() == list(STD)
+
+
+def test_batch_norms_stay_apart_and_nothing_trains(exported: tuple[Net, bytes]) -> None:
+    net, graph = exported
+    nodes = onnx.load_model_from_string(graph).graph.node
+    norms = [node for node in nodes if node.op_type == "BatchNormalization"]
+    assert len(norms) == sum(isinstance(layer, nn.BatchNorm2d) for layer in net.modules())
+    eps = {layer.eps for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
+    for norm in norms:
+        settings = {a.name: onnx.helper.get_attribute_value(a) for a in norm.attribute}
+        assert settings.get("training_mode", 0) == 0 and len(norm.output) == 1
+        assert settings["epsilon"] == pytest.approx(*eps)
+    assert not {node.op_type for node in nodes} & {"Dropout", "RandomNormal", "RandomUniform"}
+    assert {node.domain for node in nodes} == {""}
+
+
+def test_one_picture_at_a_time_is_no_condition(exported: tuple[Net, bytes]) -> None:
+    graph = onnx.load_model_from_string(exported[1]).graph
+    for value in (*graph.input, *graph.output):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "N"
+    assert [value.name for value in graph.input] == ["pixels"]
+
+
+def test_a_net_in_training_is_exported_as_it_will_serve() -> None:
+    """Dropout on and batch statistics in use would show at once."""
+    torch.manual_seed(0)
+    net = Net(conv(3, 8, 3, 2), [conv(8, 8, 3)], classifier(8, 5, dropout=0.9)).train()
+    graph = trunk_graph(net, 16, MEAN, STD)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    (got,) = session(graph).run(None, {"pixels": pixels})
+    np.testing.assert_allclose(got, in_torch(net, pixels), atol=1e-5)
+    assert not any(layer.training for layer in net.modules())
+
+
+def test_the_same_net_gives_the_same_bytes() -> None:
+    assert trunk_graph(tiny_net(), 16, MEAN, STD) == trunk_graph(tiny_net(), 16, MEAN, STD)
+    assert tiny_graph() == tiny_graph()
+
+
+def test_a_layer_without_a_translation_is_named() -> None:
+    net = Net(conv(3, 4, 3), [nn.PReLU(4)], classifier(4, 0))
+    with pytest.raises(NotImplementedError, match=r"no ONNX translation for PReLU \(stages\.stage1\)"):
+        trunk_graph(net, 16, MEAN, STD)
+
+
+def test_the_head_is_linear_and_its_probabilities_are_calibrated() -> None:
+    draw = np.random.default_rng(1)
+    trunk = trunk_graph(tiny_net(), 16, MEAN, STD)
+    weight, bias = draw.normal(size=(5, 8)).astype(np.float32), draw.normal(size=5).astype(np.float32)
+    headed = append_head(trunk, weight, bias, 2.5)
+    pixels = draw.integers(0, 256, (7, 16, 16, 3), np.uint8)
+    probabilities, logits, features = session(headed.graph).run(
+        ["probabilities", "logits", "features"], {"pixels": pixels}
+    )
+    (bare,) = session(trunk).run(None, {"pixels": pixels})
+    assert np.array_equal(features, bare)
+    np.testing.assert_allclose(logits, features @ weight.T + bias, atol=1e-5)
+    scaled = np.exp(logits / 2.5)
+    np.testing.assert_allclose(probabilities, scaled / scaled.sum(axis=1, keepdims=True), atol=1e-6)
+    convolutions, norms = 3 * 4 * 9 + 4 * 8 * 9, 2 * (4 + 8)
+    assert headed.params == convolutions + norms + 8 * 5 + 5
+    assert headed.macs == 3 * 4 * 9 * 8 * 8 + 4 * 8 * 9 * 4 * 4 + 8 * 5

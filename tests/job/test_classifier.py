@@ -1,0 +1,109 @@
+"""scikit-learn's conventions, where they make sense for pictures."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+
+import lexnet
+from lexnet.cli.options import settings
+from lexnet.config import TrainConfig
+from lexnet.data.samples import sample_folder
+from lexnet.errors import DataError
+
+CLIPART = sample_folder("clipart")
+PATHS = [path for name in ("birds", "flags", "fruit") for path in sorted((CLIPART / name).iterdir())[:12]]
+NAMES = [path.parent.name for path in PATHS]
+
+
+@pytest.fixture(scope="module")
+def fitted(shared_cache: Path) -> lexnet.Classifier:
+    return lexnet.Classifier().fit(PATHS, NAMES)
+
+
+def test_its_parameters_are_the_command_lines_flags() -> None:
+    parameters = inspect.signature(lexnet.Classifier).parameters
+    assert {name: p.default for name, p in parameters.items()} == {
+        f.name: f.default for f, _ in settings(TrainConfig)
+    }
+
+
+def test_parameters_round_trip_and_clone() -> None:
+    classifier = lexnet.Classifier(seed=3, candidates=(0.1, 1.0))
+    assert classifier.get_params()["seed"] == 3
+    copy = clone(classifier.set_params(folds=3))
+    assert copy.get_params() == classifier.get_params() and copy.folds == 3
+    assert is_classifier(classifier)
+    assert "seed=3" in repr(classifier)
+
+
+def test_constructing_checks_nothing_and_fitting_does() -> None:
+    with pytest.raises(ValueError, match=r"test=2.0 must lie in \[0.05, 0.5\]"):
+        lexnet.Classifier(test=2.0).fit(PATHS, NAMES)
+
+
+def test_using_it_unfitted_says_so() -> None:
+    for use in ("predict", "predict_proba", "embed"):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            getattr(lexnet.Classifier(), use)(PATHS)
+    with pytest.raises(NotFittedError):
+        lexnet.Classifier().save("x.lexnet")
+
+
+def test_fit_returns_itself_and_sets_attributes(fitted: lexnet.Classifier) -> None:
+    assert fitted.classes_.tolist() == ["birds", "flags", "fruit"]
+    assert (
+        fitted.metrics_["counts"]["train"]
+        + fitted.metrics_["counts"]["val"]
+        + fitted.metrics_["counts"]["test"]
+        == 36
+    )
+    assert vars(lexnet.Classifier()).keys() == fitted.get_params().keys()
+
+
+def test_predictions_have_scikit_learns_shapes(fitted: lexnet.Classifier) -> None:
+    probabilities = fitted.predict_proba(PATHS)
+    assert probabilities.shape == (36, 3)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (fitted.predict(PATHS) == fitted.classes_[probabilities.argmax(axis=1)]).all()
+    assert fitted.score(PATHS, NAMES) == np.mean(fitted.predict(PATHS) == np.array(NAMES))
+    assert fitted.embed(PATHS[:2]).shape == (2, 1280)
+
+
+def test_labels_keep_their_type() -> None:
+    numbers = [10 if name == "birds" else 2 for name in NAMES]
+    classifier = lexnet.Classifier().fit(PATHS, numbers)
+    assert classifier.classes_.tolist() == [2, 10]
+    assert set(classifier.predict(PATHS[:3])) <= {2, 10}
+
+
+def test_a_folder_and_its_paths_with_labels_give_the_same_net(
+    tmp_path: Path, fitted: lexnet.Classifier
+) -> None:
+    for path in PATHS:
+        target = tmp_path / "data" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    folder = lexnet.Classifier().fit(tmp_path / "data")
+    assert np.array_equal(folder.predict_proba(PATHS), fitted.predict_proba(PATHS))
+    assert folder.score(tmp_path / "data") == fitted.score(PATHS, NAMES)
+
+
+def test_the_saved_bundle_says_the_same(tmp_path: Path, fitted: lexnet.Classifier) -> None:
+    fitted.save(tmp_path / "a.lexnet")
+    model = lexnet.load(tmp_path / "a.lexnet")
+    assert np.array_equal(model.predict_proba(PATHS), fitted.predict_proba(PATHS))
+    assert np.array_equal(model.embed(PATHS[:2]), fitted.embed(PATHS[:2]))
+    assert model.classes_.tolist() == fitted.classes_.tolist()
+
+
+def test_wrong_calls_say_what_to_give() -> None:
+    with pytest.raises(DataError, match="36 paths but 35 labels"):
+        lexnet.Classifier().fit(PATHS, NAMES[:-1])
+    with pytest.raises(DataError, match="a list of paths needs the labels y"):
+        lexnet.Classifier().fit(PATHS)
+    with pytest.raises(DataError, match="only with a list of paths"):
+        lexnet.Classifier().fit(str(CLIPART), NAMES)

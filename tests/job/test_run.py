@@ -1,0 +1,239 @@
+"""The whole job, on the built-in clip art and on real photographs."""
+
+import csv
+import hashlib
+import json
+import shutil
+import socket
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import lexnet
+from lexnet.config import TrainConfig
+from lexnet.data.samples import sample_folder
+from lexnet.errors import ConfigError, DataError, OutputError, ParityError, WeightsError
+from lexnet.job import learn as learning
+from lexnet.job.events import Event, Found, Note, Progress
+from lexnet.job.run import Run, train
+
+# The JSON contract of `lexnet train`: keys may be added, these stay.
+CONTRACT = {
+    *("run", "bundle", "report", "net", "mode", "cut", "classes", "counts", "test_accuracy", "test_interval"),
+    *("val_accuracy", "seconds", "steps", "params", "macs", "bundle_bytes", "verified"),
+}
+CLIPART = sample_folder("clipart")
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """Three classes of ten clip arts: trained in a second or two."""
+    for name in ("birds", "flags", "fruit"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for picture in sorted((CLIPART / name).iterdir())[:10]:
+            shutil.copy(picture, tmp_path / "few" / name)
+    return tmp_path / "few"
+
+
+def test_the_run_folder_holds_all_that_was_promised(run: Run) -> None:
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        *("model.lexnet", "plan.yaml", "split.csv", "metrics.json"),
+        *("history.csv", "report.html", "predictions.csv"),
+    }
+    assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
+
+
+def test_the_json_contract(run: Run) -> None:
+    metrics = run.metrics
+    assert set(metrics) >= CONTRACT
+    assert set(metrics["counts"]) == {"train", "val", "calibration", "test"}
+    assert sum(metrics["counts"].values()) == 621
+    low, high = metrics["test_interval"]
+    assert low < metrics["test_accuracy"] < high
+    assert metrics["verified"] is True and metrics["mode"] == "probe"
+    assert metrics["bundle_bytes"] == Path(metrics["bundle"]).stat().st_size
+    assert sum(metrics["steps"].values()) == pytest.approx(metrics["seconds"], abs=1)
+    net = lexnet.create_net("efficientnet_lite0", classes=12)
+    assert metrics["params"] == sum(p.numel() for p in net.parameters())
+
+
+def test_it_learns_and_a_recount_agrees(run: Run) -> None:
+    """Accuracy equals a sequential recount of predictions.csv, and of the bundle on the test pictures."""
+    rows = read_csv(run.folder / "predictions.csv")
+    classes = run.metrics["classes"]
+    said = [max(classes, key=lambda name: float(row[name])) for row in rows]
+    right = [name == row["label"] for name, row in zip(said, rows, strict=True)]
+    assert len(rows) == run.metrics["counts"]["test"]
+    assert np.mean(right) == run.metrics["test_accuracy"] >= 0.6  # the commonest class: below 0.1
+    split = [row for row in read_csv(run.folder / "split.csv") if row["split"] == "test"]
+    model = lexnet.load(run.folder / "model.lexnet")
+    assert model.predict([CLIPART / row["path"] for row in split]).tolist() == said
+
+
+def test_the_split_is_recorded_and_divides(run: Run) -> None:
+    rows = read_csv(run.folder / "split.csv")
+    assert len({row["path"] for row in rows}) == len(rows) == 621
+    for row in rows[::50]:
+        assert hashlib.sha256((CLIPART / row["path"]).read_bytes()).hexdigest() == row["sha256"]
+    for name in run.metrics["classes"]:
+        parts = [row["split"] for row in rows if row["label"] == name]
+        assert parts.count("test") == round(0.2 * len(parts)) and parts.count("val") == round(
+            0.1 * len(parts)
+        )
+
+
+def test_again_from_the_same_request_or_from_its_plan_is_the_same_bundle(run: Run, tmp_path: Path) -> None:
+    again = train("clipart", TrainConfig(workers=1), tmp_path / "again")
+    plan = train(str(run.folder / "plan.yaml"), TrainConfig(), tmp_path / "plan")
+    bundles = [(r.folder / "model.lexnet").read_bytes() for r in (run, again, plan)]
+    assert bundles[0] == bundles[1] == bundles[2]
+    assert (run.folder / "plan.yaml").read_text() == (plan.folder / "plan.yaml").read_text()
+
+
+def test_another_seed_divides_otherwise(run: Run, tmp_path: Path) -> None:
+    other = train("clipart", TrainConfig(seed=1), tmp_path / "other")
+    assert (other.folder / "split.csv").read_text() != (run.folder / "split.csv").read_text()
+
+
+def test_the_listener_hears_what_was_found_decided_and_done(few: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    train(str(few), TrainConfig(), tmp_path / "run", events.append)
+    found = next(event for event in events if isinstance(event, Found))
+    assert found.manifest.classes == ["birds", "flags", "fruit"]
+    assert any("efficientnet_lite0" in event.text for event in events if isinstance(event, Note))
+    done = [event for event in events if isinstance(event, Progress) and event.step == "frozen net"]
+    assert all(a.done < b.done <= b.total for a, b in pairwise(done))
+
+
+def test_what_the_user_gives_is_never_overridden(few: Path, tmp_path: Path) -> None:
+    run = train(str(few), TrainConfig(net="efficientnet_lite0", size=128, engine="torch"), tmp_path / "run")
+    plan = yaml.safe_load((run.folder / "plan.yaml").read_text())
+    assert (plan["net"], plan["size"], plan["engine"]) == ("efficientnet_lite0", 128, "torch")
+    spec = lexnet.load(run.folder / "model.lexnet").spec
+    assert (spec.size, spec.short_side) == (128, 160)
+    assert run.metrics["trunk"]["engine"].startswith("torch")
+    assert run.metrics["macs"] < 384_000_000 * (128 / 224) ** 2 * 1.05
+
+
+@pytest.mark.parametrize(("golden", "count"), [("real", 8), ("synthetic", 8), ("none", 0)])
+def test_golden_pictures_as_asked_for(few: Path, tmp_path: Path, golden: Any, count: int) -> None:
+    run = train(str(few), TrainConfig(golden=golden), tmp_path / "run")
+    model = lexnet.load(run.folder / "model.lexnet")
+    assert len(model.bundle.golden) == min(count, 6 if golden == "real" else 8)  # 6 pictures were held out
+    assert model.check_golden() == []
+
+
+def test_nothing_of_the_machine_is_in_the_bundle(few: Path, tmp_path: Path) -> None:
+    run = train(str(few), TrainConfig(), tmp_path / "run")
+    content = (run.folder / "model.lexnet").read_bytes()
+    assert str(tmp_path).encode() not in content
+
+
+def test_no_network_and_no_usage_reports(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))  # cold: the engines really run
+    run = train(str(few), TrainConfig(), tmp_path / "run")
+    lexnet.load(run.folder / "model.lexnet", engine="openvino").predict(few)
+
+
+def test_a_finished_run_is_never_overwritten(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = train(str(few), TrainConfig()), train(str(few), TrainConfig())
+    assert (first.folder, second.folder) == (Path("runs/few"), Path("runs/few-2"))
+    with pytest.raises(OutputError, match=r"runs.few exists already; choose another --out"):
+        train(str(few), TrainConfig(), Path("runs/few"))
+
+
+def test_a_graph_that_disagrees_is_not_written(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(trunk: bytes, weight: Any, bias: Any, temperature: float) -> Any:
+        return append_head(trunk, weight, bias + np.eye(3)[0] * 0.1, temperature)
+
+    append_head = learning.append_head
+    monkeypatch.setattr(learning, "append_head", wrong)
+    with pytest.raises(ParityError, match=r"disagrees with training on 6 held-out pictures.*most on .*\.png"):
+        train(str(few), TrainConfig(), tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.yaml"}
+
+
+def test_shuffled_labels_score_at_chance(tmp_path: Path) -> None:
+    """If anything of the test part leaked into training, this would not come out at one in twelve."""
+    pictures = sorted(CLIPART.glob("*/*.png"))
+    order = np.random.default_rng(0).permutation(len(pictures))
+    paths, labels = pictures, [pictures[i].parent.name for i in order]
+    accuracy = lexnet.Classifier(test=0.4).fit(paths, labels).metrics_["accuracy"]
+    assert accuracy < 0.2
+
+
+def test_colour_alone_is_learned_through_every_path(tmp_path: Path) -> None:
+    """A swapped channel order anywhere between the file and the bundle would confuse red and blue."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+
+    def speckled(colour: tuple[int, int, int]) -> np.ndarray:
+        return (np.array(colour) + random.integers(-25, 25, (48, 64, 3))).astype(np.uint8)
+
+    colours = {"red": (200, 30, 30), "blue": (30, 30, 200)}
+    for name, colour in colours.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(speckled(colour)).save(tmp_path / f"data/{name}/{i}.png")
+    run = train(str(tmp_path / "data"), TrainConfig(), tmp_path / "run")
+    assert run.metrics["accuracy"] == 1
+    model = lexnet.load(run.folder / "model.lexnet")
+    assert model.predict([speckled(colour) for colour in colours.values()]).tolist() == list(colours)
+
+
+@pytest.mark.pictures
+def test_clothing_photographs(test_data: Path, tmp_path: Path) -> None:
+    """A tenth of the photographs, in the divided layout they come in."""
+    for folder in sorted((test_data / "clothing").glob("*/*/")):
+        target = tmp_path / "data" / folder.parent.name / folder.name
+        target.mkdir(parents=True)
+        pictures = sorted(folder.iterdir())
+        for picture in pictures[: max(6, len(pictures) // 10)]:
+            shutil.copy(picture, target)
+    run = train(str(tmp_path / "data"), TrainConfig(), tmp_path / "run")
+    assert run.metrics["measured_on"] == "test" and run.metrics["counts"]["val"] > 0
+    assert run.metrics["test_accuracy"] > 0.7
+
+
+def test_without_a_test_part_the_val_part_is_measured_and_said_to_be(few: Path, tmp_path: Path) -> None:
+    for part, names in {"train": range(0, 7), "VALID": range(7, 10)}.items():
+        for folder in few.iterdir():
+            (tmp_path / "data" / part / folder.name).mkdir(parents=True)
+            for i in names:
+                shutil.copy(sorted(folder.iterdir())[i], tmp_path / "data" / part / folder.name)
+    metrics = train(str(tmp_path / "data"), TrainConfig(), tmp_path / "run").metrics
+    assert metrics["measured_on"] == "val"
+    assert metrics["test_accuracy"] is None and metrics["test_interval"] is None
+    assert metrics["val_accuracy"] == metrics["accuracy"]
+    assert any("no test part" in warning for warning in metrics["warnings"])
+
+
+def test_what_cannot_be_done_says_so_before_any_work(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="resnet18"):
+        train(str(few), TrainConfig(net="resnet18"), tmp_path / "a")
+    with pytest.raises(DataError, match=r"no folder .*nowhere; give one, or a sample set: clipart, digits"):
+        train("nowhere", TrainConfig(), tmp_path / "b")
+    (tmp_path / "plan.yaml").write_text("plan: 1\ndata: clipart\nspeed: 11\n")
+    with pytest.raises(ConfigError, match="settings this lexnet does not know: speed"):
+        train(str(tmp_path / "plan.yaml"), TrainConfig(), tmp_path / "c")
+    assert not any((tmp_path / name).exists() for name in "abc")

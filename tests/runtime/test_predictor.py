@@ -1,0 +1,202 @@
+"""A bundle at work."""
+
+import os
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import CLASSES, forged, tiny_bundle
+
+import lexnet
+from lexnet.data.samples import sample_folder
+from lexnet.errors import BundleError, PictureError
+from lexnet.preprocess import load
+from lexnet.runtime.predictor import Predictor, load_predictor
+
+CLIPART = sample_folder("clipart")
+BIRDS = sorted((CLIPART / "birds").iterdir())[:4]
+
+
+@pytest.fixture(scope="module")
+def model(bundle: str) -> Predictor:
+    return lexnet.load(bundle)
+
+
+def tiny(folder: Path, **facts: Any) -> Predictor:
+    path = folder / "tiny.lexnet"
+    path.write_bytes(tiny_bundle(**facts))
+    return lexnet.load(path)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "notes.jpg"
+    path.write_text("this is no picture")
+    return path
+
+
+def test_shapes(model: Predictor) -> None:
+    labels, probabilities = model.predict(BIRDS), model.predict_proba(BIRDS)
+    assert labels.shape == (4,) and labels.dtype == object
+    assert probabilities.shape == (4, 12) and probabilities.dtype == np.float32
+    assert model.embed(BIRDS).shape == (4, 1280)
+    assert list(model.classes_) == sorted(folder.name for folder in CLIPART.iterdir())
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert list(labels) == list(model.classes_[probabilities.argmax(axis=1)])
+
+
+def test_probabilities_are_the_calibrated_logits(model: Predictor) -> None:
+    outputs = model.engine.run(np.stack([load(path, model.spec) for path in BIRDS]))
+    scaled = np.exp(outputs["logits"] / model.bundle.manifest["temperature"])
+    np.testing.assert_allclose(
+        outputs["probabilities"], scaled / scaled.sum(axis=1, keepdims=True), atol=1e-6
+    )
+    assert np.array_equal(model.predict_proba(BIRDS), outputs["probabilities"])
+
+
+def test_every_way_to_give_a_picture_gives_the_same_bits(model: Predictor) -> None:
+    first, content = BIRDS[0], BIRDS[0].read_bytes()
+    expected = model.predict_proba([first])
+    with Image.open(first) as unread:
+        for given in (first, str(first), content, unread, [content], (str(first),), iter([first])):
+            assert np.array_equal(model.predict_proba(given), expected), type(given)
+        assert np.array_equal(model.predict_proba(np.array([str(first)])), expected)
+        assert np.array_equal(model.predict_proba(np.array([first], dtype=object)), expected)
+
+
+def test_arrays_alone_and_in_a_batch(model: Predictor) -> None:
+    with Image.open(BIRDS[0]) as image:
+        rgb = np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")))
+    array = rgb[:, :, :3]
+    expected = model.predict_proba(BIRDS[0])
+    assert np.array_equal(model.predict_proba(array), expected)
+    assert np.array_equal(model.predict_proba(np.stack([array, array])), np.concatenate([expected] * 2))
+    grey = array[:, :, 0]
+    assert np.array_equal(model.predict_proba(grey), model.predict_proba(np.stack([grey] * 3, axis=2)))
+
+
+def test_a_folder_is_all_pictures_below_it_in_natural_order(model: Predictor, tmp_path: Path) -> None:
+    for name, path in zip(("10.png", "2.png", "sub/1.png"), BIRDS, strict=False):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(path.read_bytes())
+    (tmp_path / "notes.txt").write_text("not looked at")
+    (tmp_path / ".hidden.png").write_bytes(b"not looked at")
+    assert np.array_equal(model.predict_proba(tmp_path), model.predict_proba([BIRDS[1], BIRDS[0], BIRDS[2]]))
+
+
+def test_nothing_in_nothing_out(model: Predictor, tmp_path: Path) -> None:
+    for nothing in ([], (), tmp_path, np.zeros((0, 8, 8, 3), np.uint8)):
+        assert model.predict(nothing).shape == (0,)
+        assert model.predict_proba(nothing).shape == (0, 12)
+        assert model.embed(nothing).shape[0] == 0
+    assert list(model.stream([])) == []
+
+
+def test_a_bad_picture_is_an_error_that_names_it(model: Predictor, text: Path) -> None:
+    for call in (model.predict, model.predict_proba, model.embed):
+        with pytest.raises(PictureError, match=r"notes\.jpg: is text, not a picture"):
+            call([*BIRDS, text])
+    with pytest.raises(PictureError, match="No such file"):
+        model.predict(text.parent / "gone.jpg")
+    with pytest.raises(PictureError, match="give uint8"):
+        model.predict(np.zeros((8, 8, 3)))
+
+
+def test_in_a_stream_a_bad_picture_becomes_a_reason(model: Predictor, text: Path) -> None:
+    pictures = [BIRDS[0], text, BIRDS[1]]
+    results = list(model.stream(pictures))
+    assert [picture for picture, _ in results] == pictures
+    bad = results[1][1]
+    assert (bad.label, bad.probability, bad.probabilities) == (None, None, None)
+    assert bad.reason == "is text, not a picture"
+    for (_, prediction), path in zip(results[::2], BIRDS, strict=False):
+        assert prediction.label == model.predict(path)[0] and prediction.reason is None
+        assert prediction.probability == pytest.approx(model.predict_proba(path).max())
+
+
+def test_it_abstains_under_its_threshold(tmp_path: Path) -> None:
+    sure = tiny(tmp_path).predict_proba(BIRDS).max(axis=1)
+    assert len(set(sure)) == len(BIRDS)
+    threshold = float(np.sort(sure)[2])
+    model = tiny(tmp_path, threshold=threshold)
+    predictions = [prediction for _, prediction in model.stream(BIRDS)]
+    for prediction, share in zip(predictions, sure, strict=True):
+        assert prediction.probability == pytest.approx(share)
+        assert prediction.probabilities is not None and prediction.probabilities.shape == (3,)
+        if share < threshold:
+            assert prediction.label is None
+            assert prediction.reason == f"abstains: {share:.3f} is under its threshold {threshold:.3f}"
+        else:
+            assert prediction.label in CLASSES and prediction.reason is None
+    assert [label is None for label in model.predict(BIRDS)] == list(sure < threshold)
+    assert sum(label is None for label in model.predict(BIRDS)) == 2
+    assert set(tiny(tmp_path, threshold=1.0).predict(BIRDS)) == {None}
+
+
+def test_golden_pictures_come_out_as_recorded(model: Predictor, tmp_path: Path) -> None:
+    assert len(model.bundle.golden) == 8
+    assert model.check_golden() == []
+    assert load_predictor(model.bundle.path, engine="openvino").check_golden() == []
+    assert tiny(tmp_path).check_golden() == []
+
+
+@pytest.mark.parametrize(("off", "sound"), [(5e-4, True), (2e-3, False), (float("nan"), False)])
+def test_a_golden_output_that_is_off_is_named(off: float, sound: bool, tmp_path: Path) -> None:
+    def change(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        manifest["golden"][1]["probabilities"][0] += off
+
+    path = tmp_path / "tiny.lexnet"
+    path.write_bytes(forged(tiny_bundle(), change))
+    problems = lexnet.load(path).check_golden()
+    assert len(problems) == (0 if sound else 1)
+    assert all("golden picture 1: a probability is off by" in problem for problem in problems)
+
+
+def test_a_golden_picture_cut_short_is_a_bundle_error(tmp_path: Path) -> None:
+    def change(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        members["golden/0.png"] = members["golden/0.png"][:60]
+
+    path = tmp_path / "tiny.lexnet"
+    path.write_bytes(forged(tiny_bundle(), change))
+    with pytest.raises(BundleError, match="not a sound PNG"):
+        lexnet.load(path).check_golden()
+
+
+def test_threads_and_order_change_nothing(bundle: str, model: Predictor) -> None:
+    pictures = [sorted(folder.iterdir())[0] for folder in sorted(CLIPART.iterdir())]
+    expected = model.predict_proba(pictures)
+    one = lexnet.load(bundle, workers=1)
+    assert one.workers == 1
+    assert np.array_equal(one.predict_proba(pictures), expected)
+    assert np.array_equal(model.predict_proba(pictures[::-1]), expected[::-1])
+
+
+@pytest.mark.pictures
+def test_photos_turned_by_their_camera_are_turned_back(model: Predictor, test_data: Path) -> None:
+    photo = sorted((test_data / "clothing" / "test" / "dress").iterdir())[0]
+    with Image.open(photo) as image:
+        upright = image.convert("RGB")
+    turned, plain = BytesIO(), BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90° clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(turned, "PNG", exif=exif)
+    upright.save(plain, "PNG")
+    assert np.array_equal(model.predict_proba(turned.getvalue()), model.predict_proba(plain.getvalue()))
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_serving_loads_nothing_that_training_needs(bundle: str, engine: str) -> None:
+    code = (
+        "import sys, lexnet\n"
+        f"model = lexnet.load({bundle!r}, engine={engine!r})\n"
+        f"model.predict({str(BIRDS[0])!r}); model.embed({str(BIRDS[0])!r}); model.check_golden()\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'onnx', 'matplotlib', 'yaml', 'jinja2'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,499 @@
+"""One path for pixels: whatever a picture is stored as, the net sees the same."""
+
+import tracemalloc
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from picture_makers import CLIPART, HEIC, ORIENTATIONS, encode, noise, png_header, stored_as
+from PIL import Image
+
+from lexnet.config import MAX_PIXELS, Interpolation, PreprocessSpec
+from lexnet.errors import PictureError
+from lexnet.preprocess import FILTERS, Picture, Pixels, check, load, load_bytes
+
+SPEC = PreprocessSpec(size=64, short_side=64)
+SAME = PreprocessSpec(size=64, short_side=64, interpolation="bilinear")
+GREY = PreprocessSpec(size=64, short_side=64, channels=1, mean=(0.0,), std=(255.0,))
+WHITE, RED = (255, 255, 255), (255, 0, 0)
+
+
+def plain(colour: tuple[int, ...] | int, mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, (64, 64), colour)
+
+
+def middle(picture: Picture, spec: PreprocessSpec = SPEC) -> tuple[int, ...]:
+    """The colour in the middle of what the net sees."""
+    return tuple(int(value) for value in load(picture, spec)[32, 32])
+
+
+def refusal(picture: Picture) -> str:
+    with pytest.raises(PictureError) as caught:
+        load(picture, SPEC)
+    return str(caught.value)
+
+
+@pytest.fixture
+def never_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails the test if any picture's pixels are asked for."""
+
+    def refuse(self: Image.Image, *_: object) -> None:
+        pytest.fail(f"a picture of {self.size} was decoded; its header should have been enough")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
+    monkeypatch.setattr("PIL.Image.Image.load", refuse)
+
+
+# --- orientation
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})],
+    ids=["PNG", "TIFF", "WEBP"],
+)
+def test_all_eight_orientations_decode_to_one_array(
+    kind: str, options: dict[str, bool], orientation: int
+) -> None:
+    upright = noise(0, 90, 70)
+    seen = load(stored_as(upright, orientation, kind, **options), SPEC)
+    assert np.array_equal(seen, load(upright, SPEC))
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_all_eight_orientations_of_a_jpeg_show_one_picture(orientation: int) -> None:
+    upright = Image.open(next((CLIPART / "birds").iterdir())).convert("RGB")
+    seen = load(stored_as(upright, orientation, "JPEG", quality=100, subsampling=0), SPEC)
+    difference = np.abs(seen.astype(int) - load(upright, SPEC))
+    assert difference.max() <= 12 and difference.mean() < 1  # JPEG's own rounding, block by block
+
+
+@pytest.mark.pictures
+def test_all_eight_orientations_of_a_photo_show_one_picture(test_data: Path) -> None:
+    file = sorted((test_data / "clothing/test").glob("*/*.jpg"))[0]
+    upright = Image.open(file).convert("RGB")
+    expected = load(upright, PreprocessSpec())
+    for orientation in ORIENTATIONS:
+        seen = load(stored_as(upright, orientation, "PNG"), PreprocessSpec())
+        assert np.array_equal(seen, expected), f"orientation {orientation}"
+
+
+@pytest.mark.parametrize("value", [0, 9, 65_535])
+def test_an_orientation_that_does_not_exist_is_ignored(value: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    assert np.array_equal(load(encode(noise(0), exif=exif), SPEC), load(noise(0), SPEC))
+
+
+# --- every kind of input
+
+
+def every_kind(file: Path) -> dict[str, Picture]:
+    with Image.open(file) as image:
+        decoded = image.convert("RGB")
+    return {
+        "str": str(file),
+        "Path": file,
+        "bytes": file.read_bytes(),
+        "unread PIL file": Image.open(file),
+        "PIL file from memory": Image.open(BytesIO(file.read_bytes())),
+        "decoded PIL image": decoded,
+        "array": np.asarray(decoded),
+        "array, not contiguous": np.asfortranarray(np.asarray(decoded)),
+    }
+
+
+@pytest.mark.pictures
+def test_every_kind_of_input_gives_the_same_bits(test_data: Path) -> None:
+    for file in sorted((test_data / "clothing/test").glob("*/*.jpg"))[:8]:
+        expected = load(file, PreprocessSpec())
+        for kind, picture in every_kind(file).items():
+            assert np.array_equal(load(picture, PreprocessSpec()), expected), f"{kind} of {file.name}"
+
+
+def test_every_kind_of_input_gives_the_same_bits_for_a_palette_png(tmp_path: Path) -> None:
+    file = tmp_path / "palette.png"
+    noise(1, 90, 70).quantize(32).save(file)
+    expected = load(file, SPEC)
+    for kind, picture in every_kind(file).items():
+        assert np.array_equal(load(picture, SPEC), expected), kind
+
+
+@pytest.mark.pictures
+def test_a_jpeg_is_decoded_at_full_scale(test_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        pytest.fail("JPEG draft scaling gives other pixels than the other paths")
+
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", refuse)
+    load(sorted((test_data / "clothing/test").glob("*/*.jpg"))[0], SPEC)
+
+
+def test_grey_arrays_may_have_a_channel_axis_or_none() -> None:
+    grey = np.asarray(noise(2).convert("L"))
+    assert np.array_equal(load(grey, SPEC), load(grey[:, :, None], SPEC))
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "float32 (8, 8, 3)"),
+        (np.zeros((8, 8, 4), np.uint8), "uint8 (8, 8, 4)"),
+        (np.zeros((3, 8, 8, 3), np.uint8), "uint8 (3, 8, 8, 3)"),
+        (np.zeros((0, 8, 3), np.uint8), "is empty"),
+    ],
+)
+def test_an_array_of_another_kind_is_refused_with_what_it_is(array: np.ndarray, told: str) -> None:
+    assert told in refusal(array)
+
+
+def test_the_given_image_is_left_as_it_was() -> None:
+    image = Image.open(BytesIO(stored_as(noise(3), 6, "PNG")))
+    before = image.size, dict(image.getexif())
+    load(image, SPEC)
+    assert (image.size, dict(image.getexif())) == before
+
+
+# --- depth, colour, transparency
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_a_16_bit_ramp_keeps_its_256_levels(kind: str) -> None:
+    ramp = Image.fromarray(np.arange(65_536, dtype=np.uint16).reshape(256, 256))
+    full = PreprocessSpec(size=256, short_side=256)
+    seen = load(encode(ramp.convert("I") if kind == "PPM" else ramp, kind), full)
+    assert np.array_equal(seen[:, 0, 0], np.arange(256)), "each row is one level of the high byte"
+    assert np.array_equal(np.unique(seen), np.arange(256))
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_16_bit_images_of_either_byte_order_are_read(order: str) -> None:
+    assert middle(Image.fromarray(np.full((64, 64), 0x80FF, order))) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("value", [-1, 65_536])
+def test_values_beyond_16_bits_are_refused(value: int) -> None:
+    assert "beyond 16 bits; convert it" in refusal(Image.new("I", (8, 8), value))
+
+
+def test_floating_point_pictures_are_refused_in_words() -> None:
+    assert "mode F" in refusal(encode(Image.new("F", (8, 8), 0.5), "TIFF"))
+
+
+def palette_red(transparency: int | bytes) -> bytes:
+    image = plain(1, "P")
+    image.putpalette([0, 0, 255, *RED])
+    return encode(image, transparency=transparency)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        encode(plain((*RED, 0), "RGBA")),
+        encode(plain((*RED, 0), "RGBA"), "WEBP", lossless=True, exact=True),
+        encode(plain((76, 0), "LA")),
+        palette_red(1),
+        palette_red(b"\xff\x00"),
+        encode(plain(RED), transparency=RED),
+        encode(plain(76, "L"), transparency=76),
+        encode(plain(0, "1"), transparency=0),
+        encode(plain(7000, "I;16"), transparency=7000),
+    ],
+    ids=["RGBA", "WEBP", "LA", "P", "P bytes", "RGB tRNS", "L tRNS", "1 tRNS", "I;16 tRNS"],
+)
+def test_what_is_transparent_is_white(picture: bytes) -> None:
+    assert middle(picture) == WHITE
+
+
+def test_half_transparent_red_is_pink_on_white() -> None:
+    assert middle(encode(plain((*RED, 128), "RGBA"))) == (255, 127, 127)
+
+
+def test_an_opaque_palette_colour_beside_a_transparent_one_keeps_its_colour() -> None:
+    assert middle(palette_red(0)) == RED
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_becomes_the_colours_it_stands_for(kind: str) -> None:
+    options = {"quality": 100} if kind == "JPEG" else {}
+    red, green, blue = middle(encode(plain((0, 255, 255, 0), "CMYK"), kind, **options))
+    assert red >= 250 and green <= 5 and blue <= 5
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_1_bit_pictures_are_black_and_white(value: int) -> None:
+    assert middle(encode(plain(value, "1"))) == (value,) * 3
+
+
+SWATCHES = {"red": RED, "green": (0, 255, 0), "blue": (0, 0, 255), "orange": (255, 128, 0)}
+
+
+@pytest.mark.parametrize("name", SWATCHES)
+def test_colours_keep_the_order_of_their_channels_on_every_path(name: str, tmp_path: Path) -> None:
+    image = plain(SWATCHES[name])
+    for kind, options in {
+        "PNG": {}, "BMP": {}, "TIFF": {}, "PPM": {}, "GIF": {},
+        "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0},
+        "AVIF": {"quality": 100}, "JPEG2000": {},
+    }.items():  # fmt: skip
+        file = tmp_path / f"swatch.{kind}"
+        file.write_bytes(encode(image, kind, **options))
+        with Image.open(file) as opened:
+            for picture in (file, file.read_bytes(), opened):
+                assert np.abs(np.subtract(middle(picture), SWATCHES[name])).max() <= 3, kind
+    assert middle(np.asarray(image)) == SWATCHES[name]
+
+
+def test_grey_and_colour_pictures_for_grey_and_colour_nets() -> None:
+    grey = noise(4).convert("L")
+    three, one = load(encode(grey), SPEC), load(encode(grey), GREY)
+    assert three.shape == (64, 64, 3) and one.shape == (64, 64, 1)
+    assert np.array_equal(three, np.repeat(one, 3, axis=2)), "the three channels are the grey one"
+    assert middle(plain(RED), GREY) == (76,)  # ITU-R 601: 0.299 * 255
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_frame_is_seen(kind: str) -> None:
+    frames = [plain(RED), plain((0, 255, 0)), plain((0, 0, 255))]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert Image.open(BytesIO(content)).n_frames == 3
+    assert middle(content) == RED
+
+
+# --- resampling
+
+
+def test_shrinking_is_antialiased() -> None:
+    checkers = (np.indices((512, 512)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    for spec in (SPEC, SAME):
+        seen = load(checkers, spec)[2:-2, 2:-2].astype(int)
+        assert np.abs(seen - 127).max() <= 2, "a fine chequerboard is grey from afar, not stripes"
+
+
+def reference(image: Image.Image, spec: PreprocessSpec) -> Pixels:
+    """The textbook's way: resize the short side, then cut out the centre."""
+    scale = spec.short_side / min(image.size)
+    width, height = (round(side * scale) for side in image.size)
+    resized = image.resize((width, height), FILTERS[spec.interpolation])
+    left, top = (width - spec.size) // 2, (height - spec.size) // 2
+    return np.asarray(resized.crop((left, top, left + spec.size, top + spec.size)))
+
+
+def assert_resize_then_crop(image: Image.Image, interpolation: Interpolation, name: str) -> None:
+    """Equal to one level of rounding, for a picture whose crop starts on a whole pixel."""
+    unit = min(image.size[0] // 3, image.size[1] // 2) // 2 * 2
+    image = image.crop((0, 0, 3 * unit, 2 * unit))  # to 384 x 256, of which 80 and 16 are cut off
+    spec = PreprocessSpec(size=224, short_side=256, interpolation=interpolation)
+    inner = slice(4, -4)  # at its edge the resize still sees what the crop then cuts off
+    difference = load(image, spec)[inner, inner].astype(int) - reference(image, spec)[inner, inner]
+    assert np.abs(difference).max() <= 1, name
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_one_resampling_equals_resize_then_crop(interpolation: Interpolation) -> None:
+    for file in sorted((CLIPART / "flags").iterdir())[:4]:
+        image = Image.open(file).convert("RGB")
+        assert_resize_then_crop(image, interpolation, file.name)
+        assert_resize_then_crop(image.resize((901, 700)), interpolation, file.name)
+
+
+@pytest.mark.pictures
+def test_photos_look_as_after_resize_then_crop(test_data: Path) -> None:
+    for file in sorted((test_data / "clothing/test").glob("*/*.jpg"))[::40]:
+        assert_resize_then_crop(Image.open(file).convert("RGB"), "bicubic", file.name)
+
+
+def test_the_centre_is_cut_out_and_not_squeezed() -> None:
+    stripes = np.zeros((64, 192, 3), np.uint8)
+    stripes[:, :64], stripes[:, 64:128], stripes[:, 128:] = RED, (0, 255, 0), (0, 0, 255)
+    seen = load(stripes, SPEC)
+    assert np.array_equal(seen, np.broadcast_to(np.uint8((0, 255, 0)), (64, 64, 3)))
+
+
+# --- sizes, judged from the header
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1), (2, 3)])
+def test_tiny_pictures_work(size: tuple[int, int]) -> None:
+    seen = load(encode(Image.new("RGB", size, RED)), PreprocessSpec())
+    assert np.array_equal(seen, np.broadcast_to(np.uint8(RED), (224, 224, 3)))
+
+
+@pytest.mark.usefixtures("never_decoded")
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ((1, 65_535), "is 1x65535, longer than 100 times its width; crop it"),
+        ((65_535, 1), "is 65535x1, longer than 100 times its width; crop it"),
+        ((8001, 8000), "has 8001x8000 pixels, over 64,000,000; make it smaller"),
+        ((13_000, 13_000), "has 13000x13000 pixels, over 64,000,000; make it smaller"),
+        ((60_000, 60_000), "has over 64,000,000 pixels; make it smaller"),
+        ((2**31 - 1, 2**31 - 1), "has over 64,000,000 pixels; make it smaller"),
+    ],
+)
+def test_sizes_beyond_the_limits_are_refused_from_the_header(size: tuple[int, int], reason: str) -> None:
+    bomb = png_header(*size)
+    assert len(bomb) < 100
+    with pytest.raises(PictureError) as caught:
+        check(bomb, "bomb.png")
+    if max(size) == 13_000:  # above the size at which Pillow warns and below the one at which it refuses
+        assert caught.value.reason in (reason, "has over 64,000,000 pixels; make it smaller")
+    else:
+        assert caught.value.reason == reason
+    assert refusal(bomb) == f"picture: {caught.value.reason}"
+
+
+def test_a_bomb_takes_no_memory() -> None:
+    bomb = png_header(8001, 8000)
+    refusal(bomb)  # what Pillow imports on first use is not the bomb's
+    tracemalloc.start()
+    refusal(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.usefixtures("never_decoded")
+def test_a_header_at_the_limit_passes_the_check() -> None:
+    assert MAX_PIXELS == 8000 * 8000
+    check(png_header(8000, 8000))
+    check(png_header(100, 1))
+
+
+def test_an_image_without_pixels_is_refused() -> None:
+    assert "is 0x5, so it has no pixels" in refusal(Image.new("RGB", (0, 5)))
+
+
+# --- what is no picture
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty (0 bytes)"),
+        (b"<html><body>404 Not Found</body></html>", "is text, not a picture"),
+        ("¡Hola! ¿Qué tal?".encode(), "is text, not a picture"),
+        (HEIC, "is HEIC, which Pillow cannot decode here; convert it to JPEG"),
+        (bytes(range(256)), "is damaged or not in a known format; convert it to JPEG or PNG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "is damaged or not in a known format"),
+        (b"%PDF-1.7\n\0\1\2", "is damaged or not in a known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is text, not a picture"),
+    ],
+    ids=["empty", "html", "utf-8", "heic", "garbage", "png stub", "pdf", "eps is never run"],
+)
+def test_what_is_no_picture_is_named_with_its_reason(content: bytes, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "holiday.jpg"
+    file.write_bytes(content)
+    with pytest.raises(PictureError) as caught:
+        load(file, SPEC)
+    assert caught.value.path == str(file)
+    assert reason in caught.value.reason
+    assert str(caught.value) == f"{file}: {caught.value.reason}"
+    assert reason in refusal(content), "the same reason without a file"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000"])
+def test_a_file_cut_in_half_is_refused(kind: str) -> None:
+    whole = encode(noise(5, 200, 200), kind)
+    load(whole, SPEC)
+    with pytest.raises(PictureError, match=r"holiday: (is damaged|has a broken header)"):
+        load_bytes(whole[: len(whole) // 2], SPEC, "holiday")
+
+
+@pytest.mark.pictures
+def test_a_truncated_photo_is_refused_and_not_half_grey(test_data: Path) -> None:
+    content = sorted((test_data / "clothing/test").glob("*/*.jpg"))[0].read_bytes()
+    for share in (0.3, 0.6, 0.95):
+        with pytest.raises(PictureError, match=r"holiday: is damaged .*truncated"):
+            load_bytes(content[: int(len(content) * share)], SPEC, "holiday")
+
+
+def test_a_damaged_avif_is_not_taken_for_a_missing_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = encode(noise(5), "AVIF")[:100]
+    assert refusal(cut) == "picture: is damaged AVIF"
+    monkeypatch.setattr("PIL.features.check", lambda codec: False)
+    assert "which this Pillow was built without; convert it" in refusal(cut)
+
+
+def test_a_file_that_is_not_there_or_not_a_file_is_named(tmp_path: Path) -> None:
+    assert (
+        refusal(tmp_path / "no.jpg") == f"{tmp_path / 'no.jpg'}: cannot be read (No such file or directory)"
+    )
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be read (Is a directory)"
+    assert "cannot be read (embedded null byte)" in refusal("a\0b.jpg")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", deny)
+    assert refusal(tmp_path / "a.jpg").endswith("a.jpg: cannot be read (Permission denied)")
+
+
+# --- anything at all
+
+QUICK = settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+SEEDS = [
+    encode(noise(6), kind, **options)
+    for kind, options in [
+        ("PNG", {}), ("JPEG", {}), ("GIF", {}), ("WEBP", {}), ("BMP", {}), ("TIFF", {}), ("PPM", {}),
+        ("TIFF", {"compression": "tiff_lzw"}), ("JPEG2000", {}), ("AVIF", {}),
+    ]
+]  # fmt: skip
+STARTS = [seed[:n] for seed in SEEDS for n in (4, 12, 32)]
+
+
+def only_a_picture_error(content: bytes) -> None:
+    try:
+        seen = load(content, SPEC)
+    except PictureError as error:
+        assert error.reason and str(error) == f"picture: {error.reason}"
+    else:
+        assert seen.shape == (64, 64, 3) and seen.dtype == np.uint8
+
+
+@QUICK
+@given(start=st.sampled_from([b"", *STARTS]), rest=st.binary(max_size=300))
+def test_random_bytes_raise_nothing_but_a_picture_error(start: bytes, rest: bytes) -> None:
+    only_a_picture_error(start + rest)
+
+
+@QUICK
+@given(data=st.data(), seed=st.sampled_from(SEEDS))
+def test_mutated_pictures_raise_nothing_but_a_picture_error(data: st.DataObject, seed: bytes) -> None:
+    content = bytearray(seed)
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, min(len(seed) - 1, 400)) | st.integers(0, len(seed) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    only_a_picture_error(bytes(content[: data.draw(st.integers(1, len(seed)) | st.just(len(seed)))]))
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "HSV", "LAB", "PA", "RGBX", "RGBa"]
+
+
+@QUICK
+@given(
+    mode=st.sampled_from(MODES),
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    size=st.integers(16, 80),
+    margin=st.integers(0, 40),
+    channels=st.sampled_from([1, 3]),
+    interpolation=st.sampled_from(["bicubic", "bilinear"]),
+)
+def test_every_size_and_mode_comes_out_square_and_uint8(
+    mode: str, width: int, height: int, size: int, margin: int, channels: int, interpolation: str
+) -> None:
+    spec = PreprocessSpec(
+        size=size, short_side=size + margin, channels=channels, mean=(0.0,) * channels,
+        std=(1.0,) * channels, interpolation=interpolation,
+    )  # fmt: skip
+    seen = load(Image.new(mode, (width, height)), spec)
+    assert seen.shape == (size, size, channels)
+    assert seen.dtype == np.uint8
+    assert len(np.unique(seen.reshape(-1, channels), axis=0)) == 1, "one colour in, one colour out"

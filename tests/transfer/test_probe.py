@@ -1,0 +1,228 @@
+"""The linear head: scikit-learn's own numbers, chosen honestly, the same on every machine size."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from lexnet.config import ProbeConfig
+from lexnet.data.folder import read_folder
+from lexnet.data.samples import sample_folder
+from lexnet.errors import ConfigError
+from lexnet.evaluate.metrics import expected_calibration_error
+from lexnet.transfer.probe import Probe, assign_folds, fit_probe, softmax
+from lexnet.transfer.trunk import extract, open_trunk
+
+Data = tuple[np.ndarray, np.ndarray, list[str]]
+
+
+def digests(count: int) -> list[str]:
+    return [f"{i:064x}" for i in range(count)]
+
+
+def clouds(classes: int, each: int, apart: float, width: int = 12, seed: int = 0) -> Data:
+    """Gaussian clouds whose centres lie `apart` standard deviations from the middle, on uneven axes."""
+    draw = np.random.default_rng(seed)
+    centres = draw.normal(size=(classes, width))
+    centres *= apart / np.linalg.norm(centres, axis=1, keepdims=True)
+    labels = np.repeat(np.arange(classes), each)
+    x = centres[labels] + draw.normal(size=(classes * each, width))
+    return (3 + 0.2 * x).astype(np.float32), labels, digests(len(labels))
+
+
+def silent(done: int, total: int) -> None:
+    pass
+
+
+def fitted(
+    data: Data,
+    candidates: tuple[float, ...] = (0.01, 0.1, 1.0),
+    workers: int = 2,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = silent,
+) -> Probe:
+    x, labels, names = data
+    config = ProbeConfig(candidates=candidates)
+    return fit_probe(x, labels, names, int(labels.max()) + 1, config, seed, workers, progress)
+
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(axis=0)) / np.float32(x.std())
+
+
+def same_bits(one: Probe, other: Probe) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("weight", "bias", "temperature", "C", "candidates", "cv_log_loss", "cv_accuracy")
+    )
+
+
+def test_it_tells_classes_apart_that_can_be() -> None:
+    x, labels, _ = data = clouds(4, 30, apart=6)
+    probe = fitted(data)
+    assert (probe.weight.shape, probe.bias.shape) == ((4, 12), (4,))
+    assert probe.weight.dtype == probe.bias.dtype == np.float32
+    assert (probe.logits(x).argmax(axis=1) == labels).all()
+    new, truth, _ = clouds(4, 200, apart=6)
+    assert (probe.probabilities(new).argmax(axis=1) == truth).mean() > 0.99
+    assert max(probe.cv_accuracy) > 0.98
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_the_head_is_scikit_learns(classes: int) -> None:
+    """Two classes included, for which scikit-learn keeps but one row."""
+    x, labels, _ = data = clouds(classes, 25, apart=1.5)
+    probe = fitted(data, candidates=(0.1,))
+    model = LogisticRegression(C=0.1, tol=1e-4, max_iter=2000).fit(standardised(x), labels)
+    np.testing.assert_allclose(softmax(probe.logits(x)), model.predict_proba(standardised(x)), atol=1e-5)
+    assert probe.weight.shape == (classes, 12)
+
+
+def test_raw_features_give_what_standardised_ones_would() -> None:
+    x, labels, _ = data = clouds(5, 20, apart=2)
+    probe = fitted(data, candidates=(0.5,))
+    model = LogisticRegression(C=0.5, tol=1e-4, max_iter=2000).fit(standardised(x), labels)
+    explicit = standardised(x) @ model.coef_.T + model.intercept_
+    np.testing.assert_allclose(probe.logits(x), explicit, atol=1e-5)
+
+
+def test_probabilities_are_calibrated_on_predictions_out_of_the_fold() -> None:
+    """Far too little regularisation for 40 pictures in 60 dimensions: sure of itself, and wrong."""
+    data = clouds(2, 20, apart=1, width=60)
+    probe = fitted(data, candidates=(100.0,))
+    assert probe.temperature > 1.5
+    x, labels, _ = clouds(2, 500, apart=1, width=60, seed=0)
+    new = np.random.default_rng(5).permutation(len(labels))[:600]
+    raw, mild = softmax(probe.logits(x[new])), probe.probabilities(x[new])
+    gaps = [expected_calibration_error(p.max(axis=1), p.argmax(axis=1) == labels[new]) for p in (raw, mild)]
+    assert gaps[1] < gaps[0]
+    np.testing.assert_allclose(mild, softmax(probe.logits(x[new]) / np.float32(probe.temperature)))
+
+
+def test_the_order_of_the_pictures_does_not_matter() -> None:
+    x, labels, names = data = clouds(4, 25, apart=2)
+    order = np.random.default_rng(1).permutation(len(labels))
+    one, other = fitted(data), fitted((x[order], labels[order], [names[i] for i in order]))
+    assert one.C == other.C
+    scale = np.abs(one.weight).max()
+    np.testing.assert_allclose(one.weight, other.weight, atol=1e-4 * scale)
+    np.testing.assert_allclose(one.bias, other.bias, atol=1e-4 * np.abs(one.bias).max())
+    np.testing.assert_allclose(one.probabilities(x), other.probabilities(x), atol=1e-4)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    data = clouds(5, 20, apart=1.5)
+    one = fitted(data, workers=1)
+    for workers in (1, 2, 3):
+        assert same_bits(one, fitted(data, workers=workers)), workers
+
+
+def test_it_chooses_by_cross_validation_and_says_what_it_saw() -> None:
+    data = clouds(3, 30, apart=1)
+    probe = fitted(data, candidates=(1.0, 0.001, 0.03))
+    assert probe.candidates == [0.001, 0.03, 1.0]
+    assert len(probe.cv_log_loss) == len(probe.cv_accuracy) == 3
+    assert probe.candidates[int(np.argmin(probe.cv_log_loss))] == probe.C
+    assert probe.cv_log_loss[2] > probe.cv_log_loss[1]  # hardly regularised, it is too sure of itself
+    assert same_bits(probe, fitted(data, candidates=(0.03, 1.0, 0.001)))
+
+
+def test_progress_counts_every_fit() -> None:
+    told: list[tuple[int, int]] = []
+    fitted(clouds(3, 8, apart=2), progress=lambda *numbers: told.append(numbers))
+    assert sorted(told) == [(done, 13) for done in range(1, 14)]  # 3 candidates in 4 folds, and the last
+    assert told[-1] == (13, 13)
+
+
+@pytest.mark.parametrize(("candidates", "chosen"), [((1e-6, 1e-5), 1e-5), ((10.0, 1000.0), 10.0)])
+def test_the_best_may_lie_at_the_edge(candidates: tuple[float, ...], chosen: float) -> None:
+    x, labels, _ = data = clouds(3, 20, apart=1.5)
+    probe = fitted(data, candidates=candidates)
+    assert chosen == probe.C
+    assert np.isfinite(probe.weight).all() and np.isfinite(probe.temperature)
+    assert (probe.logits(x).argmax(axis=1) == labels).mean() > 0.6
+
+
+@pytest.mark.parametrize("candidates", [(), (0.0,), (-1.0, 1.0)])
+def test_impossible_candidates_are_refused(candidates: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match="must be positive"):
+        ProbeConfig(candidates=candidates)
+
+
+def test_two_pictures_of_a_class_are_enough() -> None:
+    """Beside 60 and 20 of others: the folds go down to two, and the class is not lost."""
+    x, labels, _ = clouds(3, 60, apart=6)
+    rows = np.r_[0:60, 60:80, 120:122]
+    data = x[rows], labels[rows], digests(len(rows))
+    assert set(assign_folds(data[1], data[2], 4, 0)) == {0, 1}
+    probe = fitted(data)
+    assert (probe.logits(x[120:]).argmax(axis=1) == 2).mean() > 0.9
+
+
+def test_folds_hold_equal_shares_of_every_class() -> None:
+    labels = np.repeat([0, 1, 2], [40, 21, 7])
+    folds = assign_folds(labels, digests(68), 4, seed=0)
+    for label, most in ((0, 10), (1, 6), (2, 2)):
+        counts = np.bincount(folds[labels == label], minlength=4)
+        assert counts.max() == most and counts.max() - counts.min() <= 1
+
+
+def test_folds_follow_the_picture_and_the_seed() -> None:
+    labels, names = np.repeat([0, 1], 30), digests(60)
+    folds = assign_folds(labels, names, 4, seed=0)
+    order = np.random.default_rng(0).permutation(60)
+    assert np.array_equal(assign_folds(labels[order], [names[i] for i in order], 4, seed=0), folds[order])
+    assert not np.array_equal(assign_folds(labels, names, 4, seed=1), folds)
+
+
+def test_copies_share_a_fold() -> None:
+    names = digests(20) * 3
+    labels = np.array([i % 2 for i in range(20)] * 3)
+    folds = assign_folds(labels, names, 4, seed=0)
+    assert all(len({folds[i], folds[i + 20], folds[i + 40]}) == 1 for i in range(20))
+    assert set(folds) == {0, 1, 2, 3}
+
+
+def test_there_are_no_more_folds_than_different_pictures_of_a_class() -> None:
+    labels = np.array([0] * 9 + [1] * 9)
+    names = [*digests(9), *(["a" * 64, "b" * 64, "c" * 64] * 3)]
+    assert set(assign_folds(labels, names, 4, seed=0)) == {0, 1, 2}
+
+
+def test_shuffled_labels_score_at_chance() -> None:
+    """Pitfall 10: whatever cross-validation sees of noise must look like noise."""
+    x, labels, names = clouds(4, 60, apart=6)
+    shuffled = np.random.default_rng(0).permutation(labels)
+    probe = fitted((x, shuffled, names))
+    assert 0.15 < max(probe.cv_accuracy) < 0.35
+    assert probe.cv_log_loss[probe.candidates.index(probe.C)] > np.log(4) - 0.02
+
+
+def test_shuffled_labels_score_at_chance_even_where_each_picture_is_there_five_times() -> None:
+    """Copies on both sides of a fold would be learned by heart."""
+    x, labels, names = clouds(2, 40, apart=0, width=100)
+    copied = np.tile(x, (5, 1)), np.tile(np.random.default_rng(3).permutation(labels), 5), names * 5
+    assert 0.3 < max(fitted(copied, candidates=(1.0,)).cv_accuracy) < 0.7
+    apart = copied[0], copied[1], digests(400)
+    assert max(fitted(apart, candidates=(1.0,)).cv_accuracy) > 0.9  # what it would look like
+
+
+def test_real_features_under_shuffled_labels_score_at_chance(shared_cache: Path) -> None:
+    trunk = open_trunk("efficientnet_lite0", None, pytest.fail)
+    manifest = read_folder(sample_folder("clipart"))
+    manifest = manifest.take(np.flatnonzero(manifest.labels < 4), [])
+    extraction = extract(trunk, manifest, "auto", 2, warn=pytest.fail, progress=silent)
+    labels = extraction.manifest.labels
+    chance = np.bincount(labels).max() / len(labels)
+    true = fitted((extraction.features, labels, manifest.digests), candidates=(0.004, 0.064))
+    assert max(true.cv_accuracy) > chance + 0.3
+    shuffled = np.random.default_rng(0).permutation(labels)
+    noise = fitted((extraction.features, shuffled, manifest.digests), candidates=(0.004, 0.064))
+    assert max(noise.cv_accuracy) < chance + 0.08
+
+
+def test_softmax_survives_large_logits() -> None:
+    logits = np.array([[1e4, 0, -1e4], [-3e4, -3e4, -3e4]], np.float32)
+    np.testing.assert_allclose(softmax(logits), [[1, 0, 0], [1 / 3] * 3])
