@@ -42,13 +42,14 @@ def engine_rate(choice: str, end_to_end: bool) -> Callable[[], float]:
     def pixels(i: int) -> Pixels:
         return load(files[i], trunk.spec) if end_to_end else arrays[i]
 
-    return lambda: per_second(len(files), lambda: list(stream(range(len(files)), pixels, engine, cores)))
+    return lambda: per_second(len(files), lambda: list(stream(range(len(files)), pixels, engine)))
 
 
 class Nothing:
     """Stands in for the engine, to time the decoding alone."""
 
     name = "nothing"
+    callers = cores
 
     def run(self, pixels: Pixels) -> Outputs:
         return {}
@@ -58,7 +59,7 @@ def decode_rate() -> float:
     def pixels(i: int) -> Pixels:
         return load(files[i], trunk.spec)
 
-    return per_second(len(files), lambda: list(stream(range(len(files)), pixels, Nothing(), cores)))
+    return per_second(len(files), lambda: list(stream(range(len(files)), pixels, Nothing())))
 
 
 net = create_net("efficientnet_lite0", weights="imagenet", classes=0).eval()

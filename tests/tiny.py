@@ -41,7 +41,7 @@ def tiny_graph(classes: int = len(CLASSES), size: int = SPEC.size) -> bytes:
 def tiny_bundle(graph: bytes | None = None, **facts: Any) -> bytes:
     """A sound bundle; `facts` replace entries of its manifest."""
     graph = graph or tiny_graph()
-    engine = OnnxRuntime(graph)
+    engine = OnnxRuntime(graph, 1)
     golden = [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in GOLDEN]
     known = {"net": "tiny", "classes": CLASSES, "preprocess": asdict(SPEC), "threshold": 0.0}
     return pack_bundle(graph, known | facts, golden)

@@ -110,8 +110,8 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         )
     with clock.step("verify"):
         headed = append_head(trunk.graph, probe.weight, probe.bias, probe.temperature)
-        engine = OnnxRuntime(headed.graph)
-        exported = _run(engine, trunk.spec, manifest, held_out, workers, tell)
+        engine = OnnxRuntime(headed.graph, workers)
+        exported = _run(engine, trunk.spec, manifest, held_out, tell)
         measured = probe.probabilities(extraction.features[held_out])
         parity = check_parity(measured, exported, [manifest.paths[i] for i in held_out])
     scores = score(exported, manifest.labels[held_out], manifest.classes)
@@ -140,12 +140,11 @@ def _run(
     spec: PreprocessSpec,
     manifest: Manifest,
     rows: NDArray[np.int64],
-    workers: int,
     tell: Listener,
 ) -> NDArray[np.float32]:
     """(N, classes) probabilities of the exported graph, from the files themselves."""
     results = []
-    pictures = stream(rows, lambda i: load_row(manifest, int(i), spec), engine, workers)
+    pictures = stream(rows, lambda i: load_row(manifest, int(i), spec), engine)
     for done, (_, result) in enumerate(pictures, start=1):
         if isinstance(result, PictureError):
             raise result

@@ -24,6 +24,8 @@ class Engine(Protocol):
 
     name: str
     """The engine and its version: part of the key under which features are cached."""
+    callers: int
+    """How many threads should call it to keep all cores busy."""
 
     def run(self, pixels: Pixels) -> Outputs:
         """All outputs for (N, H, W, C) uint8 pixels; any thread may call it."""
@@ -32,8 +34,10 @@ class Engine(Protocol):
 class OnnxRuntime:
     """Runs anywhere that LexNet runs."""
 
-    def __init__(self, graph: bytes) -> None:
+    def __init__(self, graph: bytes, workers: int) -> None:
         import onnxruntime
+
+        self.callers = workers
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -53,10 +57,11 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """About a quarter faster than ONNX Runtime on most CPUs; in float32 whatever the CPU offers."""
+    """Faster than ONNX Runtime (`benchmarks/trunk.py`); in float32 whatever else the CPU offers."""
 
     def __init__(self, graph: bytes, workers: int) -> None:
         openvino = _import_openvino()
+        self.callers = workers + 2  # it computes in threads of its own, while those that called wait
         core = openvino.Core()
         streams = {"NUM_STREAMS": str(workers), "INFERENCE_NUM_THREADS": str(workers)}
         try:
@@ -93,11 +98,11 @@ def open_engine(choice: str, graph: bytes, workers: int) -> Engine:
         try:
             return OpenVino(graph, workers)
         except LexNetError:  # not installed, or not for this machine
-            return OnnxRuntime(graph)
+            return OnnxRuntime(graph, workers)
     if choice == "openvino":
         return OpenVino(graph, workers)
     if choice == "onnxruntime":
-        return OnnxRuntime(graph)
+        return OnnxRuntime(graph, workers)
     raise ConfigError(f"engine={choice!r} must be auto, openvino or onnxruntime")
 
 

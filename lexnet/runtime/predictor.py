@@ -41,8 +41,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, *, engine: str = "onnxruntime", workers: int | None = None) -> None:
         self.bundle = bundle
         self.spec = bundle.spec
-        self.workers = workers or available_cores()
-        self.engine = open_engine(engine, bundle.model, self.workers)
+        self.engine = open_engine(engine, bundle.model, workers or available_cores())
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -95,7 +94,7 @@ class Predictor:
         def pixels(picture: Picture) -> Pixels:
             return load(picture, self.spec)
 
-        return stream(pictures, pixels, self.engine, self.workers)
+        return stream(pictures, pixels, self.engine)
 
     def _collect(self, pictures: Picture | Iterable[Picture], output: str) -> NDArray[np.float32]:
         rows = []

@@ -15,12 +15,10 @@ from lexnet.runtime.engines import Engine, Outputs
 T = TypeVar("T")
 
 AHEAD = 4  # tasks in flight per thread: enough to keep all busy, few enough to hold little memory
-EXTRA_THREADS = 2
-"""More threads than cores, since a thread is idle while its engine's own thread computes."""
 
 
 def stream(
-    items: Iterable[T], load: Callable[[T], Pixels], engine: Engine, workers: int
+    items: Iterable[T], load: Callable[[T], Pixels], engine: Engine
 ) -> Iterator[tuple[T, Outputs | PictureError]]:
     """(item, outputs of its one picture, or why it could not be used), in the order of the items."""
 
@@ -30,12 +28,12 @@ def stream(
         except PictureError as error:
             return error
 
-    pool = ThreadPoolExecutor(workers + EXTRA_THREADS)
+    pool = ThreadPoolExecutor(engine.callers)
     try:
         pending: deque[tuple[T, Future[Outputs | PictureError]]] = deque()
         for item in items:
             pending.append((item, pool.submit(work, item)))
-            if len(pending) > AHEAD * workers:
+            if len(pending) > AHEAD * engine.callers:
                 done, future = pending.popleft()
                 yield done, future.result()
         for done, future in pending:

@@ -84,7 +84,7 @@ def extract(
     cache = FeatureCache(recipe, warn)
     wanted = {d: i for i, d in reversed(list(enumerate(manifest.digests))) if d not in cache}
     missing = sorted(wanted.values())
-    reasons = _compute(cache, trunk.spec, engine, manifest, missing, workers, progress)
+    reasons = _compute(cache, trunk.spec, engine, manifest, missing, progress)
     keep = np.asarray([i for i, d in enumerate(manifest.digests) if d in cache], np.int64)
     bad = [
         Skipped(path, reasons[d], bad=True)
@@ -107,7 +107,6 @@ def _compute(
     engine: Engine,
     manifest: Manifest,
     missing: list[int],
-    workers: int,
     progress: Callable[[int, int], None],
 ) -> dict[str, str]:
     """Runs the missing pictures and caches what comes out; returns why others could not be, by digest."""
@@ -123,7 +122,7 @@ def _compute(
             rows.clear()
 
     try:
-        for done, (i, result) in enumerate(stream(missing, pixels, engine, workers), start=1):
+        for done, (i, result) in enumerate(stream(missing, pixels, engine), start=1):
             if isinstance(result, PictureError):
                 reasons[manifest.digests[i]] = result.reason
             else:
@@ -139,20 +138,20 @@ def _compute(
 def _open_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:
     """The engine that was asked for; on auto the first that works, eager torch as the last resort."""
     if choice == "torch":
-        return TorchEngine(trunk)
+        return TorchEngine(trunk, workers)
     try:
         return open_engine(choice, trunk.graph, workers)
     except LexNetError as error:
         if choice != "auto":
             raise
         warn(f"no inference engine runs the net here ({error}); eager torch does, more slowly")
-        return TorchEngine(trunk)
+        return TorchEngine(trunk, workers)
 
 
 class TorchEngine:
     """The trunk in eager torch: for where no inference engine runs, and to compare with."""
 
-    def __init__(self, trunk: Trunk) -> None:
+    def __init__(self, trunk: Trunk, workers: int) -> None:
         import torch
 
         from lexnet.weights.create import create_net
@@ -160,6 +159,7 @@ class TorchEngine:
         self._net = create_net(trunk.net, weights=trunk.weights.tag, classes=0).eval()
         self._mean, self._std = torch.tensor(trunk.spec.mean), torch.tensor(trunk.spec.std)
         self.name = f"torch {torch.__version__}"
+        self.callers = workers
 
     def run(self, pixels: Pixels) -> Outputs:
         """All outputs for (N, H, W, C) uint8 pixels."""

@@ -46,9 +46,9 @@ def features(engine: Engine, pixels: Pixels) -> np.ndarray:
 
 
 def test_three_engines_agree_on_features(trunk: Trunk, squares: Pixels) -> None:
-    expected = features(TorchEngine(trunk), squares)
+    expected = features(TorchEngine(trunk, 2), squares)
     assert expected.shape == (7, 1280) and expected.std() > 0.1
-    for engine in (OnnxRuntime(trunk.graph), OpenVino(trunk.graph, 2)):
+    for engine in (OnnxRuntime(trunk.graph, 2), OpenVino(trunk.graph, 2)):
         got = features(engine, squares)
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, expected, atol=1e-4, err_msg=engine.name)
@@ -58,8 +58,8 @@ def test_three_engines_agree_on_features(trunk: Trunk, squares: Pixels) -> None:
 def test_three_engines_agree_on_photos(trunk: Trunk, test_data: Path) -> None:
     folders = sorted((test_data / "clothing" / "test").iterdir())
     photos = np.stack([load(sorted(folder.iterdir())[1], trunk.spec) for folder in folders])
-    expected = features(TorchEngine(trunk), photos)
-    for engine in (OnnxRuntime(trunk.graph), OpenVino(trunk.graph, 2)):
+    expected = features(TorchEngine(trunk, 2), photos)
+    for engine in (OnnxRuntime(trunk.graph, 2), OpenVino(trunk.graph, 2)):
         np.testing.assert_allclose(features(engine, photos), expected, atol=1e-4, err_msg=engine.name)
 
 

@@ -9,7 +9,7 @@ import pytest
 from lexnet.errors import PictureError
 from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Outputs
-from lexnet.runtime.stream import AHEAD, EXTRA_THREADS, stream
+from lexnet.runtime.stream import AHEAD, stream
 
 WORKERS = 2
 
@@ -18,6 +18,7 @@ class Echo:
     """An engine that gives back the first pixel."""
 
     name = "echo 1"
+    callers = WORKERS
 
     def run(self, pixels: Pixels) -> Outputs:
         return {"features": pixels[:, 0, 0, :1].astype(np.float32)}
@@ -46,7 +47,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 def test_results_keep_the_order_of_the_items() -> None:
-    results = list(stream(range(60), loads_late, Echo(), WORKERS))
+    results = list(stream(range(60), loads_late, Echo()))
     assert [item for item, _ in results] == list(range(60))
     assert [int(outputs["features"][0, 0]) for _, outputs in results] == list(range(60))
 
@@ -57,7 +58,7 @@ def test_a_bad_picture_becomes_a_reason_in_its_place() -> None:
             raise PictureError(f"{item}.jpg", "is damaged")
         return load(item)
 
-    results = list(stream(range(20), careful, Echo(), WORKERS))
+    results = list(stream(range(20), careful, Echo()))
     bad = {item: result.reason for item, result in results if isinstance(result, PictureError)}
     assert bad == dict.fromkeys((0, 7, 19), "is damaged")
     assert [item for item, _ in results] == list(range(20))
@@ -72,14 +73,14 @@ def test_only_a_few_items_are_taken_ahead() -> None:
             taken += 1
             yield item
 
-    for done, _ in enumerate(stream(items(), load, Echo(), WORKERS)):
+    for done, _ in enumerate(stream(items(), load, Echo())):
         assert taken - done <= AHEAD * WORKERS + 1
     assert taken == 200
 
 
 def test_no_more_threads_than_said() -> None:
     lock, seen, running, most = threading.Lock(), set(), 0, 0
-    together = threading.Barrier(WORKERS + EXTRA_THREADS)
+    together = threading.Barrier(WORKERS)
 
     def counted(item: int) -> Pixels:
         nonlocal running, most
@@ -92,13 +93,13 @@ def test_no_more_threads_than_said() -> None:
             running -= 1
         return load(item)
 
-    assert len(list(stream(range(50), counted, Echo(), WORKERS))) == 50
-    assert most == len(seen) == WORKERS + EXTRA_THREADS
+    assert len(list(stream(range(50), counted, Echo()))) == 50
+    assert most == len(seen) == WORKERS
     assert threading.get_ident() not in seen
 
 
 def test_nothing_in_nothing_out() -> None:
-    assert list(stream([], load, Echo(), WORKERS)) == []
+    assert list(stream([], load, Echo())) == []
 
 
 @pytest.mark.parametrize("where", ["load", "run", "items"])
@@ -125,7 +126,7 @@ def test_any_other_error_stops_the_stream(where: str) -> None:
 
     seen = []
     with pytest.raises(Boom):
-        for item, _ in stream(items(), broken_load, Broken(), WORKERS):
+        for item, _ in stream(items(), broken_load, Broken()):
             seen.append(item)
     assert seen == ([] if where == "items" else list(range(5)))  # five items are fewer than it takes ahead
 
@@ -137,7 +138,7 @@ def test_what_has_not_begun_is_dropped_when_the_reader_leaves() -> None:
         loaded.append(item)
         return load(item)
 
-    results = stream(range(10_000), counted, Echo(), WORKERS)
+    results = stream(range(10_000), counted, Echo())
     assert next(results)[0] == 0
     results.close()  # type: ignore[attr-defined]
     assert len(loaded) <= AHEAD * WORKERS + 1
