@@ -15,6 +15,8 @@ Each message gives the value, the limit and the next step. The command line exit
 `ParityError` (a gate failed) and with 2 on the others (bad usage or bad input).
 """
 
+from collections.abc import Sequence
+
 
 class LexNetError(Exception):
     """The root of the tree: `except lexnet.LexNetError` catches what LexNet raises on purpose."""
@@ -62,3 +64,9 @@ class MissingExtra(LexNetError, ImportError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not installed: this needs `pip install 'lexnet[train]'`")
+
+
+def listed(lines: Sequence[str], most: int = 20) -> str:
+    """The first lines, one below the other and indented, and how many more there are."""
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return "".join(f"\n  {line}" for line in [*lines[:most], *more])

@@ -25,9 +25,11 @@ def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
     from lexnet.cli.progress import Bars
     from lexnet.cli.show import found_table, print_json
     from lexnet.job.events import Event, Found, Note, Progress, Warned
-    from lexnet.job.run import train
+    from lexnet.job.run import is_plan, train
 
-    config = build_config(TrainConfig, values)
+    source = click.get_current_context().get_parameter_source
+    given = [name for name in values if source(name) is click.core.ParameterSource.COMMANDLINE]
+    config = None if is_plan(data) and not given else build_config(TrainConfig, values)
     with Bars() as bars:
 
         def listen(event: Event) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.errors import DataError, listed
+
 PARTS = ("train", "val", "test")
 
 
@@ -46,6 +48,10 @@ class Manifest:
         """Indices of the pictures in a part."""
         return np.flatnonzero([p == part for p in self.parts])
 
+    def held_out_part(self) -> str:
+        """Where to measure: test before val before all that there is."""
+        return next((part for part in ("test", "val", "train") if part in self.parts), "")
+
     def counts(self, part: str) -> NDArray[np.int64]:
         """(classes,) pictures of each class in a part."""
         return np.bincount(self.labels[self.where(part)], minlength=len(self.classes))
@@ -65,3 +71,13 @@ class Manifest:
     def with_parts(self, parts: list[str]) -> "Manifest":
         """The same pictures, divided otherwise."""
         return Manifest(**{**self.__dict__, "parts": parts})
+
+
+def refuse_bad(skipped: list[Skipped], skip_bad: bool) -> None:
+    """Raises `DataError` naming the pictures that cannot be used, unless told to go on without them."""
+    lines = [f"{skip.path} {skip.reason}" for skip in skipped if skip.bad]
+    if lines and not skip_bad:
+        raise DataError(
+            f"{len(lines)} picture{'s' * (len(lines) > 1)} cannot be used:{listed(lines)}\n"
+            "mend or remove them, or go on without them with --skip-bad"
+        )

@@ -10,7 +10,7 @@ import numpy as np
 from lexnet.config import SplitConfig
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.random import address
-from lexnet.errors import DataError
+from lexnet.errors import DataError, listed
 
 MIN_TRAIN = 2  # per class: cross-validation has to leave one out and still know the class
 MIN_UNDIVIDED = 3  # per class: two to train on and one to test on
@@ -89,10 +89,9 @@ def resolve_copies(manifest: Manifest, skip_bad: bool) -> Manifest:
     if not drop:
         return manifest
     if not skip_bad:
-        shown = "\n  ".join(f"{manifest.paths[i]} {reason}" for i, reason in sorted(drop.items())[:10])
-        more = f"\n  and {len(drop) - 10} more" if len(drop) > 10 else ""
+        lines = [f"{manifest.paths[i]} {reason}" for i, reason in sorted(drop.items())]
         raise DataError(
-            f"{len(drop)} pictures would spoil the labels or the test:\n  {shown}{more}\n"
+            f"{len(drop)} pictures would spoil the labels or the test:{listed(lines)}\n"
             "remove them, or go on without them with --skip-bad"
         )
     keep_rows = np.asarray([i for i in range(len(manifest)) if i not in drop], np.int64)

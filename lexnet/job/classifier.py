@@ -97,8 +97,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if not isinstance(X, (str, os.PathLike)):
                 raise DataError("score needs the labels y, unless X is a folder of class folders")
             manifest = read_folder(find_data(os.fspath(X)), [str(c) for c in self._fitted().classes_])
-            part = next((part for part in ("test", "val", "train") if part in manifest.parts), "")
-            rows = manifest.where(part)
+            rows = manifest.where(manifest.held_out_part())
             files = [manifest.file(int(i)) for i in rows]
             return self.score(files, self.classes_[manifest.labels[rows]], sample_weight)
         return float(super().score(X, y, sample_weight))

@@ -15,13 +15,13 @@ from lexnet.data.folder import read_folder
 from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data
 from lexnet.data.splits import split_csv
-from lexnet.errors import OutputError, ParityError
+from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import DONE, RUNS, claim
 from lexnet.job.learn import Clock, Outcome, learn
-from lexnet.job.plan import make_plan, read_plan
+from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render
 from lexnet.runtime.predictor import load_predictor
 
@@ -40,9 +40,13 @@ class Run:
 
 
 def train(
-    data: str, config: TrainConfig, out: Path | None = None, tell: Listener = ignore, command: str = ""
+    data: str,
+    config: TrainConfig | None = None,
+    out: Path | None = None,
+    tell: Listener = ignore,
+    command: str = "",
 ) -> Run:
-    """Trains on a folder, a sample set or a saved plan and writes a run folder.
+    """Trains on a folder, a sample set or a saved plan, which brings its own config; writes a run folder.
 
     Raises `LexNetError`. Whatever happens, no file in the folder is ever half written; the folder
     is finished when it holds metrics.json, which is written last.
@@ -56,12 +60,7 @@ def train(
             warnings.append(event.text)
         tell(event)
 
-    if Path(data).suffix == ".yaml" and Path(data).is_file():
-        plan = read_plan(Path(data))
-    else:
-        plan = make_plan(
-            data if data in SAMPLES and not Path(data).exists() else str(Path(data).absolute()), config
-        )
+    plan = _plan(data, config)
     root = find_data(plan.data)
     if (out or RUNS).resolve().is_relative_to(root.resolve()):
         raise OutputError(f"{out or RUNS} lies inside the pictures' folder {root}; choose another --out")
@@ -92,13 +91,27 @@ def train(
         "seconds": time.perf_counter() - start,
         "steps": clock.steps,
         "warnings": warnings,
-        "seed": plan.config.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
     }
     write_atomic(folder / REPORT, render(metrics, outcome.mistakes))
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
     return Run(folder, metrics)
+
+
+def is_plan(data: str) -> bool:
+    """Whether DATA is a saved plan and not pictures."""
+    return Path(data).suffix == ".yaml" and Path(data).is_file()
+
+
+def _plan(data: str, config: TrainConfig | None) -> Plan:
+    if is_plan(data):
+        if config is not None:
+            raise ConfigError(f"{data} brings its own settings; leave out the others, or change them in it")
+        return read_plan(Path(data))
+    if data not in SAMPLES or Path(data).exists():
+        data = str(Path(data).absolute())
+    return make_plan(data, config or TrainConfig())
 
 
 def verify(bundle: Path) -> None:

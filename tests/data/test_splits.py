@@ -236,12 +236,12 @@ def test_copies_within_one_part_and_label_are_kept() -> None:
     assert resolve_copies(manifest, skip_bad=False) is manifest
 
 
-def test_of_many_copies_ten_are_named_and_the_rest_counted() -> None:
-    contents = [str(i) for i in range(8)]
-    manifest = listing([0] * 8 + [1] * 8, contents * 2)
-    with pytest.raises(DataError, match=r"^16 pictures would spoil") as caught:
+def test_of_many_copies_twenty_are_named_and_the_rest_counted() -> None:
+    contents = [str(i) for i in range(13)]
+    manifest = listing([0] * 13 + [1] * 13, contents * 2)
+    with pytest.raises(DataError, match=r"^26 pictures would spoil") as caught:
         resolve_copies(manifest, skip_bad=False)
-    assert str(caught.value).count("is the same file as") == 10
+    assert str(caught.value).count("is the same file as") == 20
     assert "and 6 more" in str(caught.value)
 
 

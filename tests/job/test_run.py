@@ -93,10 +93,15 @@ def test_the_split_is_recorded_and_divides(run: Run) -> None:
 
 def test_again_from_the_same_request_or_from_its_plan_is_the_same_bundle(run: Run, tmp_path: Path) -> None:
     again = train("clipart", TrainConfig(workers=1), tmp_path / "again")
-    plan = train(str(run.folder / "plan.yaml"), TrainConfig(), tmp_path / "plan")
+    plan = train(str(run.folder / "plan.yaml"), out=tmp_path / "plan")
     bundles = [(r.folder / "model.lexnet").read_bytes() for r in (run, again, plan)]
     assert bundles[0] == bundles[1] == bundles[2]
     assert (run.folder / "plan.yaml").read_text() == (plan.folder / "plan.yaml").read_text()
+
+
+def test_a_plan_is_not_quietly_stronger_than_a_flag(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"plan.yaml brings its own settings; leave out the others"):
+        train(str(run.folder / "plan.yaml"), TrainConfig(seed=5), tmp_path / "run")
 
 
 def test_another_seed_divides_otherwise(run: Run, tmp_path: Path) -> None:
@@ -235,5 +240,5 @@ def test_what_cannot_be_done_says_so_before_any_work(few: Path, tmp_path: Path) 
         train("nowhere", TrainConfig(), tmp_path / "b")
     (tmp_path / "plan.yaml").write_text("plan: 1\ndata: clipart\nspeed: 11\n")
     with pytest.raises(ConfigError, match="settings this lexnet does not know: speed"):
-        train(str(tmp_path / "plan.yaml"), TrainConfig(), tmp_path / "c")
+        train(str(tmp_path / "plan.yaml"), None, tmp_path / "c")
     assert not any((tmp_path / name).exists() for name in "abc")

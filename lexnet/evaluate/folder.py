@@ -1,0 +1,54 @@
+"""A bundle scored on a folder of labelled pictures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lexnet.data.manifest import Manifest, Skipped, refuse_bad
+from lexnet.errors import DataError
+from lexnet.evaluate.metrics import Scores, score
+from lexnet.runtime.predictor import Predictor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valuation:
+    """What `lexnet val` reports."""
+
+    scores: Scores
+    part: str
+    """The part of a divided folder that was scored; "" where the folder is not divided."""
+    skipped: list[Skipped]
+    """Pictures that could not be used."""
+
+
+def evaluate(
+    predictor: Predictor,
+    manifest: Manifest,
+    skip_bad: bool,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Valuation:
+    """Runs the pictures of the held-out part, or all where there are no parts, and scores them.
+
+    Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left.
+    """
+    part = manifest.held_out_part()
+    rows = manifest.where(part)
+    bad = [skip for skip in manifest.skipped if skip.bad]
+    probabilities, labels = [], []
+    results = predictor.stream([manifest.file(int(i)) for i in rows])
+    for done, (i, (_, prediction)) in enumerate(zip(rows, results, strict=True), start=1):
+        if prediction.probabilities is None:
+            bad.append(Skipped(manifest.paths[i], str(prediction.reason), bad=True))
+        else:
+            probabilities.append(prediction.probabilities)
+            labels.append(manifest.labels[i])
+        progress(done, len(rows))
+    refuse_bad(bad, skip_bad)
+    if not labels:
+        raise DataError(
+            f"{manifest.root} has no usable picture; give a folder with one folder for each class"
+        )
+    threshold = float(predictor.bundle.manifest["threshold"])
+    scores = score(np.stack(probabilities), np.asarray(labels), manifest.classes, threshold)
+    return Valuation(scores=scores, part=part, skipped=bad)

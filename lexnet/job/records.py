@@ -1,0 +1,159 @@
+"""What a run writes down about itself: the facts in its bundle and its metrics.json."""
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from lexnet import __version__
+from lexnet.config import available_cores
+from lexnet.data.manifest import PARTS, Manifest
+from lexnet.data.splits import split_hash
+from lexnet.evaluate.metrics import Scores
+from lexnet.export.graph import Headed
+from lexnet.export.parity import Parity
+from lexnet.job.plan import Plan
+from lexnet.transfer.probe import Probe
+from lexnet.transfer.trunk import Extraction, Trunk
+
+PACKAGES = ("numpy", "pillow", "onnxruntime", "openvino", "scikit-learn")
+"""What can change a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that was decided, fitted and measured."""
+
+    plan: Plan
+    trunk: Trunk
+    extraction: Extraction
+    probe: Probe
+    headed: Headed
+    part: str
+    """The part that was held out and measured: test or val."""
+    scores: Scores
+    parity: Parity
+
+
+def bundle_facts(found: Findings) -> dict[str, Any]:
+    """The bundle's manifest: nothing in it depends on when, where or how fast it was made."""
+    manifest, scores = found.extraction.manifest, found.scores
+    return {
+        "lexnet": __version__,
+        "net": found.trunk.net,
+        "mode": found.plan.config.mode,
+        "cut": None,
+        "classes": manifest.classes,
+        "preprocess": asdict(found.trunk.spec),
+        "threshold": 0.0,
+        "guard": None,
+        "temperature": found.probe.temperature,
+        "split": {"sha256": split_hash(manifest), "counts": _counts(manifest)},
+        "training": {
+            "seed": found.plan.config.seed,
+            "C": found.probe.C,
+            "folds": found.plan.config.probe.folds,
+            "engine": found.extraction.engine,
+            "versions": _versions(),
+        },
+        "measured": {
+            "part": found.part,
+            "count": scores.count,
+            "accuracy": scores.accuracy,
+            "interval": list(scores.interval),
+            "macro_f1": scores.macro_f1,
+        },
+        "verification": asdict(found.parity),
+        "weights": [_weights(found.trunk)],
+    }
+
+
+def run_metrics(found: Findings) -> dict[str, Any]:
+    """metrics.json, without what depends on where the run is written and how long it took."""
+    manifest, scores, probe = found.extraction.manifest, found.scores, found.probe
+    tested = found.part == "test"
+    return {
+        "net": found.trunk.net,
+        "mode": found.plan.config.mode,
+        "cut": None,
+        "classes": manifest.classes,
+        "counts": _counts(manifest),
+        "measured_on": found.part,
+        "test_accuracy": scores.accuracy if tested else None,
+        "test_interval": list(scores.interval) if tested else None,
+        "val_accuracy": _val_accuracy(found) if tested else scores.accuracy,
+        "accuracy": scores.accuracy,
+        "interval": list(scores.interval),
+        "macro_f1": scores.macro_f1,
+        "log_loss": scores.log_loss,
+        "ece": scores.ece,
+        "majority_accuracy": _majority_accuracy(manifest, found.part),
+        "params": found.headed.params,
+        "macs": found.headed.macs,
+        "verification": asdict(found.parity),
+        "per_class": scores.per_class,
+        "confusion": scores.confusion,
+        "data": _table(manifest),
+        "skipped": [{"path": skip.path, "reason": skip.reason} for skip in manifest.skipped],
+        "regularisation": {
+            "C": probe.C,
+            "candidates": probe.candidates,
+            "cv_log_loss": probe.cv_log_loss,
+            "cv_accuracy": probe.cv_accuracy,
+        },
+        "temperature": probe.temperature,
+        "trunk": {
+            "engine": found.extraction.engine,
+            "computed": found.extraction.computed,
+            "from_cache": found.extraction.from_cache,
+        },
+        "weights": _weights(found.trunk),
+        "versions": _versions(),
+        "machine": f"{platform.machine()}, {available_cores()} cores, {platform.system()}",
+        "lexnet": __version__,
+        "seed": found.plan.config.seed,
+    }
+
+
+def _counts(manifest: Manifest) -> dict[str, int]:
+    train, val, test = (len(manifest.where(part)) for part in PARTS)
+    # The probe is calibrated on out-of-fold predictions for the train part: nothing is set apart for it.
+    return {"train": train, "val": val, "calibration": 0, "test": test}
+
+
+def _val_accuracy(found: Findings) -> float | None:
+    manifest = found.extraction.manifest
+    val = manifest.where("val")
+    if not len(val):
+        return None
+    predicted = found.probe.logits(found.extraction.features[val]).argmax(axis=1)
+    return float((predicted == manifest.labels[val]).mean())
+
+
+def _majority_accuracy(manifest: Manifest, part: str) -> float:
+    """What always saying the commonest class of the train part would score."""
+    commonest = int(manifest.counts("train").argmax())
+    return float((manifest.labels[manifest.where(part)] == commonest).mean())
+
+
+def _weights(trunk: Trunk) -> dict[str, str]:
+    return {key: getattr(trunk.weights, key) for key in ("net", "tag", "source", "licence", "sha256")}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # OpenVINO may be absent
+            continue
+    return found
+
+
+def _table(manifest: Manifest) -> list[dict[str, Any]]:
+    """Pictures of each class in each part."""
+    counts = {part: manifest.counts(part) for part in PARTS}
+    return [
+        {"class": name, **{part: int(counts[part][i]) for part in PARTS}}
+        for i, name in enumerate(manifest.classes)
+    ]
