@@ -18,6 +18,12 @@ Mode = Literal["auto", "probe"]
 
 MAX_PIXELS = 64_000_000
 """Pictures with more are refused before decoding; well below Pillow's own limit of 179 million."""
+MAX_BYTES = 512 * 2**20
+"""Larger files are refused before they are read."""
+MAX_CLASSES = 2_000
+"""A confusion matrix has this number squared of entries."""
+PIXEL_RULES = 1
+"""Raised when `preprocess` turns a file into other pixels: what was made by older rules is then refused."""
 MAX_ASPECT = 100
 """Pictures longer than this many times their width are refused: a crop would show nothing of them."""
 
@@ -32,8 +38,13 @@ class PreprocessSpec:
     channels: Annotated[int, "1 grey or 3 RGB"] = 3
     mean: Annotated[tuple[float, ...], "subtracted from the pixels, 0..255"] = (0.0, 0.0, 0.0)
     std: Annotated[tuple[float, ...], "then divides them"] = (255.0, 255.0, 255.0)
+    rules: Annotated[int, "version of the rules of decoding, orientation, alpha and 16 bits"] = PIXEL_RULES
 
     def __post_init__(self) -> None:
+        if self.rules != PIXEL_RULES:
+            raise ConfigError(
+                f"pictures were prepared by rules {self.rules}, this lexnet has {PIXEL_RULES}; update it"
+            )
         _within("size", self.size, 16, 1024)
         _within("short_side", self.short_side, self.size, 2048)
         _one_of("interpolation", self.interpolation, ("bicubic", "bilinear"))
@@ -56,6 +67,8 @@ class SplitConfig:
     def __post_init__(self) -> None:
         _within("val", self.val, 0.0, 0.5)
         _within("test", self.test, 0.05, 0.5)
+        if self.val + self.test > 0.8:
+            raise ConfigError(f"val={self.val} and test={self.test} leave under a fifth to train on")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +106,8 @@ class TrainConfig:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.skip_bad, bool):
+            raise ConfigError(f"skip_bad={self.skip_bad!r} must be true or false")
         _one_of("mode", self.mode, ("auto", "probe"))
         _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
         _one_of("golden", self.golden, ("real", "synthetic", "none"))

@@ -8,6 +8,7 @@
     │   └── PictureError  one picture cannot be used
     ├── OutputError       a result cannot be written where it was asked for
     ├── BundleError       a bundle is damaged, tampered with or not a bundle
+    │   └── GraphError    its graph reaches outside itself or does not fit the rest of it
     ├── ParityError       the exported graph does not say what was measured in training
     └── MissingExtra      a part of LexNet that is not installed    also an ImportError
 
@@ -53,6 +54,10 @@ class OutputError(LexNetError):
 
 class BundleError(LexNetError):
     """A bundle is damaged, tampered with or not a bundle."""
+
+
+class GraphError(BundleError):
+    """A graph reaches outside itself, cannot be run or does not fit the rest of its bundle."""
 
 
 class ParityError(LexNetError):

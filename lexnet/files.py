@@ -1,10 +1,12 @@
 """Files that are whole or not there, and where the cache lies."""
 
+import errno
 import os
 import re
+import secrets
 import stat
 import sys
-import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,21 +34,21 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises `OutputError` where the folder cannot be written or the disk is full.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        opened = temporary.open("xb")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would shut out other users
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OutputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
         raise
@@ -58,18 +60,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself durable; Windows neither needs nor offers it."""
+    """Makes the rename itself durable; Windows and some network folders do not offer it."""
     if sys.platform != "win32":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
         finally:
             os.close(descriptor)
 
@@ -118,9 +117,12 @@ def left_out(name: str) -> str | None:
     """Why a file or folder of this name is not looked at, if it is not."""
     if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
         return "is hidden"
-    if any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in name):
-        return "has a name that is not printable UTF-8"
-    return None
+    return None if is_printable(name) else "has a name that is not printable UTF-8"
+
+
+def is_printable(name: str) -> bool:
+    """Whether it holds no control characters and no bytes that are not UTF-8."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
 
 
 def display(path: os.PathLike[str] | str) -> str:

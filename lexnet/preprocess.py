@@ -7,6 +7,7 @@ measured is what is served. Resizing and cropping are one antialiased resampling
 """
 
 import os
+import stat
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from lexnet.config import MAX_ASPECT, MAX_PIXELS, PreprocessSpec
+from lexnet.config import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, PreprocessSpec
 from lexnet.errors import PictureError
 
 Pixels = NDArray[np.uint8]
@@ -60,6 +61,11 @@ def check(content: bytes, name: str = "picture") -> None:
 def read(path: str | os.PathLike[str]) -> bytes:
     """The file's bytes, or a `PictureError` that says why not."""
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting, a device would never end
+            raise PictureError(os.fspath(path), "is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise PictureError(os.fspath(path), f"has {status.st_size:,} bytes, over {MAX_BYTES:,}")
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise PictureError(

@@ -411,14 +411,19 @@ def test_a_file_in_place_of_the_run_folder_is_kept(
 def test_a_read_only_place_is_told_before_any_work_is_done(
     train: Command, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deny(**_: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    real = Path.open
 
-    monkeypatch.setattr("lexnet.files.tempfile.mkstemp", deny)
+    def deny(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if "x" in mode:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, mode, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", deny)
     monkeypatch.setattr("lexnet.job.run.learn", lambda *_: pytest.fail("the work was begun"))
     said = train(data)
     assert said.code == 2
     assert "cannot write runs/data/plan.yaml: Permission denied; choose another folder" in said.err
+    assert not Path("runs/data").exists()
 
 
 def test_the_run_is_not_written_among_the_pictures(
@@ -470,7 +475,7 @@ STEPS = [
     "lexnet.job.learn.pack_bundle",
     "lexnet.job.run.split_csv",
     "lexnet.job.run.history_csv",
-    "lexnet.job.run.verify",
+    "lexnet.job.run.check_bundle",
     "lexnet.job.run.render",
 ]
 

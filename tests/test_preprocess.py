@@ -1,5 +1,6 @@
 """One path for pixels: whatever a picture is stored as, the net sees the same."""
 
+import os
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from picture_makers import CLIPART, HEIC, ORIENTATIONS, encode, noise, png_header, stored_as
 from PIL import Image
 
-from lexnet.config import MAX_PIXELS, Interpolation, PreprocessSpec
+from lexnet.config import MAX_BYTES, MAX_PIXELS, Interpolation, PreprocessSpec
 from lexnet.errors import PictureError
 from lexnet.preprocess import FILTERS, Picture, Pixels, check, load, load_bytes
 
@@ -423,7 +424,7 @@ def test_a_file_that_is_not_there_or_not_a_file_is_named(tmp_path: Path) -> None
     assert (
         refusal(tmp_path / "no.jpg") == f"{tmp_path / 'no.jpg'}: cannot be read (No such file or directory)"
     )
-    assert refusal(tmp_path) == f"{tmp_path}: cannot be read (Is a directory)"
+    assert refusal(tmp_path) == f"{tmp_path}: is not a regular file"
     assert "cannot be read (embedded null byte)" in refusal("a\0b.jpg")
 
 
@@ -431,6 +432,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     def deny(self: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "a.jpg").write_bytes(b"x")
     monkeypatch.setattr(Path, "read_bytes", deny)
     assert refusal(tmp_path / "a.jpg").endswith("a.jpg: cannot be read (Permission denied)")
 
@@ -497,3 +499,12 @@ def test_every_size_and_mode_comes_out_square_and_uint8(
     assert seen.shape == (size, size, channels)
     assert seen.dtype == np.uint8
     assert len(np.unique(seen.reshape(-1, channels), axis=0)) == 1, "one colour in, one colour out"
+
+
+def test_what_would_never_end_is_not_read(tmp_path: Path) -> None:
+    assert refusal("/dev/zero") == "/dev/zero: is not a regular file"
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert refusal(tmp_path / "pipe.jpg").endswith("is not a regular file")
+    with (tmp_path / "vast.jpg").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)  # sparse: no bytes on the disk
+    assert refusal(tmp_path / "vast.jpg").endswith("has 536,870,913 bytes, over 536,870,912")

@@ -1,8 +1,11 @@
 """The command line. A verb's module is imported when the verb is called, so that help is instant."""
 
+import io
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -40,6 +43,13 @@ class Verbs(click.Group):
             raise click.UsageError(f"no verb named {args[0]!r}{hint}; there are {', '.join(VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still unwritten
+            return OK
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
@@ -56,6 +66,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; exits with 0 (ok), 1 (a check failed), 2 (bad usage or bad input)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a file on Windows would be in a code page
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         code = cli(standalone_mode=False)
     except ParityError as error:
@@ -70,12 +83,8 @@ def main() -> None:
         error.show()
         code = BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
-        code = _complain(
-            "stopped; nothing is half written, and the same command goes on from here", INTERRUPTED
-        )
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        sys.stderr.close()
-        code = OK
+        again = ", and the same command goes on from here" if sys.argv[1:2] == ["train"] else ""
+        code = _complain(f"stopped; nothing is half written{again}", INTERRUPTED)
     sys.exit(code)
 
 

@@ -44,6 +44,8 @@ def command(
     """Label pictures: files, folders, or - for a list of paths on stdin."""
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
+    if as_csv and top > 1:
+        raise click.UsageError("--csv has one label a picture; use --json for the --top classes")
     predictor = load_predictor(bundle, engine=engine, workers=workers)
     files = _files(paths)
     rows = ((cast(Path, path), prediction) for path, prediction in predictor.stream(files))

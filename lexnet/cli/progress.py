@@ -1,6 +1,7 @@
 """A progress bar with an ETA on stderr, on a terminal only; it is gone when its step is done."""
 
 import sys
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ class Bars:
         )
         self._task: TaskID | None = None
         self._step = ""
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -49,13 +51,14 @@ class Bars:
         """`done` of `total`; another step takes the place of the last."""
         if not sys.stderr.isatty():
             return
-        if self._task is None:
-            self._bars.start()
-        if self._task is None or step != self._step:
-            if self._task is not None:
-                self._bars.remove_task(self._task)
-            self._step, self._task = step, self._bars.add_task(step, total=total)
-        self._bars.update(self._task, completed=done)
+        with self._lock:
+            if self._task is None:
+                self._bars.start()
+            if self._task is None or step != self._step:
+                if self._task is not None:
+                    self._bars.remove_task(self._task)
+                self._step, self._task = step, self._bars.add_task(step, total=total)
+            self._bars.update(self._task, completed=done)
 
     def print(self, text: str) -> None:
         """A line of text on stderr, above the bar."""

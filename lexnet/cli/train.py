@@ -9,6 +9,7 @@ import click
 
 from lexnet.cli.options import build_config, config_flags, json_flag
 from lexnet.config import TrainConfig
+from lexnet.files import display
 
 
 @click.command("train")
@@ -42,7 +43,7 @@ def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
             elif isinstance(event, Warned):
                 bars.print(f"warning: {event.text}")
 
-        run = train(data, config, out, listen, shlex.join(["lexnet", *sys.argv[1:]]))
+        run = train(data, config, out, listen, display(shlex.join(["lexnet", *sys.argv[1:]])))
     if as_json:
         print_json(run.metrics)
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lexnet.cli.options import bundle_argument, json_flag
-from lexnet.errors import BundleError
+from lexnet.errors import BundleError, GraphError
 from lexnet.files import display
 from lexnet.runtime.predictor import load_predictor
 
@@ -22,21 +22,25 @@ def command(bundle: Path, as_json: bool) -> int:
     """
     from lexnet.cli.show import print_json
 
-    digests = golden = graph = False
+    digests = graph = False
+    checked, problems = 0, []
     try:
         predictor = load_predictor(bundle)
         digests = graph = True
-        problems = predictor.check_golden()
-        golden = not problems
         checked = len(predictor.bundle.golden)
+        problems = predictor.check_golden()
+    except GraphError as error:
+        digests, graph, problems = True, False, [str(error)]
     except BundleError as error:
-        problems, checked = [str(error)], 0
+        problems = [str(error)]
+    golden = checked > 0 and not problems
     if as_json:
         print_json({"digests": digests, "golden": golden, "graph": graph, "problems": problems})
     elif problems:
         click.echo("\n".join(problems), err=True)
     else:
-        click.echo(
-            f"{display(bundle)}: digests and graph are sound, {checked} golden pictures come out as recorded"
+        pictures = (
+            f"{checked} golden pictures come out as recorded" if checked else "it has no golden pictures"
         )
+        click.echo(f"{display(bundle)}: digests and graph are sound, {pictures}")
     return FAILED if problems else 0

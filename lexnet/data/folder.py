@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.errors import DataError, PictureError
+from lexnet.errors import DataError, PictureError, listed
 from lexnet.files import display, left_out, natural, walk
 from lexnet.preprocess import SUFFIXES, check, read
 
@@ -68,9 +68,19 @@ def read_folder(
 
 
 def is_divided(root: Path) -> bool:
-    """Whether the folder's folders are parts (train, val, test) and not classes."""
-    names = {folder.name.lower() for folder in _folders(root)}
-    return bool(names) and names <= set(PART_NAMES)
+    """Whether the folder's folders are parts (train, val, test) and not classes.
+
+    Raises `DataError` where some are parts and others are not, for then neither reading can be right.
+    """
+    names = [folder.name for folder in _folders(root)]
+    others = [name for name in names if name.lower() not in PART_NAMES]
+    parts = {PART_NAMES[name.lower()] for name in names if name.lower() in PART_NAMES}
+    if len(parts) > 1 and others:
+        raise DataError(
+            f"{root} has folders for {', '.join(sorted(parts))} and others beside them:{listed(others)}\n"
+            "move these elsewhere, or put all pictures in class folders"
+        )
+    return bool(names) and not others
 
 
 def _class_names(root: Path, divided: bool) -> list[str]:

@@ -7,7 +7,7 @@ from io import StringIO
 
 import numpy as np
 
-from lexnet.config import SplitConfig
+from lexnet.config import MAX_CLASSES, SplitConfig
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.random import address
 from lexnet.errors import DataError, listed
@@ -49,6 +49,10 @@ def check_classes(manifest: Manifest) -> None:
     if len(names) < 2:
         raise DataError(
             f"{manifest.root} has {len(names)} class ({', '.join(names)}); a classifier needs two or more"
+        )
+    if len(names) > MAX_CLASSES:
+        raise DataError(
+            f"{manifest.root} has {len(names):,} classes, over {MAX_CLASSES:,}; train on groups of them"
         )
     divided = bool({"val", "test"} & set(manifest.parts))
     least = MIN_TRAIN if divided else MIN_UNDIVIDED

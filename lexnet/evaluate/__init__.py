@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: how good is it, and how sure is that."""
+"""How good is it, and how sure is that: arrays in, numbers out; `folder` brings a bundle and pictures."""

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from lexnet.config import SplitConfig
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
-from lexnet.errors import DataError
+from lexnet.data.splits import assign_parts, split_hash
+from lexnet.errors import ConfigError, DataError
 from lexnet.evaluate.metrics import Scores, score
 from lexnet.runtime.predictor import Predictor
 
@@ -17,7 +20,7 @@ class Valuation:
 
     scores: Scores
     part: str
-    """The part of a divided folder that was scored; "" where the folder is not divided."""
+    """The part that was scored; "" where the folder is not divided."""
     skipped: list[Skipped]
     """Pictures that could not be used."""
 
@@ -30,8 +33,12 @@ def evaluate(
 ) -> Valuation:
     """Runs the pictures of the held-out part, or all where there are no parts, and scores them.
 
+    The very pictures that the bundle was trained on are divided as they were then, so that they are
+    not scored as if it had never seen them.
+
     Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left.
     """
+    manifest = _as_it_was_divided(manifest, predictor.bundle.manifest.get("split", {}))
     part = manifest.held_out_part()
     rows = manifest.where(part)
     bad = [skip for skip in manifest.skipped if skip.bad]
@@ -52,3 +59,14 @@ def evaluate(
     threshold = float(predictor.bundle.manifest["threshold"])
     scores = score(np.stack(probabilities), np.asarray(labels), manifest.classes, threshold)
     return Valuation(scores=scores, part=part, skipped=bad)
+
+
+def _as_it_was_divided(manifest: Manifest, split: dict[str, Any]) -> Manifest:
+    """The split of training if these are the pictures of training, else the manifest as it is."""
+    if any(manifest.parts):
+        return manifest
+    try:
+        divided = assign_parts(manifest, SplitConfig(val=split["val"], test=split["test"]), split["seed"])
+    except (DataError, ConfigError, KeyError):  # too few of a class, or nothing recorded: other pictures
+        return manifest
+    return divided if split_hash(divided) == split["sha256"] else manifest

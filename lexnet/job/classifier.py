@@ -1,7 +1,6 @@
 """The main job as a scikit-learn estimator."""
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,13 +16,15 @@ from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import find_data
 from lexnet.errors import DataError
+from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, ignore
 from lexnet.job.learn import Clock, learn
 from lexnet.job.plan import make_plan
 from lexnet.preprocess import Picture
-from lexnet.runtime.predictor import Predictor, load_predictor
+from lexnet.runtime.bundle import parse_bundle
+from lexnet.runtime.predictor import Predictor
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -92,14 +93,15 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._fitted().embed(X)
 
     def score(self, X: Paths, y: ArrayLike | None = None, sample_weight: Any = None) -> float:
-        """Accuracy on paths with labels, or on a folder of class folders."""
+        """Accuracy on paths with labels, or on a folder, of which the test part is scored if it has one."""
         if y is None:
             if not isinstance(X, (str, os.PathLike)):
                 raise DataError("score needs the labels y, unless X is a folder of class folders")
-            manifest = read_folder(find_data(os.fspath(X)), [str(c) for c in self._fitted().classes_])
-            rows = manifest.where(manifest.held_out_part())
-            files = [manifest.file(int(i)) for i in rows]
-            return self.score(files, self.classes_[manifest.labels[rows]], sample_weight)
+            if sample_weight is not None:
+                raise DataError("sample_weight needs paths with labels; a folder has none")
+            predictor = self._fitted()
+            manifest = read_folder(find_data(os.fspath(X)), predictor.bundle.classes)
+            return evaluate(predictor, manifest, self.skip_bad).scores.accuracy
         return float(super().score(X, y, sample_weight))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -148,8 +150,5 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _open(bundle: bytes) -> Predictor:
-    """Reads the bundle as anyone would: from a file, with every check."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.lexnet")
-        path.write_bytes(bundle)
-        return load_predictor(path)
+    """Reads the bundle as anyone would, with every check."""
+    return Predictor(parse_bundle(bundle, "the bundle of this classifier"))

@@ -47,7 +47,11 @@ def _take(folder: Path, plan: str, *, empty_will_do: bool) -> bool | None:
             return None
     except OSError as error:
         raise OutputError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
-    write_atomic(folder / PLAN, plan)
+    try:
+        write_atomic(folder / PLAN, plan)
+    except OutputError:
+        folder.rmdir()
+        raise
     return False
 
 
@@ -55,5 +59,5 @@ def _unfinished(folder: Path, plan: str) -> bool:
     file = folder / PLAN
     try:
         return file.is_file() and not (folder / DONE).exists() and file.read_text(encoding="utf-8") == plan
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return False

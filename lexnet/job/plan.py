@@ -16,13 +16,19 @@ DEFAULT_NET = "efficientnet_lite0"
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A request with nothing left on auto."""
+    """A request whose net and mode are decided; the engine is whichever works where the plan is run."""
 
     data: str
     """An absolute path, or the name of a sample set."""
     config: TrainConfig
     reasons: tuple[str, ...] = ()
     """Why each automatic choice came out as it did."""
+
+    def summary(self) -> str:
+        """The decisions in one line."""
+        config = self.config
+        size = f"{config.size} px" if config.size else "the weights' own size"
+        return f"plan: {config.net}, {config.mode}, {size}, seed {config.seed}, engine {config.engine}"
 
     def to_yaml(self) -> str:
         """The plan as `lexnet train plan.yaml` reads it."""
@@ -54,8 +60,10 @@ def read_plan(path: Path) -> Plan:
     if not isinstance(record, dict) or record.pop("plan", None) != PLAN_VERSION or "data" not in record:
         raise ConfigError(f"{path} is not a plan of version {PLAN_VERSION}; see plan.yaml in a run folder")
     data = record.pop("data")
-    config = _build(TrainConfig, record, path)
-    return Plan(data=str(data), config=config)
+    try:
+        return make_plan(str(data), _build(TrainConfig, record, path))
+    except (AttributeError, TypeError) as error:
+        raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
 
 
 def _known(net: str) -> str:
@@ -74,7 +82,9 @@ def _build(kind: type[Any], record: dict[str, Any], path: Path) -> Any:
     values = {}
     for name, value in record.items():
         default = known[name].default_factory
-        if isinstance(value, dict) and is_dataclass(default):
+        if is_dataclass(default):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path} gives {name}: {value!r}; it has settings of its own, one a line")
             value = _build(default, value, path)
         values[name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)

@@ -48,7 +48,12 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "threshold": 0.0,
         "guard": None,
         "temperature": found.probe.temperature,
-        "split": {"sha256": split_hash(manifest), "counts": _counts(manifest)},
+        "split": {
+            "sha256": split_hash(manifest),
+            "counts": _counts(manifest),
+            "seed": found.plan.config.seed,
+            **asdict(found.plan.config.split),
+        },
         "training": {
             "seed": found.plan.config.seed,
             "C": found.probe.C,

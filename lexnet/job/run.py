@@ -16,14 +16,15 @@ from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data
 from lexnet.data.splits import split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
-from lexnet.files import write_atomic
+from lexnet.files import display, write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import DONE, RUNS, claim
 from lexnet.job.learn import Clock, Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render
-from lexnet.runtime.predictor import load_predictor
+from lexnet.runtime.bundle import parse_bundle
+from lexnet.runtime.predictor import Predictor
 
 BUNDLE, REPORT, SPLIT, PREDICTIONS, HISTORY = (
     "model.lexnet", "report.html", "split.csv", "predictions.csv", "history.csv",
@@ -68,24 +69,25 @@ def train(
         found = read_folder(root, progress=lambda done, total: listen(Progress("read pictures", done, total)))
         manifest = divide(found, plan.config, listen)
     folder, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan.to_yaml())
-    for reason in plan.reasons:
-        listen(Note(reason))
+    for line in (*plan.reasons, plan.summary()):
+        listen(Note(line))
     if resumed:
         listen(Note(f"going on with the unfinished run in {folder}"))
     outcome = learn(manifest, plan, clock, listen)
+    with clock.step("verify"):
+        check_bundle(outcome.bundle)
     _warn_small(outcome, listen)
     with clock.step("write"):
         write_atomic(folder / SPLIT, split_csv(outcome.manifest))
         write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
         write_atomic(folder / BUNDLE, outcome.bundle)
-        verify(folder / BUNDLE)
     trunk = outcome.metrics["trunk"]
     trunk["pictures_per_second"] = trunk["computed"] / clock.steps["frozen net"]
     metrics = {
-        "run": str(folder),
-        "bundle": str(folder / BUNDLE),
-        "report": str(folder / REPORT),
+        "run": display(folder),
+        "bundle": display(folder / BUNDLE),
+        "report": display(folder / REPORT),
         **outcome.metrics,
         "verified": True,
         "seconds": time.perf_counter() - start,
@@ -101,7 +103,7 @@ def train(
 
 def is_plan(data: str) -> bool:
     """Whether DATA is a saved plan and not pictures."""
-    return Path(data).suffix == ".yaml" and Path(data).is_file()
+    return Path(data).suffix.lower() in (".yaml", ".yml") and Path(data).is_file()
 
 
 def _plan(data: str, config: TrainConfig | None) -> Plan:
@@ -114,11 +116,11 @@ def _plan(data: str, config: TrainConfig | None) -> Plan:
     return make_plan(data, config or TrainConfig())
 
 
-def verify(bundle: Path) -> None:
-    """Reads the bundle back from disk and runs its golden pictures; raises `ParityError`."""
-    problems = load_predictor(bundle).check_golden()
+def check_bundle(content: bytes) -> None:
+    """Reads the bundle as anyone would and runs its golden pictures; raises `ParityError`."""
+    problems = Predictor(parse_bundle(content, BUNDLE)).check_golden()
     if problems:
-        raise ParityError(f"{bundle}: {problems[0]}; do not use it, and please report it")
+        raise ParityError(f"{BUNDLE}: {problems[0]}; it was not written; please report it")
 
 
 def predictions_csv(outcome: Outcome) -> str:

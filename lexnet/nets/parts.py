@@ -11,7 +11,10 @@ Block = Callable[[int, int, int], nn.Module]
 
 
 class SameConv2d(nn.Conv2d):
-    """TensorFlow's SAME padding: the output is ceil(H/stride), an odd pad goes to the bottom and right."""
+    """TensorFlow's SAME padding: the output is ceil(H/stride), an odd pad goes to the bottom and right.
+
+    The padding follows from the input's size; the one it is constructed with is not used.
+    """
 
     def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) for an input of this size."""
@@ -41,10 +44,9 @@ def conv(
     norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
     layer: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """k×k convolution, batch norm, activation; half padding unless the layer pads by itself."""
-    padding = 0 if layer is SameConv2d else k // 2
+    """k×k convolution, batch norm, activation; half padding, or as the layer pads by itself."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=layer(cin, cout, k, stride, padding, groups=groups, bias=False),
+        conv=layer(cin, cout, k, stride, k // 2, groups=groups, bias=False),
         norm=norm(cout),
     )
     if act:

@@ -26,8 +26,8 @@ import numpy as np
 from PIL import Image
 
 from lexnet.config import PreprocessSpec
-from lexnet.errors import BundleError, LexNetError
-from lexnet.files import display
+from lexnet.errors import BundleError, GraphError, LexNetError
+from lexnet.files import display, is_printable
 from lexnet.preprocess import Pixels
 from lexnet.runtime.graph import FLOAT, UINT8, check_self_contained, read_ports
 
@@ -77,6 +77,11 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         content = Path(path).read_bytes()
     except OSError as error:
         raise BundleError(f"{name} cannot be read ({error.strerror}); check the path") from error
+    return parse_bundle(content, name)
+
+
+def parse_bundle(content: bytes, name: str) -> Bundle:
+    """The bundle in these bytes, after all checks; raises `BundleError` with the name it is given."""
     members = _members(content, name)
     if hashlib.sha256(memoryview(content)[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
         raise BundleError(
@@ -88,10 +93,10 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
         check_self_contained(members[MODEL])
         _check_ports(members[MODEL], spec_from(manifest["preprocess"]), len(manifest["classes"]))
     except BundleError as error:
-        raise BundleError(f"{name}: {error}") from error
-    except (LexNetError, KeyError, TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
+    except (LexNetError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"{name} has a manifest that makes no sense ({error!r}); get it again") from error
-    return Bundle(os.fspath(path), manifest, members)
+    return Bundle(name, manifest, members)
 
 
 def spec_from(record: dict[str, Any]) -> PreprocessSpec:
@@ -114,6 +119,8 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
             for entry in entries:
                 if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
                     raise BundleError(f"{name} has a compressed member {entry.filename!r}; bundles have none")
+            if sum(entry.file_size for entry in entries) > len(content):
+                raise BundleError(f"{name} has members that overlap; refused")
             members = {entry.filename: archive.read(entry) for entry in entries}
     except (
         zipfile.BadZipFile,
@@ -134,7 +141,7 @@ def _manifest(members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
         manifest = json.loads(members[MANIFEST])
         written = manifest["format"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"{name} has no readable {MANIFEST}; it is not a LexNet bundle") from error
     if written != FORMAT:
         raise BundleError(f"{name} has format {written!r}, this lexnet reads {FORMAT}; update lexnet")
@@ -153,6 +160,8 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
     classes = manifest["classes"]
     if not all(isinstance(c, str) for c in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
         raise BundleError("its classes are not two or more different names")
+    if odd := [c for c in classes if not is_printable(c)]:
+        raise BundleError(f"its class {odd[0]!r} has characters that would steer a terminal; refused")
     if not 0 <= manifest["threshold"] <= 1:
         raise BundleError(f"its threshold {manifest['threshold']} is no probability")
     spec = spec_from(manifest["preprocess"])
@@ -169,14 +178,14 @@ def _check_ports(model: bytes, spec: PreprocessSpec, classes: int) -> None:
     inputs, outputs = read_ports(model)
     pixels = (UINT8, (0, spec.size, spec.size, spec.channels))
     if inputs != {"pixels": pixels}:
-        raise BundleError(f"its graph takes {inputs}, its preprocessing gives {pixels}; get it again")
+        raise GraphError(f"its graph takes {inputs}, its preprocessing gives {pixels}; get it again")
     for name in ("probabilities", "logits"):
         if outputs.get(name) != (FLOAT, (0, classes)):
-            raise BundleError(
+            raise GraphError(
                 f"its graph gives {name} {outputs.get(name)} for {classes} classes; get it again"
             )
     if "features" not in outputs:
-        raise BundleError("its graph gives no features; get it again")
+        raise GraphError("its graph gives no features; get it again")
 
 
 def _damaged(members: dict[str, bytes]) -> str:
@@ -184,7 +193,7 @@ def _damaged(members: dict[str, bytes]) -> str:
     try:
         digests = json.loads(members[MANIFEST])["members"]
         bad = [m for m, digest in digests.items() if hashlib.sha256(members[m]).hexdigest() != digest]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return f" (in {MANIFEST})"
     return f" (in {', '.join(bad) or MANIFEST})"
 

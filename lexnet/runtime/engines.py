@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.errors import BundleError, ConfigError, LexNetError, MissingExtra
+from lexnet.errors import ConfigError, GraphError, LexNetError, MissingExtra
 from lexnet.preprocess import Pixels
 
 Outputs = dict[str, NDArray[np.float32]]
@@ -43,16 +43,21 @@ class OnnxRuntime:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Else it would take bytes that pass for both as its own format, which nobody has checked.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the binding raises bare RuntimeError subclasses of its own
-            raise BundleError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
+            raise GraphError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.name = f"onnxruntime {onnxruntime.__version__}"
 
     def run(self, pixels: Pixels) -> Outputs:
         """All outputs for (N, H, W, C) uint8 pixels."""
-        rows = [self._session.run(self._outputs, {"pixels": one[None]}) for one in pixels]
+        try:
+            rows = [self._session.run(self._outputs, {"pixels": one[None]}) for one in pixels]
+        except Exception as error:
+            raise GraphError(f"{self.name} cannot run the graph: {error}") from error
         return {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(self._outputs)}
 
 
@@ -74,7 +79,7 @@ class OpenVino:
             with _first_run:
                 self.run(np.zeros(self._compiled.input(0).shape, np.uint8))
         except RuntimeError as error:
-            raise BundleError(f"OpenVINO {openvino.__version__} refuses the graph: {error}") from error
+            raise GraphError(f"OpenVINO {openvino.__version__} refuses the graph: {error}") from error
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
 
     def run(self, pixels: Pixels) -> Outputs:
@@ -93,7 +98,7 @@ _first_run = threading.Lock()
 
 
 def open_engine(choice: str, graph: bytes, workers: int) -> Engine:
-    """The named engine for `workers` calling threads; "auto" takes OpenVINO where it works."""
+    """The named engine, for `workers` cores; "auto" takes OpenVINO where it works."""
     if choice == "auto":
         try:
             return OpenVino(graph, workers)

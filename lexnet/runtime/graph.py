@@ -8,7 +8,7 @@ a message is a run of (field number, wire type, value).
 from collections.abc import Iterator
 from typing import Any
 
-from lexnet.errors import BundleError
+from lexnet.errors import GraphError
 
 # fmt: off
 MESSAGES = {  # message: {field number: message}, those fields that can hold tensors or operators
@@ -34,19 +34,19 @@ Port = tuple[int, tuple[int, ...]]
 
 
 def check_self_contained(model: bytes) -> None:
-    """Raises `BundleError` if the graph, or a graph inside it, reaches outside itself."""
+    """Raises `GraphError` if the graph, or a graph inside it, reaches outside itself."""
     try:
         _walk(memoryview(model), "model", 0)
     except (IndexError, ValueError) as error:
-        raise BundleError(f"the graph is not ONNX ({error}); get the file again") from error
+        raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
 
 
 def read_ports(model: bytes) -> tuple[dict[str, Port], dict[str, Port]]:
-    """The graph's inputs and outputs by name; raises `BundleError`."""
+    """The graph's inputs and outputs by name; raises `GraphError`."""
     try:
         return _ports(model, INPUT), _ports(model, OUTPUT)
     except (IndexError, TypeError, ValueError) as error:
-        raise BundleError(f"the graph is not ONNX ({error}); get the file again") from error
+        raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
 
 
 def _ports(model: bytes, field: int) -> dict[str, Port]:
@@ -69,12 +69,12 @@ def _at(message: Any, *path: int) -> list[Any]:
 
 def _walk(message: memoryview, kind: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise BundleError(f"the graph nests deeper than {MAX_DEPTH} messages; nothing LexNet writes does")
+        raise GraphError(f"the graph nests deeper than {MAX_DEPTH} messages; nothing LexNet writes does")
     for number, value in _fields(message):
         if kind == "tensor" and number in (TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION) and value != 0:
-            raise BundleError("the graph keeps weights in files outside itself; refused")
+            raise GraphError("the graph keeps weights in files outside itself; refused")
         if kind == "node" and number == NODE_DOMAIN and bytes(value) not in (b"", b"ai.onnx"):
-            raise BundleError(f"the graph uses operators of {bytes(value)!r}, not ONNX's own; refused")
+            raise GraphError(f"the graph uses operators of {bytes(value)!r}, not ONNX's own; refused")
         child = MESSAGES[kind].get(number)
         if child:
             if not isinstance(value, memoryview):

@@ -51,7 +51,9 @@ class FeatureCache:
         buffer = BytesIO()
         np.lib.format.write_array(buffer, rows, allow_pickle=False)
         content = buffer.getvalue()
-        write_atomic(self.folder / f"{hashlib.sha256(content).hexdigest()}.npy", content)
+        file = self.folder / f"{hashlib.sha256(content).hexdigest()}.npy"
+        if not file.exists():  # another process had the same pictures; Windows cannot replace a mapped file
+            write_atomic(file, content)
         self._rows.update({key.tobytes(): (rows, i) for i, key in enumerate(rows["key"])})
 
 

@@ -1,9 +1,8 @@
 """A linear probe: multinomial logistic regression on frozen features."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,12 @@ from numpy.typing import NDArray
 
 from lexnet.config import ProbeConfig
 from lexnet.data.random import address
+from lexnet.errors import DataError
 from lexnet.evaluate.calibrate import fit_temperature
 
 CV_TOLERANCE, TOLERANCE = 1e-3, 1e-4
 MAX_STEPS = 2000
+MAX_MEMORY = 4 * 2**30  # of out-of-fold logits, bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +55,24 @@ def fit_probe(
 ) -> Probe:
     """Fits the head on (N, width) features. Only these pictures choose the regularisation (by log loss
     over stratified folds) and the temperature (on the same out-of-fold predictions).
-    `progress(done, total)` counts fits."""
+    `progress(done, total)` counts folds and the last fit. Raises `DataError` for what cannot be fitted."""
     import sklearn.linear_model  # noqa: F401  loads its BLAS now, so that the limit below holds for it too
     from threadpoolctl import threadpool_limits
 
     centre, scale = features.mean(axis=0), np.float32(features.std())
+    if not scale > 0:
+        raise DataError("all pictures look the same to the net; check that the files hold different pictures")
     x = (features - centre) / scale
     folds = assign_folds(labels, digests, config.folds, seed)
     candidates = sorted(config.candidates)
+    memory = 4 * len(candidates) * len(labels) * classes
+    if memory > MAX_MEMORY:
+        raise DataError(
+            f"{len(labels):,} pictures, {classes:,} classes and {len(candidates)} candidates need "
+            f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give fewer --candidates"
+        )
     held_out = np.empty((len(candidates), len(labels), classes), np.float32)
-    fits = count(start=1)
-    total = len(candidates) * (int(folds.max()) + 1) + 1
+    paths = int(folds.max()) + 1
 
     def fold_path(fold: int) -> None:
         """From strong to weak regularisation, each fit starting where the last ended."""
@@ -73,17 +81,18 @@ def fit_probe(
         for i, C in enumerate(candidates):
             model.set_params(C=C).fit(x[train], labels[train])
             held_out[i, test] = _decision(x[test], model)
-            progress(next(fits), total)
 
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
     with threadpool_limits(1):
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(fold_path, range(folds.max() + 1)))
+            for done, path in enumerate(as_completed(pool.submit(fold_path, f) for f in range(paths)), 1):
+                path.result()
+                progress(done, paths + 1)
         rows = np.arange(len(labels))
         losses = [float(-np.log(softmax(logits)[rows, labels] + 1e-15).mean()) for logits in held_out]
         best = int(np.argmin(losses))
         model = _model(TOLERANCE).set_params(C=candidates[best]).fit(x, labels)
-        progress(total, total)
+        progress(paths + 1, paths + 1)
     row, bias = _binary_as_two(model.coef_, model.intercept_)
     weight = row.astype(np.float64) / scale
     return Probe(

@@ -4,11 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
+import lexnet
 from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, Skipped
@@ -16,11 +19,11 @@ from lexnet.errors import LexNetError, MissingExtra, PictureError
 from lexnet.files import cache_folder, write_atomic
 from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Engine, Outputs, open_engine
+from lexnet.runtime.graph import check_self_contained
 from lexnet.runtime.stream import stream
 from lexnet.transfer.cache import FeatureCache
 from lexnet.weights.files import Weights, find_weights
 
-GRAPH_VERSION = 1  # raise it when `export.onnx` writes another graph for the same net
 SHARD = 512  # pictures whose features are kept together: what a kill can lose
 
 Features = NDArray[np.float32]
@@ -80,6 +83,7 @@ def extract(
         "output": "features float32",
         "engine": engine.name,
         "precision": "f32",
+        "pillow": PIL.__version__,
     }
     cache = FeatureCache(recipe, warn)
     wanted = {d: i for i, d in reversed(list(enumerate(manifest.digests))) if d not in cache}
@@ -172,12 +176,13 @@ class TorchEngine:
 
 def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) -> bytes:
     """The trunk's ONNX graph: from the cache, else built with torch and kept there."""
-    key: dict[str, Any] = {"weights": weights.sha256, "preprocess": asdict(spec), "version": GRAPH_VERSION}
+    key: dict[str, Any] = {"weights": weights.sha256, "preprocess": asdict(spec), "code": _graph_code()}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder("trunks", name)
     for file in sorted(folder.glob("*.onnx")):
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest() == file.stem:
+            check_self_contained(content)
             return content
         file.replace(file.with_suffix(".damaged"))
         warn(f"the cached graph {file} was damaged; it is built again")
@@ -191,3 +196,10 @@ def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) 
     content = trunk_graph(net, spec.size, spec.mean, spec.std)
     write_atomic(folder / f"{hashlib.sha256(content).hexdigest()}.onnx", content)
     return content
+
+
+def _graph_code() -> str:
+    """Digest of the code that decides what a graph looks like, so that no older graph is taken for it."""
+    package = Path(lexnet.__file__).parent
+    files = [*sorted(package.glob("nets/*.py")), package / "export/onnx.py", package / "weights/rename.py"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -89,3 +89,26 @@ def test_a_bundle_whose_name_is_not_utf_8(call: Call, tmp_path: Path) -> None:
 def test_a_copied_bundle_is_as_sound(call: Call, bundle: str, tmp_path: Path) -> None:
     shutil.copy(bundle, tmp_path / "under another name.zip")
     assert call("verify", tmp_path / "under another name.zip").code == 0
+
+
+def test_a_refused_graph_is_told_apart_from_a_broken_digest(call: Call, tmp_path: Path) -> None:
+    def shape(manifest: dict[str, Any], _: dict[str, bytes]) -> None:
+        manifest["preprocess"]["size"] = manifest["preprocess"]["short_side"] = 32
+        manifest["golden"] = []
+
+    said = call("verify", written(tmp_path, forged(tiny_bundle(), shape)), "--json")
+    document = json.loads(said.out)
+    assert said.code == 1
+    assert (document["digests"], document["golden"], document["graph"]) == (True, False, False)
+
+
+def test_without_golden_pictures_none_is_said_to_be_right(call: Call, tmp_path: Path) -> None:
+    def none(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        manifest["golden"] = []
+        for name in [name for name in members if name.startswith("golden/")]:
+            del members[name]
+
+    path = written(tmp_path, forged(tiny_bundle(), none))
+    said = call("verify", path, "--json")
+    assert said.code == 0 and json.loads(said.out)["golden"] is False
+    assert "it has no golden pictures" in call("verify", path).out

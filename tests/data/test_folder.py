@@ -320,7 +320,7 @@ def test_ten_thousand_classes_are_read_in_order(tmp_path: Path) -> None:
     manifest = read_folder(tmp_path)
     assert manifest.classes == [f"c{k}" for k in range(10_000)]
     assert manifest.labels.tolist() == list(range(10_000))
-    with pytest.raises(DataError, match="class 'c0' has 1 different picture"):
+    with pytest.raises(DataError, match="has 10,000 classes, over 2,000"):
         check_classes(manifest)
 
 
@@ -355,3 +355,13 @@ def test_a_folder_whose_own_name_is_not_utf_8_is_an_error_that_says_so(tmp_path:
     root = class_folder(tmp_path / os.fsdecode(b"caf\xe9"), cat=3, dog=3)
     with pytest.raises(DataError, match=r"caf\\xe9 is not written in UTF-8; rename the folder"):
         find_data(str(root))
+
+
+def test_parts_with_other_folders_beside_them_are_neither_parts_nor_classes(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        class_folder(tmp_path / "data" / part, cat=2, dog=2)
+    class_folder(tmp_path / "data", unlabelled=1)
+    with pytest.raises(
+        DataError, match=r"folders for test, train and others beside them:\n  unlabelled\nmove"
+    ):
+        read_folder(tmp_path / "data")

@@ -75,7 +75,7 @@ def test_every_class_is_divided_in_the_same_shares() -> None:
 @settings(deadline=None, derandomize=True)
 @given(
     counts=st.lists(st.integers(MIN_UNDIVIDED, 40), min_size=2, max_size=5),
-    val=st.floats(0, 0.5),
+    val=st.floats(0, 0.3),
     test=st.floats(0.05, 0.5),
     seed=st.integers(0, 2**63 - 1),
 )
@@ -156,15 +156,15 @@ def test_a_folder_with_a_train_part_alone_is_divided(tmp_path: Path) -> None:
     assert [divided.counts(part).tolist() for part in PARTS] == [[7, 7], [1, 1], [2, 2]]
 
 
-def test_ten_thousand_classes_are_divided_and_told_in_a_few_lines() -> None:
+def test_two_thousand_classes_are_divided_and_told_in_a_few_lines() -> None:
     told: list[Event] = []
-    manifest = distinct(*([3] * 9_999), 10)
+    manifest = distinct(*([3] * 1_999), 10)
     divided = divide(manifest, TrainConfig(), told.append)
-    assert divided.counts("test").tolist() == [1] * 9_999 + [2]
+    assert divided.counts("test").tolist() == [1] * 1_999 + [2]
     assert len(found_table(divided).splitlines()) < 50
     (warning,) = (event.text for event in told if isinstance(event, Warned))
     assert warning.startswith("the val part has no picture of class0, class1, ")
-    assert warning.endswith(" and 9979 more: nothing is known of them there")
+    assert warning.endswith(" and 1979 more: nothing is known of them there")
 
 
 def test_the_clip_art_is_divided_in_every_class() -> None:

@@ -38,12 +38,23 @@ def test_no_other_temperature_is_likelier() -> None:
     def loss(temperature: float) -> float:
         scaled = logits / temperature
         log_sum = np.log(np.exp(scaled - scaled.max(axis=1, keepdims=True)).sum(axis=1)) + scaled.max(axis=1)
-        return float((log_sum - scaled[np.arange(300), labels]).mean())
+        target = (1 - 1 / 302) * scaled[np.arange(300), labels] + 1 / 302 * scaled.mean(axis=1)
+        return float((log_sum - target).mean())
 
     assert all(loss(best) <= loss(best * step) + 1e-9 for step in (0.5, 0.9, 0.99, 1.01, 1.1, 2))
 
 
 def test_it_stays_within_its_bounds() -> None:
     logits = np.eye(3)
-    assert LOW <= fit_temperature(logits, np.array([0, 1, 2])) < 1.1 * LOW  # always right: surer still
+    assert LOW <= fit_temperature(logits, np.array([0, 1, 2])) <= HIGH
     assert 0.9 * HIGH < fit_temperature(logits, np.array([1, 2, 0])) <= HIGH  # always wrong: never sure
+
+
+@pytest.mark.parametrize("count", [6, 30, 300])
+def test_always_right_on_a_few_is_not_certain(count: int) -> None:
+    """Without the doubt the likelihood has no maximum here, and every answer would get 100 %."""
+    labels = np.arange(count) % 3
+    logits = 5 * np.eye(3)[labels]
+    scaled = np.exp(logits / fit_temperature(logits, labels))
+    confidence = (scaled.max(axis=1) / scaled.sum(axis=1)).mean()
+    assert 1 - 3 / count < confidence < 1 - 0.5 / (count + 2)

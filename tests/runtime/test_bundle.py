@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny import CLASSES, GOLDEN, SPEC, forged, redigested, tiny_bundle, tiny_graph, zipped
 
+import lexnet
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError
 from lexnet.runtime.bundle import Bundle, read_bundle
+from lexnet.runtime.engines import OnnxRuntime
 
 TINY = tiny_bundle()
 Manifest, Members = dict[str, Any], dict[str, bytes]
@@ -324,3 +326,30 @@ def test_a_forger_without_skill_is_refused_or_changes_nothing(
     except BundleError:
         return
     assert (bundle.members, bundle.manifest) == (original.members, original.manifest)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mred", "two\nlines", "\x9b2J", "\ud800"])
+def test_a_class_that_would_steer_the_terminal_is_refused(tmp_path: Path, name: str) -> None:
+    def rename(manifest: dict[str, Any], _: dict[str, bytes]) -> None:
+        manifest["classes"][0] = name
+
+    path = tmp_path / "model.lexnet"
+    path.write_bytes(forged(tiny_bundle(), rename))
+    with pytest.raises(BundleError, match="characters that would steer a terminal"):
+        lexnet.load(path)
+
+
+def test_a_manifest_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.lexnet"
+    path.write_bytes(redigested(zipped([("manifest.json", b"[" * 200_000), ("model.onnx", b"")])))
+    with pytest.raises(BundleError, match=r"no readable manifest\.json"):
+        lexnet.load(path)
+
+
+def test_what_is_checked_as_onnx_is_run_as_onnx() -> None:
+    """ONNX Runtime takes bytes with ORTM at 4..8 as its own format, in which it would run unchecked
+    what the protobuf fields, which are valid too, do not say."""
+    graph = tiny_graph()
+    disguised = b"\x7a\x84\x80\x00ORTM" + graph
+    outputs = [OnnxRuntime(one, 1).run(GOLDEN[0][None])["logits"] for one in (graph, disguised)]
+    assert np.array_equal(*outputs)
