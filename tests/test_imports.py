@@ -41,10 +41,11 @@ def test_help_loads_nothing(arguments: list[str]) -> None:
 
 def test_predict_val_and_verify_never_load_torch(bundle: str) -> None:
     clipart = str(sample_folder("clipart"))
-    assert loaded_by(call("predict", bundle, clipart + "/birds")) == set()
-    assert loaded_by(call("val", bundle, clipart)) == set()
+    assert loaded_by(call("predict", bundle, clipart + "/birds")) == {"openvino"}
+    assert loaded_by(call("predict", bundle, clipart + "/birds", "--engine", "onnxruntime")) == set()
+    assert loaded_by(call("val", bundle, clipart)) == {"openvino"}
     assert loaded_by(call("verify", bundle)) == set()
-    assert loaded_by(f"import lexnet; lexnet.load({bundle!r})") == set()
+    assert loaded_by(f"import lexnet; lexnet.load({bundle!r})") == {"openvino"}
 
 
 def test_a_second_training_needs_no_torch(bundle: str, tmp_path: object) -> None:

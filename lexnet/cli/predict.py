@@ -26,10 +26,10 @@ BAD_PICTURES = 2
 @json_flag
 @click.option(
     "--engine",
-    type=click.Choice(["onnxruntime", "openvino", "auto"]),
-    default="onnxruntime",
+    type=click.Choice(["auto", "openvino", "onnxruntime"]),
+    default="auto",
     show_default=True,
-    help="What runs the graph.",
+    help="What runs the graph; auto takes OpenVINO where it is installed.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 def command(

@@ -25,7 +25,7 @@ def command(bundle: Path, as_json: bool) -> int:
     digests = graph = False
     checked, problems = 0, []
     try:
-        predictor = load_predictor(bundle)
+        predictor = load_predictor(bundle, engine="onnxruntime")
         digests = graph = True
         checked = len(predictor.bundle.golden)
         problems = predictor.check_golden()

@@ -118,7 +118,7 @@ def _plan(data: str, config: TrainConfig | None) -> Plan:
 
 def check_bundle(content: bytes) -> None:
     """Reads the bundle as anyone would and runs its golden pictures; raises `ParityError`."""
-    problems = Predictor(parse_bundle(content, BUNDLE)).check_golden()
+    problems = Predictor(parse_bundle(content, BUNDLE), engine="onnxruntime").check_golden()
     if problems:
         raise ParityError(f"{BUNDLE}: {problems[0]}; it was not written; please report it")
 

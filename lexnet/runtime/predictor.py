@@ -38,7 +38,7 @@ class Prediction:
 class Predictor:
     """A loaded bundle. `predict`, `predict_proba` and `embed` follow scikit-learn's conventions."""
 
-    def __init__(self, bundle: Bundle, *, engine: str = "onnxruntime", workers: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, engine: str = "auto", workers: int | None = None) -> None:
         self.bundle = bundle
         self.spec = bundle.spec
         self.engine = open_engine(engine, bundle.model, workers or available_cores())
@@ -125,7 +125,7 @@ def pictures_under(path: Path) -> Sequence[Path]:
 
 
 def load_predictor(
-    path: str | os.PathLike[str], *, engine: str = "onnxruntime", workers: int | None = None
+    path: str | os.PathLike[str], *, engine: str = "auto", workers: int | None = None
 ) -> Predictor:
     """Opens a bundle for predicting, after checking every digest; needs no torch. Raises `BundleError`."""
     return Predictor(read_bundle(path), engine=engine, workers=workers)

@@ -171,7 +171,7 @@ def test_threads_and_order_change_nothing(bundle: str, model: Predictor) -> None
     pictures = [sorted(folder.iterdir())[0] for folder in sorted(CLIPART.iterdir())]
     expected = model.predict_proba(pictures)
     one = lexnet.load(bundle, workers=1)
-    assert one.engine.callers == 1
+    assert one.engine.callers < model.engine.callers
     assert np.array_equal(one.predict_proba(pictures), expected)
     assert np.array_equal(model.predict_proba(pictures[::-1]), expected[::-1])
 
