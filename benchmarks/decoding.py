@@ -9,8 +9,9 @@ resampling cost nothing.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
+from typing import TypeVar
 
 from common import Benchmark, arguments, in_turn, pictures
 from PIL import Image
@@ -21,6 +22,7 @@ from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import stream
 from lexnet.transfer.trunk import open_trunk
 
+T = TypeVar("T")
 options = arguments(__doc__)
 files = sorted((pictures() / "clothing/train").glob("*/*.jpg"))[:: 24 if options.quick else 8]
 cores = available_cores()
@@ -33,10 +35,12 @@ arrays = [load_bytes(content, trunk.spec) for content in contents]
 engines = {choice: open_engine(choice, trunk.graph, cores) for choice in ("openvino", "onnxruntime")}
 
 
-def milliseconds(work: Callable[[], object]) -> float:
+def milliseconds(work: Callable[[T], object], items: Sequence[T]) -> float:
+    """For one item; results are dropped at once, so that memory is reused as it is in use."""
     start = time.perf_counter()
-    work()
-    return 1000 * (time.perf_counter() - start) / len(files)
+    for item in items:
+        work(item)
+    return 1000 * (time.perf_counter() - start) / len(items)
 
 
 def resized(filter_: Image.Resampling) -> Callable[[], float]:
@@ -46,14 +50,15 @@ def resized(filter_: Image.Resampling) -> Callable[[], float]:
         left, top = (width - side) / 2, (height - side) / 2
         return image.resize((trunk.spec.size,) * 2, filter_, box=(left, top, left + side, top + side))
 
-    return lambda: milliseconds(lambda: [one(image) for image in images])
+    return lambda: milliseconds(one, images)
 
 
 def engine_alone(choice: str) -> Callable[[], float]:
     def pixels(i: int) -> Pixels:
         return arrays[i]
 
-    return lambda: milliseconds(lambda: list(stream(range(len(files)), pixels, engines[choice])))
+    rows = range(len(files))
+    return lambda: milliseconds(lambda _: list(stream(rows, pixels, engines[choice])), [None]) / len(files)
 
 
 filters = {
@@ -61,9 +66,9 @@ filters = {
 }
 results = in_turn(
     3 if options.quick else 7,
-    read=lambda: milliseconds(lambda: [read(file) for file in files]),
-    decode=lambda: milliseconds(lambda: [Image.open(BytesIO(content)).load() for content in contents]),
-    whole=lambda: milliseconds(lambda: [load_bytes(content, trunk.spec) for content in contents]),
+    read=lambda: milliseconds(read, files),
+    decode=lambda: milliseconds(lambda content: Image.open(BytesIO(content)).load(), contents),
+    whole=lambda: milliseconds(lambda content: load_bytes(content, trunk.spec), contents),
     openvino=engine_alone("openvino"),
     onnxruntime=engine_alone("onnxruntime"),
     **{name: resized(filter_) for name, filter_ in filters.items()},
