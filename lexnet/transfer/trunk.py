@@ -11,7 +11,6 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-import lexnet
 from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, Skipped
@@ -200,6 +199,6 @@ def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) 
 
 def _graph_code() -> str:
     """Digest of the code that decides what a graph looks like, so that no older graph is taken for it."""
-    package = Path(lexnet.__file__).parent
+    package = Path(__file__).parent.parent
     files = [*sorted(package.glob("nets/*.py")), package / "export/onnx.py", package / "weights/rename.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
