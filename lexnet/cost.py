@@ -1,4 +1,4 @@
-"""What a net costs, counted on the meta device: shapes only, no memory and no arithmetic."""
+"""What a net costs, counted from shapes: on the meta device it takes no memory and no arithmetic."""
 
 import torch
 from torch import nn

@@ -1,7 +1,6 @@
 """A net as an ONNX graph: its traced layers, a node or two for each.
 
-torch's own exporter needs about 18 s for EfficientNet-Lite0. A `Net` is built from a handful of
-layers, so their translation fits on one page and takes a fraction of a second, and every weight
+A `Net` is built from a handful of layers, so their translation fits on one page, and every weight
 keeps the name it has in the net and is not folded into its neighbours, so that torch can load it
 back from the graph. What comes out is never trusted: `parity` runs it on real pictures.
 

@@ -20,7 +20,10 @@ AHEAD = 4  # tasks in flight per thread: enough to keep all busy, few enough to 
 def stream(
     items: Iterable[T], load: Callable[[T], Pixels], engine: Engine
 ) -> Iterator[tuple[T, Outputs | PictureError]]:
-    """(item, outputs of its one picture, or why it could not be used), in the order of the items."""
+    """(item, outputs of its one picture, or why it could not be used), in the order of the items.
+
+    Any error but a `PictureError` ends it and is raised; its threads end with it.
+    """
 
     def work(item: T) -> Outputs | PictureError:
         try:

@@ -70,7 +70,11 @@ def extract(
     warn: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Extraction:
-    """Features of every picture, from the cache where they are there. `progress(done, total)`."""
+    """Features of every picture, from the cache where they are there.
+
+    `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
+    Raises `LexNetError` where the engine that was asked for cannot be had.
+    """
     engine = _open_engine(trunk, choice, workers, warn)
     recipe = {
         "preprocess": asdict(trunk.spec),
@@ -85,8 +89,11 @@ def extract(
         "pillow": PIL.__version__,
     }
     cache = FeatureCache(recipe, warn)
-    wanted = {d: i for i, d in reversed(list(enumerate(manifest.digests))) if d not in cache}
-    missing = sorted(wanted.values())
+    first: dict[str, int] = {}  # of several copies of a picture one is run
+    for row, digest in enumerate(manifest.digests):
+        if digest not in cache:
+            first.setdefault(digest, row)
+    missing = list(first.values())
     reasons = _compute(cache, trunk.spec, engine, manifest, missing, progress)
     keep = np.asarray([i for i, d in enumerate(manifest.digests) if d in cache], np.int64)
     bad = [
