@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-env clean
 
 demo: .venv/train.done
 	$(BIN)/lexnet train clipart
@@ -22,8 +22,18 @@ lint: .venv/dev.done
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
-bench: .venv/dev.done
-	$(BIN)/python benchmarks/$(NAME).py $(if $(QUICK),--quick)
+# Benchmarks that run other people's libraries beside ours need those of bench-env.
+PEERS := nets
+bench: $(if $(filter $(NAME),$(PEERS)),bench-env,.venv/dev.done)
+	$(if $(filter $(NAME),$(PEERS)),.venv-peers/bin,$(BIN))/python benchmarks/$(NAME).py $(if $(QUICK),--quick)
+
+bench-env: .venv-peers/peers.done
+
+.venv-peers/peers.done: pyproject.toml constraints.txt benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/peers.txt
+	touch $@
 
 .venv/%.done: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -31,4 +41,4 @@ bench: .venv/dev.done
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-peers

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lexnet.job.classifier import Classifier
     from lexnet.runtime.predictor import Prediction, Predictor
     from lexnet.runtime.predictor import load_predictor as load
-    from lexnet.weights.create import create_net, net_from_bundle
+    from lexnet.weights.create import create_net, create_tapped, net_from_bundle
 
 __version__ = "0.1.0"
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Predictor",
     "__version__",
     "create_net",
+    "create_tapped",
     "load",
     "net_from_bundle",
 ]
@@ -36,6 +37,7 @@ _HOMES = {
     "Prediction": ("lexnet.runtime.predictor", "Prediction"),
     "Predictor": ("lexnet.runtime.predictor", "Predictor"),
     "create_net": ("lexnet.weights.create", "create_net"),
+    "create_tapped": ("lexnet.weights.create", "create_tapped"),
     "load": ("lexnet.runtime.predictor", "load_predictor"),
     "net_from_bundle": ("lexnet.weights.create", "net_from_bundle"),
 }

@@ -3,6 +3,8 @@
     LexNetError
     ├── ConfigError       a setting outside its limits              also a ValueError
     ├── UnknownNet        no net of that name                       also a ValueError
+    ├── UnknownStage      a net has no stage of that name           also a ValueError
+    ├── ShapeError        pictures of a shape the net cannot take   also a ValueError
     ├── WeightsError      pretrained weights missing or not the published ones
     ├── DataError         a folder, its classes or its split cannot be trained on or scored
     │   └── PictureError  one picture cannot be used
@@ -29,6 +31,14 @@ class ConfigError(LexNetError, ValueError):
 
 class UnknownNet(LexNetError, ValueError):
     """No net of that name."""
+
+
+class UnknownStage(LexNetError, ValueError):
+    """A net has no stage or block of that name."""
+
+
+class ShapeError(LexNetError, ValueError):
+    """Pictures of a size or number of channels that the net cannot take."""
 
 
 class WeightsError(LexNetError):

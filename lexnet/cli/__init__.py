@@ -18,6 +18,8 @@ VERBS = {
     "val": "score a bundle on labelled pictures",
     "verify": "check a bundle's digests, graph and golden pictures",
     "nets": "list the nets that can be built",
+    "show": "show a net layer by layer, or what a bundle is",
+    "weights": "published weights: ls, fetch, verify",
 }
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 

@@ -78,7 +78,7 @@ def top_classes(prediction: Prediction, classes: list[str], count: int) -> list[
 
 
 def _print_json(rows: Iterator[tuple[Path, Prediction]], classes: list[str], top: int) -> int:
-    from lexnet.cli.show import print_json
+    from lexnet.cli.printing import print_json
 
     document: list[dict[str, Any]] = []
     for path, prediction in rows:

@@ -1,64 +1,163 @@
-"""What the verbs print."""
+"""`lexnet show NET or BUNDLE`"""
 
-import json
-from collections.abc import Sequence
-from typing import Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lexnet.data.manifest import Manifest
+from lexnet.cli.options import json_flag
+from lexnet.files import display, is_printable
 
-ROWS = 40
+if TYPE_CHECKING:
+    from lexnet.cost import Cost
+    from lexnet.nets import Entry
 
-
-def print_json(document: Any) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
-
-
-def percent(share: float | None) -> str:
-    """A share in per cent with one decimal; 100.0 only where it is exactly 1."""
-    if share is None:
-        return "-"
-    shown = f"{100 * share:.1f}"
-    return f"{'99.9' if shown == '100.0' and share < 1 else shown} %"
+BAR = 16
+KEYS = ("order", "params", "macs", "activations")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> str:
-    """Columns under their heads: the first `left` to the left, the others to the right."""
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+@click.command("show")
+@click.argument("what", metavar="NET or BUNDLE")
+@click.option("--size", type=click.IntRange(1, 4096), help="Side of the picture, pixels.  [default: its own]")
+@click.option(
+    "--classes", type=click.IntRange(0), help="How many classes; 0 for features.  [default: its own]"
+)
+@click.option(
+    "--sort", type=click.Choice(KEYS), default=KEYS[0], show_default=True, help="Order of the layers."
+)
+@json_flag
+def command(what: str, size: int | None, classes: int | None, sort: str, as_json: bool) -> None:
+    """Show a net layer by layer with its costs, or what a bundle is."""
+    from lexnet.cli.printing import print_json
 
-    def line(row: Sequence[str]) -> str:
-        aligned = (
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join(aligned).rstrip()
+    if (path := _file(what)) is not None:
+        if size or classes is not None or sort != KEYS[0]:
+            raise click.UsageError("--size, --classes and --sort are for nets; a bundle is as it is")
+        document = _bundle(path)
+        print_json(document) if as_json else click.echo(_facts(document))
+        return
+    from lexnet.cost import cost_of
+    from lexnet.nets import NETS, resolve
 
-    return "\n".join([line(cells[0]), "  ".join("─" * width for width in widths), *map(line, cells[1:])])
+    name = resolve(what)
+    entry = NETS[name]
+    cost = cost_of(entry, size, classes)
+    if as_json:
+        facts = {
+            "size": size or entry.size,
+            "channels": entry.channels,
+            "classes": entry.classes if classes is None else classes,
+        }
+        print_json({"name": name, **facts, **_document(cost, sort)})
+    else:
+        click.echo(_page(name, entry, cost, size or entry.size, sort))
 
 
-def found_table(manifest: Manifest) -> str:
-    """The pictures of each class in each part, and what was skipped and why."""
-    parts = [part for part in ("train", "val", "test") if part in manifest.parts]
-    counts = {part: manifest.counts(part) for part in parts}
-    rows = [(name, *(int(counts[part][i]) for part in parts)) for i, name in enumerate(manifest.classes)]
-    if len(rows) > ROWS:
-        hidden = len(rows) - ROWS + 1
-        rest = (f"... and {hidden} more", *(int(counts[part][ROWS - 1 :].sum()) for part in parts))
-        rows = [*rows[: ROWS - 1], rest]
-    total = (f"{len(manifest.classes)} classes", *(int(counts[part].sum()) for part in parts))
-    return table(("class", *parts), [*rows, total]) + _skipped(manifest)
+def _file(what: str) -> Path | None:
+    """The bundle that is meant, None for a net: a net's name wins over a file that is called so."""
+    from lexnet.errors import BundleError, UnknownNet
+    from lexnet.nets import resolve
+
+    path = Path(what)
+    if "/" not in what and os.sep not in what and path.suffix != ".lexnet":
+        try:
+            resolve(what)
+            return None
+        except UnknownNet:
+            if not os.path.isfile(path):
+                raise
+    if os.path.isdir(path):
+        raise BundleError(f"{display(path)} is a folder; give the bundle in it, such as model.lexnet")
+    if not os.path.isfile(path):
+        raise BundleError(f"there is no file {display(path)}; give a bundle, or a net of `lexnet nets`")
+    return path
 
 
-def _skipped(manifest: Manifest) -> str:
-    """One line for each reason, with an example."""
-    reasons: dict[str, list[str]] = {}
-    for skip in manifest.skipped:
-        reasons.setdefault(skip.reason, []).append(skip.path)
-    lines = [
-        f"skipped {paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {reason}"
-        for reason, paths in list(reasons.items())[:ROWS]
+def _document(cost: "Cost", sort: str) -> dict[str, Any]:
+    stages = [
+        {"name": part, **_numbers(stage), "shape": list(stage.shape)} for part, stage in cost.stages().items()
     ]
-    return "".join(f"\n{line}" for line in lines)
+    layers = [
+        {"name": layer.name, "kind": layer.kind, **_numbers(layer), "shape": list(layer.shape)}
+        for layer in _ordered(cost, sort)
+    ]
+    return {**_numbers(cost), "stages": stages, "layers": layers}
+
+
+def _numbers(cost: Any) -> dict[str, int]:
+    return {key: getattr(cost, key) for key in ("params", "macs", "activations", "bytes")}
+
+
+def _ordered(cost: "Cost", sort: str) -> list[Any]:
+    if sort == KEYS[0]:
+        return list(cost.layers)
+    return sorted(cost.layers, key=lambda layer: -getattr(layer, sort))
+
+
+def _page(name: str, entry: "Entry", cost: "Cost", size: int, sort: str) -> str:
+    from lexnet.cli.printing import table
+
+    key = "macs" if sort == KEYS[0] else sort
+    extra = ("activations",) if key == "activations" else ()
+
+    def row(label: str, kind: str, part: Any) -> tuple[str, ...]:
+        share = getattr(part, key) / max(1, getattr(cost, key))
+        counts = (f"{part.params:,}", f"{part.macs:,}", *(f"{part.activations:,}" for _ in extra))
+        return (label, kind, "×".join(map(str, part.shape)), *counts, f"{100 * share:.1f} %", _bar(share))
+
+    rows = []
+    if sort == KEYS[0]:
+        for part, stage in cost.stages().items():
+            rows.append(row(part, "", stage))
+            for layer in stage.layers:
+                path = layer.name.removeprefix("stages.").removeprefix(part).removeprefix(".")
+                rows.append(row(f"  {path}", layer.kind, layer))
+    else:
+        rows = [row(layer.name.removeprefix("stages."), layer.kind, layer) for layer in _ordered(cost, sort)]
+    of = {"macs": "multiply-adds", "params": "parameters", "activations": "activations"}[key]
+    head = ("layer", "kind", "output", "parameters", "multiply-adds", *extra, "share", f"of {of}")
+    family = entry.family
+    return "\n".join([
+        f"{name}: {family.name} ({family.year}, {family.paper}), for {entry.channels}×{size}×{size} pixels",
+        "",
+        table(head, rows, left=2),
+        "",
+        f"{cost.params:,} parameters ({cost.bytes / 1e6:,.1f} MB as float32), {cost.macs:,} multiply-adds, "
+        f"{cost.activations:,} activations",
+    ])  # fmt: skip
+
+
+def _bar(share: float) -> str:
+    """Eighths of a block, at least one for what is not zero."""
+    eighths = max(round(share * BAR * 8), int(share > 0))
+    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).strip().ljust(BAR)
+
+
+def _bundle(path: Path) -> dict[str, Any]:
+    """What the manifest says, without the golden pictures' numbers."""
+    from lexnet.runtime.bundle import read_bundle
+
+    bundle = read_bundle(path)
+    facts = {key: value for key, value in bundle.manifest.items() if key not in ("golden", "members")}
+    return {**facts, "golden": len(bundle.golden), "bytes": path.stat().st_size}
+
+
+def _facts(document: dict[str, Any]) -> str:
+    width = max(map(len, document))
+    return "\n".join(f"{_plain(key):{width}}  {_shown(value)}" for key, value in document.items())
+
+
+def _shown(value: Any) -> str:
+    """On one line: a bundle may come from anywhere, and must not draw on the terminal."""
+    if isinstance(value, dict):
+        return ", ".join(f"{_plain(key)} {_shown(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    return text if is_printable(text) else ascii(text)[1:-1]

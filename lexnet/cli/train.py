@@ -23,8 +23,8 @@ def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
     DATA may also hold train, val and test folders of such folders, be a sample set (clipart,
     digits), or the plan.yaml of an earlier run, which then runs again.
     """
+    from lexnet.cli.printing import found_table, print_json
     from lexnet.cli.progress import Bars
-    from lexnet.cli.show import found_table, print_json
     from lexnet.job.events import Event, Found, Note, Progress, Warned
     from lexnet.job.run import is_plan, train
 
@@ -52,7 +52,7 @@ def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
 
 def summary(metrics: dict[str, Any]) -> str:
     """What a run came to, in a few lines."""
-    from lexnet.cli.show import percent
+    from lexnet.cli.printing import percent
 
     low, high = metrics["interval"]
     count = metrics["counts"][metrics["measured_on"]]

@@ -23,8 +23,8 @@ def command(bundle: Path, data: str, skip_bad: bool, as_json: bool, workers: int
     """Score a bundle on labelled pictures: a folder of class folders, or the test part of a divided one."""
     from dataclasses import asdict
 
+    from lexnet.cli.printing import print_json
     from lexnet.cli.progress import Bars
-    from lexnet.cli.show import print_json
     from lexnet.data.folder import read_folder
     from lexnet.data.source import find_data
     from lexnet.evaluate.folder import evaluate
@@ -45,7 +45,7 @@ def command(bundle: Path, data: str, skip_bad: bool, as_json: bool, workers: int
 
 def describe(scores: Scores, part: str) -> str:
     """A row a class, then the totals."""
-    from lexnet.cli.show import percent, table
+    from lexnet.cli.printing import percent, table
 
     rows = [
         (row["class"], row["count"], percent(row["precision"]), percent(row["recall"]), f"{row['f1']:.3f}")

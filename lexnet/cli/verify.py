@@ -20,7 +20,7 @@ def command(bundle: Path, as_json: bool) -> int:
 
     This shows damage; it does not show who made the file.
     """
-    from lexnet.cli.show import print_json
+    from lexnet.cli.printing import print_json
 
     digests = graph = False
     checked, problems = 0, []

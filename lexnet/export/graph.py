@@ -26,6 +26,11 @@ class Graph:
         self.weights.append(numpy_helper.from_array(np.asarray(value, np.float32, order="C"), name))
         return name
 
+    def indices(self, name: str, value: ArrayLike) -> str:
+        """An initialiser of whole numbers, as some operators want their settings."""
+        self.weights.append(numpy_helper.from_array(np.asarray(value, np.int64), name))
+        return name
+
 
 @dataclass(frozen=True)
 class Headed:

@@ -9,6 +9,7 @@ back from the graph. What comes out is never trusted: `parity` runs it on real p
 
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 import torch
@@ -16,10 +17,12 @@ from onnx import TensorProto, helper
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from lexnet.cost import macs, params
+from lexnet.cost import cost as cost_of_net
 from lexnet.export.graph import Graph
+from lexnet.nets.lenet import Distance, Maps, Squash, SubSampling
 from lexnet.nets.net import Net
-from lexnet.nets.parts import SameConv2d
+from lexnet.nets.parts import OnlySize, SameConv2d
+from lexnet.nets.resnet import Padding
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with, so that older runtimes read it too
@@ -31,6 +34,7 @@ def trunk_graph(net: Net, size: int, mean: tuple[float, ...], std: tuple[float, 
     `mean` and `std` are in units of the pixels, 0..255. Also written down: what the net costs.
     """
     net = net.eval()
+    cost = cost_of_net(net, size, len(mean))  # and refuses a size that the net cannot take
     graph = Graph()
     x = graph.add("Cast", ["pixels"], "pixels.float", to=TensorProto.FLOAT)
     x = graph.add("Sub", [x, graph.weight("mean", mean)], "pixels.centred")
@@ -49,8 +53,7 @@ def trunk_graph(net: Net, size: int, mean: tuple[float, ...], std: tuple[float, 
         ir_version=IR_VERSION,
         producer_name="lexnet",
     )
-    costs = {"params": params(net), "macs": macs(net, size, len(mean))}
-    helper.set_model_props(model, {name: str(cost) for name, cost in costs.items()})
+    helper.set_model_props(model, {"params": str(cost.params), "macs": str(cost.macs)})
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
@@ -76,10 +79,10 @@ def _translate(net: Net, graph: Graph, source: str, target: str, example: torch.
             graph.add("Identity", inputs, target)
             return int(node.all_input_nodes[0].meta["tensor_meta"].shape[1])
         else:
-            op = _FUNCTIONS.get(node.target)
-            if op is None:
+            if node.target not in _FUNCTIONS:
                 raise NotImplementedError(f"no ONNX translation for {node.target} ({node.name})")
-            values[node] = graph.add(op, inputs, node.name)
+            op, settings = _FUNCTIONS[node.target]
+            values[node] = graph.add(op, inputs, node.name, **settings)
     raise AssertionError("a traced net ends in an output")
 
 
@@ -118,9 +121,59 @@ def _relu6(graph: Graph, layer: nn.ReLU6, name: str, x: str, shape: torch.Size) 
     return graph.add("Clip", [x, *bounds], name)
 
 
-def _max_pool(graph: Graph, layer: nn.MaxPool2d, name: str, x: str, shape: torch.Size) -> str:
-    k, s, p = layer.kernel_size, layer.stride, layer.padding
-    return graph.add("MaxPool", [x], name, kernel_shape=[k, k], strides=[s, s], pads=[p, p, p, p])
+def _pool(op: str) -> Callable[..., str]:
+    def write(graph: Graph, layer: nn.MaxPool2d | nn.AvgPool2d, name: str, x: str, shape: torch.Size) -> str:
+        k, s, p = layer.kernel_size, layer.stride, layer.padding
+        up = int(layer.ceil_mode)
+        window = {"kernel_shape": [k, k], "strides": [s, s], "pads": [p, p, p, p], "ceil_mode": up}
+        return graph.add(op, [x], name, **window)
+
+    return write
+
+
+def _global_pool(graph: Graph, layer: nn.AdaptiveAvgPool2d, name: str, x: str, shape: torch.Size) -> str:
+    assert layer.output_size == 1
+    return graph.add("GlobalAveragePool", [x], name)
+
+
+def _response_norm(graph: Graph, layer: nn.LocalResponseNorm, name: str, x: str, shape: torch.Size) -> str:
+    alpha, beta, k = map(float, (layer.alpha, layer.beta, layer.k))
+    return graph.add("LRN", [x], name, size=layer.size, alpha=alpha, beta=beta, bias=k)
+
+
+def _padding(graph: Graph, layer: Padding, name: str, x: str, shape: torch.Size) -> str:
+    ends = {"starts": [0, 0], "ends": shape[2:], "axes": [2, 3], "steps": [layer.stride] * 2}
+    inputs = [graph.indices(f"{name}.{end}", value) for end, value in ends.items()]
+    x = graph.add("Slice", [x, *inputs], f"{name}.slice")
+    zeros = graph.indices(f"{name}.zeros", [0, layer.before, 0, 0, 0, layer.behind, 0, 0])
+    return graph.add("Pad", [x, zeros], name)
+
+
+def _squash(graph: Graph, layer: Squash, name: str, x: str, shape: torch.Size) -> str:
+    x = graph.add("Mul", [x, graph.weight(f"{name}.slope", 2 / 3)], f"{name}.sloped")
+    x = graph.add("Tanh", [x], f"{name}.tanh")
+    return graph.add("Mul", [x, graph.weight(f"{name}.height", 1.7159)], name)
+
+
+def _sub_sampling(graph: Graph, layer: SubSampling, name: str, x: str, shape: torch.Size) -> str:
+    x = graph.add("AveragePool", [x], f"{name}.mean", kernel_shape=[2, 2], strides=[2, 2])
+    x = graph.add("Mul", [x, graph.weight(f"{name}.four", 4)], f"{name}.sum")
+    weight, bias = (
+        graph.weight(f"{name}.{part}", getattr(layer, part).detach().numpy()) for part in ("weight", "bias")
+    )
+    return graph.add("Add", [graph.add("Mul", [x, weight], f"{name}.scaled"), bias], name)
+
+
+def _maps(graph: Graph, layer: Maps, name: str, x: str, shape: torch.Size) -> str:
+    return graph.add("Gather", [x, graph.indices(f"{name}.maps", layer.maps)], name, axis=1)
+
+
+def _distance(graph: Graph, layer: Distance, name: str, x: str, shape: torch.Size) -> str:
+    x = graph.add("Unsqueeze", [x, graph.indices(f"{name}.axis", [1])], f"{name}.each")
+    x = graph.add("Sub", [x, graph.weight(f"{name}.codes", layer.codes.numpy())], f"{name}.difference")
+    return graph.add(
+        "Neg", [graph.add("ReduceSumSquare", [x], f"{name}.squared", axes=[2], keepdims=0)], name
+    )
 
 
 def _linear(graph: Graph, layer: nn.Linear, name: str, x: str, shape: torch.Size) -> str:
@@ -134,17 +187,34 @@ def _plain(op: str) -> Callable[..., str]:
     return lambda graph, layer, name, x, shape: graph.add(op, [x], name)
 
 
+def _nothing(graph: Graph, layer: nn.Module, name: str, x: str, shape: torch.Size) -> str:
+    return x
+
+
 _MODULES: dict[type, Callable[..., str]] = {
     nn.Conv2d: _conv,
     SameConv2d: _conv,
     nn.BatchNorm2d: _norm,
     nn.ReLU: _plain("Relu"),
     nn.ReLU6: _relu6,
-    nn.MaxPool2d: _max_pool,
-    nn.AdaptiveAvgPool2d: _plain("GlobalAveragePool"),
+    nn.MaxPool2d: _pool("MaxPool"),
+    nn.AvgPool2d: _pool("AveragePool"),
+    nn.AdaptiveAvgPool2d: _global_pool,
+    nn.LocalResponseNorm: _response_norm,
     nn.Flatten: _plain("Flatten"),
     nn.Linear: _linear,
-    nn.Dropout: lambda graph, layer, name, x, shape: x,
-    nn.Identity: lambda graph, layer, name, x, shape: x,
+    nn.Dropout: _nothing,
+    nn.Identity: _nothing,
+    OnlySize: _nothing,
+    Padding: _padding,
+    Squash: _squash,
+    SubSampling: _sub_sampling,
+    Maps: _maps,
+    Distance: _distance,
 }
-_FUNCTIONS = {operator.add: "Add", "relu": "Relu"}
+_FUNCTIONS: dict[Any, tuple[str, dict[str, int]]] = {
+    operator.add: ("Add", {}),
+    "add_": ("Add", {}),
+    "relu_": ("Relu", {}),
+    torch.cat: ("Concat", {"axis": 1}),
+}

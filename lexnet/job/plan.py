@@ -9,6 +9,7 @@ import yaml
 from lexnet.config import TrainConfig
 from lexnet.errors import ConfigError
 from lexnet.weights.files import WEIGHTS, find_weights
+from lexnet.weights.store import need
 
 PLAN_VERSION = 1
 DEFAULT_NET = "efficientnet_lite0"
@@ -43,11 +44,12 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     net, mode = config.net, config.mode
     if net == "auto":
         net = DEFAULT_NET
-        reasons.append(f"net {net}: of the nets with pretrained weights ({len(WEIGHTS)}) the cheapest")
+        reasons.append(f"net {net}: the smallest whose ImageNet weights come with the installation")
     if mode == "auto":
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
-    find_weights(_known(net))
+    net = _resolved(net)
+    need(find_weights(net))
     return Plan(data=data, config=replace(config, net=net, mode=mode), reasons=tuple(reasons))
 
 
@@ -66,13 +68,13 @@ def read_plan(path: Path) -> Plan:
         raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
 
 
-def _known(net: str) -> str:
-    """The name if there is such a net; told without loading torch where it has weights."""
-    if net not in {name for name, _ in WEIGHTS}:
-        from lexnet.nets import find
+def _resolved(net: str) -> str:
+    """The lexicon's own name of a net; told without loading torch where it has weights."""
+    if net in {weights.net for weights in WEIGHTS}:
+        return net
+    from lexnet.nets import resolve
 
-        find(net)
-    return net
+    return resolve(net)
 
 
 def _build(kind: type[Any], record: dict[str, Any], path: Path) -> Any:

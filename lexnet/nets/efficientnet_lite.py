@@ -1,21 +1,22 @@
 """EfficientNet-Lite (TensorFlow team, 2020), after EfficientNet (Tan & Le, 2019, arXiv:1905.11946).
 
-    x ─┬─ 1×1 expand ×6 ─ depthwise k×k ─ 1×1 project ─ + ─      MobileNet v2's block
-       └──────── where shape and width stay ────────────┘
+    x ─┬─ 1×1 expand ─ depthwise k×k ─ 1×1 project ─ + ─      MobileNet v2's block
+       └───────── where shape and width stay ────────┘
 
-The lite nets drop EfficientNet's squeeze-and-excitation and swap swish for ReLU6, so that they
-quantise well. Stem, head and the depth of the first and last row are not scaled. The released
-weights are TensorFlow's: SAME padding and a batch norm with eps 1e-3.
+One net in five sizes: depth, width and picture grow together (§3.3, compound scaling). The lite nets
+drop EfficientNet's squeeze-and-excitation and swap swish for ReLU6, so that they quantise well; their
+stem, their last layer and the depth of the first and last row are not scaled. The released weights
+are TensorFlow's: SAME padding and a batch norm with eps 1e-3.
 """
 
-from collections import OrderedDict
 from functools import partial
 from math import ceil
 
-from torch import Tensor, nn
+from torch import nn
 
+from lexnet.nets.mobilenet_v2 import InvertedResidual
 from lexnet.nets.net import Net
-from lexnet.nets.parts import SameConv2d, classifier, conv, stage
+from lexnet.nets.parts import SameConv2d, classifier, conv, relu6, round_to_eight, stage
 
 # fmt: off
 TABLE_1 = (
@@ -28,43 +29,33 @@ TABLE_1 = (
     (6,   192,   4,    2,     5),
     (6,   320,   1,    1,     3),
 )
+SCALING = (
+    # width depth size dropout         lite0 to lite4, from the authors' code
+    (1.0,   1.0,  224,   0.2),
+    (1.0,   1.1,  240,   0.2),
+    (1.1,   1.2,  260,   0.3),
+    (1.2,   1.4,  280,   0.3),
+    (1.4,   1.8,  300,   0.3),
+)
 # fmt: on
 
-conv = partial(conv, act=nn.ReLU6, norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01), layer=SameConv2d)
+conv = partial(conv, act=relu6, norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01), layer=SameConv2d)
 
 
-class MBConv(nn.Module):
-    """(N, cin, H, W) → (N, cout, H/stride, W/stride)"""
-
-    def __init__(self, cin: int, cout: int, stride: int, *, expand: int, k: int) -> None:
-        super().__init__()
-        wide = cin * expand
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        if expand > 1:
-            layers["expand"] = conv(cin, wide, 1)
-        layers["depthwise"] = conv(wide, wide, k, stride, groups=wide)
-        layers["project"] = conv(wide, cout, 1, act=None)
-        self.residual = nn.Sequential(layers)
-        self.skip = stride == 1 and cin == cout
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.residual(x) if self.skip else self.residual(x)
-
-
-def efficientnet_lite(width: float, depth: float, dropout: float, classes: int = 1000) -> Net:
-    """Table 1 scaled by the compound rule; the last 1×1 convolution is a stage of its own."""
+def efficientnet_lite(number: int, classes: int = 1000) -> Net:
+    """Table 1 scaled by a row of SCALING; the last 1×1 convolution is a stage of its own."""
+    width, depth, _, dropout = SCALING[number]
     cin, stages = 32, []
-    for row, (expand, cout, n, stride, k) in enumerate(TABLE_1):
+    for (expand, cout, _, stride, k), n in zip(TABLE_1, depths(depth), strict=True):
         cout = round_to_eight(cout * width)
-        if 0 < row < len(TABLE_1) - 1:
-            n = ceil(n * depth)
-        stages.append(stage(partial(MBConv, expand=expand, k=k), cin, cout, n, stride))
+        block = partial(InvertedResidual, expand=expand, k=k, conv=conv)
+        stages.append(stage(block, cin, cout, n, stride))
         cin = cout
     stages.append(conv(cin, 1280, 1))
     return Net(conv(3, 32, 3, stride=2), stages, classifier(1280, classes, dropout))
 
 
-def round_to_eight(channels: float) -> int:
-    """The nearest multiple of 8 that loses at most a tenth of the channels."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8
+def depths(scale: float) -> list[int]:
+    """How many blocks each stage has; the first and the last are not scaled."""
+    first, *middle, last = (depth for _, _, depth, _, _ in TABLE_1)
+    return [first, *(ceil(depth * scale) for depth in middle), last]

@@ -2,12 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lexnet.errors import ShapeError
+
 Block = Callable[[int, int, int], nn.Module]
 """`block(cin, cout, stride)`: (N, cin, H, W) → (N, cout, H/stride, W/stride)."""
+
+Dense = TypeVar("Dense", nn.Conv2d, nn.Linear)
+
+relu = partial(nn.ReLU, inplace=True)
+relu6 = partial(nn.ReLU6, inplace=True)
 
 
 class SameConv2d(nn.Conv2d):
@@ -33,31 +42,71 @@ class SameConv2d(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
+class OnlySize(nn.Module):
+    """(N, C, size, size) → itself: in front of nets whose dense layers fit no other size."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        if tuple(x.shape[2:]) != (self.size, self.size):
+            shown = "x".join(map(str, x.shape[2:]))
+            raise ShapeError(
+                f"this net takes pictures of {self.size}x{self.size}, not {shown}: its dense layers fit no "
+                "other size; resize them, or take a net that ends in global pooling"
+            )
+        return x
+
+
 def conv(
     cin: int,
     cout: int,
     k: int,
     stride: int = 1,
     *,
+    pad: int | None = None,
     groups: int = 1,
-    act: Callable[[], nn.Module] | None = nn.ReLU,
-    norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    act: Callable[[], nn.Module] | None = relu,
+    norm: Callable[[int], nn.Module] | None = nn.BatchNorm2d,
+    bias: bool | None = None,
     layer: type[nn.Conv2d] = nn.Conv2d,
 ) -> nn.Sequential:
-    """k×k convolution, batch norm, activation; half padding, or as the layer pads by itself."""
+    """k×k convolution, batch norm, activation; half padding, or as the layer pads by itself.
+
+    The convolution has a bias where no norm follows, which would take it away again.
+    """
+    pad = k // 2 if pad is None else pad
+    bias = norm is None if bias is None else bias
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=layer(cin, cout, k, stride, k // 2, groups=groups, bias=False),
-        norm=norm(cout),
+        conv=for_relu(layer(cin, cout, k, stride, pad, groups=groups, bias=bias))
     )
+    if norm:
+        layers["norm"] = norm(cout)
     if act:
         layers["act"] = act()
     return nn.Sequential(layers)
+
+
+def for_relu(layer: Dense) -> Dense:
+    """The layer with weights that keep a signal's size through ReLUs (He et al., 2015, arXiv:1502.01852)."""
+    fan = layer.weight[0].numel()  # inputs of one output
+    nn.init.normal_(layer.weight, std=(2 / fan) ** 0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def stage(block: Block, cin: int, cout: int, depth: int, stride: int) -> nn.Sequential:
     """`depth` blocks, of which the first changes the width and the resolution."""
     first = block(cin, cout, stride)
     return nn.Sequential(first, *(block(cout, cout, 1) for _ in range(depth - 1)))
+
+
+def separable(cin: int, cout: int, stride: int, act: Callable[[], nn.Module] = relu6) -> nn.Sequential:
+    """Depthwise 3×3, then pointwise 1×1: (N, cin, H, W) → (N, cout, H/stride, W/stride)."""
+    depthwise = conv(cin, cin, 3, stride, groups=cin, act=act)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv(cin, cout, 1, act=act)))
 
 
 def classifier(width: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
@@ -71,3 +120,24 @@ def classifier(width: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     if classes:
         layers["fc"] = nn.Linear(width, classes)
     return nn.Sequential(layers)
+
+
+def dense_head(cin: int, width: int, classes: int, *, dropout_first: bool) -> nn.Sequential:
+    """The two dense layers of AlexNet and VGG and the class layer: (N, C, H, W) → (N, classes).
+
+    `cin` is C·H·W; with `classes=0` the last hidden layer comes out: (N, width).
+    """
+    order = ("drop", "fc", "act") if dropout_first else ("fc", "act", "drop")
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for number, n in ((6, cin), (7, width)):
+        new = {"drop": nn.Dropout(0.5), "fc": for_relu(nn.Linear(n, width)), "act": relu()}
+        layers.update((f"{name}{number}", new[name]) for name in order)
+    if classes:
+        layers["fc"] = nn.Linear(width, classes)
+    return nn.Sequential(layers)
+
+
+def round_to_eight(channels: float) -> int:
+    """The nearest multiple of 8 that loses at most a tenth of the channels."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -139,13 +139,18 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
 
 def _manifest(members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
-        manifest = json.loads(members[MANIFEST])
+        manifest = json.loads(members[MANIFEST], parse_constant=_refuse)
         written = manifest["format"]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"{name} has no readable {MANIFEST}; it is not a LexNet bundle") from error
     if written != FORMAT:
         raise BundleError(f"{name} has format {written!r}, this lexnet reads {FORMAT}; update lexnet")
     return dict(manifest)
+
+
+def _refuse(constant: str) -> float:
+    """JSON has no NaN and no infinity, though Python reads them."""
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None:

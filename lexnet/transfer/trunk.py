@@ -192,7 +192,6 @@ def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) 
             return content
         file.replace(file.with_suffix(".damaged"))
         warn(f"the cached graph {file} was damaged; it is built again")
-    weights.read()  # says what to install before torch takes its seconds to load
     try:
         from lexnet.export.onnx import trunk_graph
         from lexnet.weights.create import create_net
@@ -207,5 +206,5 @@ def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) 
 def _graph_code() -> str:
     """Digest of the code that decides what a graph looks like, so that no older graph is taken for it."""
     package = Path(__file__).parent.parent
-    files = [*sorted(package.glob("nets/*.py")), package / "export/onnx.py", package / "weights/rename.py"]
+    files = [*sorted(package.glob("nets/*.py")), package / "export/onnx.py", package / "weights/layouts.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

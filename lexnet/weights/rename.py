@@ -1,55 +1,50 @@
-"""Other people's names for weights, in ours: one table a source, strict in both directions."""
+"""Other people's names for weights, in ours: strict in both directions."""
 
 import re
+from collections.abc import Callable, Mapping
 
-from torch import Tensor, nn
+from torch import Tensor, nn, zeros
 
 from lexnet.errors import WeightsError
-from lexnet.nets.efficientnet_lite import TABLE_1
 
-Rules = list[tuple[str, str]]
-"""(regular expression, replacement), the first that matches the whole name is taken."""
+Rules = list[tuple[str, str | Callable[..., str]]]
+"""(pattern, our name): the first pattern that matches a whole name is taken. Our name is a template
+for the match, or a function of its groups."""
 
-NORM = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
-
-
-def efficientnet_pytorch() -> Rules:
-    """Names of the `efficientnet_pytorch` lineage, for EfficientNet-Lite0: blocks are counted through."""
-    rules: Rules = [
-        (r"_conv_stem\.weight", "stem.conv.weight"),
-        (rf"_bn0\.{NORM}", r"stem.norm.\1"),
-        (r"_conv_head\.weight", "stages.stage8.conv.weight"),
-        (rf"_bn1\.{NORM}", r"stages.stage8.norm.\1"),
-        (r"_fc\.(weight|bias)", r"head.fc.\1"),
-    ]
-    block = 0
-    for row, (expand, _, depth, _, _) in enumerate(TABLE_1, start=1):
-        for place in range(depth):
-            ours, theirs = f"stages.stage{row}.{place}.residual", rf"_blocks\.{block}"
-            parts = ("expand", "depthwise", "project") if expand > 1 else ("depthwise", "project")
-            for part in parts:
-                number = ("expand", "depthwise", "project").index(part)
-                rules.append((rf"{theirs}\._{part}_conv\.weight", f"{ours}.{part}.conv.weight"))
-                rules.append((rf"{theirs}\._bn{number}\.{NORM}", rf"{ours}.{part}.norm.\1"))
-            block += 1
-    return rules
+COUNTER = "num_batches_tracked"  # older files do not have it, and nothing here reads it
 
 
-def load_strictly(net: nn.Module, state: dict[str, Tensor], rules: Rules) -> None:
-    """Fills the net; raises `WeightsError` for a name or shape too many, missing or different."""
-    renamed = {_rename(name, rules): tensor for name, tensor in state.items()}
+def rename(state: Mapping[str, Tensor], rules: Rules) -> dict[str, Tensor]:
+    """The same tensors under our names; raises `WeightsError` for a name without a rule or two alike."""
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        ours = _ours(name, rules)
+        if ours in renamed:
+            raise WeightsError(f"two of the weights become {ours}; these weights are of another net")
+        renamed[ours] = tensor
+    return renamed
+
+
+def load_strictly(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Fills the net; raises `WeightsError` for a name or shape too many, missing or different.
+
+    The net may be on the meta device: it takes the tensors themselves.
+    """
     own = net.state_dict()
-    if set(renamed) != set(own) or len(renamed) != len(state):
-        odd = sorted(set(renamed) ^ set(own))
+    counters = {name: zeros((), dtype=own[name].dtype) for name in own if name.endswith(COUNTER)}
+    full = counters | dict(state)
+    if odd := sorted(set(full) ^ set(own)):
         raise WeightsError(f"the weights do not fit the net: {len(odd)} names differ, first {odd[:3]}")
-    for name, tensor in renamed.items():
+    for name, tensor in full.items():
+        if tensor.ndim == 4 and own[name].ndim == 2:  # a convolution over all of its input is a dense layer
+            full[name] = tensor = tensor.flatten(1)
         if tensor.shape != own[name].shape:
             raise WeightsError(f"{name} has shape {tuple(tensor.shape)}, the net {tuple(own[name].shape)}")
-    net.load_state_dict(renamed)
+    net.load_state_dict(full, assign=True)
 
 
-def _rename(name: str, rules: Rules) -> str:
+def _ours(name: str, rules: Rules) -> str:
     for pattern, ours in rules:
         if match := re.fullmatch(pattern, name):
-            return match.expand(ours)
+            return match.expand(ours) if isinstance(ours, str) else ours(*match.groups())
     raise WeightsError(f"no rule renames {name!r}; these weights are of another net")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_makers import class_folder, noise
 
-from lexnet.cli.show import found_table
+from lexnet.cli.printing import found_table
 from lexnet.config import SplitConfig, TrainConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest

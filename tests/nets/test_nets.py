@@ -1,93 +1,151 @@
+"""What holds of every net in the lexicon."""
+
+from typing import NamedTuple
+
 import pytest
 import torch
-from torch import nn
+from made_nets import lively, narrow, noise, pictures, shift, small
+from torch import Tensor, nn
 
 from lexnet.cost import macs, params
-from lexnet.errors import LexNetError, UnknownNet
-from lexnet.nets import NETS, find
+from lexnet.errors import LexNetError, ShapeError
+from lexnet.nets import NETS
 from lexnet.nets.net import Net
-from lexnet.nets.parts import SameConv2d
+from lexnet.nets.parts import OnlySize
+
+ANY_SIZE = [name for name, entry in NETS.items() if entry.any_size]
+ONE_SIZE = [name for name, entry in NETS.items() if not entry.any_size]
+
+# fmt: off
+PARAMS = {  # as published
+    "lenet5": 60_000, "lenet5_modern": 61_706, "alexnet_2012": 60_965_224, "alexnet": 61_100_840,
+    "nin_cifar": 966_986, "nin_imagenet": 7_595_176,
+    "vgg11": 132_863_336, "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240,
+    "googlenet": 6_624_904, "googlenet_2014": 6_998_552,
+    "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032, "resnet50_v1": 25_557_032,
+    "resnet101": 44_549_160, "resnet152": 60_192_808,
+    "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586, "resnet56": 853_018,
+    "resnet110": 1_727_962,
+    "mobilenet_v1": 4_231_976, "mobilenet_v2": 3_504_872,
+    "efficientnet_lite0": 4_652_008, "efficientnet_lite1": 5_416_680, "efficientnet_lite2": 6_092_072,
+    "efficientnet_lite3": 8_197_096, "efficientnet_lite4": 13_006_568,
+}
+MACS = {
+    "mobilenet_v1": 568_740_352, "mobilenet_v2": 300_774_272,
+    "efficientnet_lite0": 385_187_552, "efficientnet_lite1": 600_185_232, "efficientnet_lite2": 859_736_272,
+}
+# fmt: on
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_cost_matches_the_reference(name: str) -> None:
+class Step(NamedTuple):
+    """A new net after one forward and one backward pass at its own size, in training mode."""
+
+    net: Net
+    logits: Tensor
+
+
+@pytest.fixture(scope="module", params=NETS)
+def step(request: pytest.FixtureRequest) -> Step:
+    entry = NETS[request.param]
+    net = narrow(request.param)
+    logits = net(noise(1, entry.channels, entry.size))
+    logits.square().mean().backward()
+    return Step(net, logits.detach())
+
+
+@pytest.fixture(scope="module", params=NETS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def meta(name: str) -> Net:
+    """The whole net: shapes only, no memory, no arithmetic."""
+    with torch.device("meta"):
+        return NETS[name].build()
+
+
+def test_cost_matches_the_reference(name: str, meta: Net) -> None:
     entry = NETS[name]
-    with torch.device("meta"):  # shapes only: no memory, no arithmetic
-        net = entry.build()
-    assert (params(net), macs(net, entry.size)) == (entry.params, entry.macs)
+    assert (params(meta), macs(meta, entry.size, entry.channels)) == (entry.params, entry.macs)
 
 
-@pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("size", [64, 75])
-def test_forward_and_backward_at_an_even_and_an_odd_size(name: str, size: int) -> None:
-    torch.manual_seed(0)
-    net = NETS[name].build(classes=7)
-    logits = net(torch.randn(2, 3, size, size))
-    logits.square().sum().backward()
-    assert logits.shape == (2, 7)
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+def test_the_reference_is_the_published_number() -> None:
+    assert {name: NETS[name].params for name in PARAMS} == PARAMS
+    assert {name: NETS[name].macs for name in MACS} == MACS
 
 
-@pytest.mark.parametrize("name", NETS)
+def test_a_net_can_be_built_without_memory(meta: Net) -> None:
+    assert all(value.is_meta for value in meta.state_dict().values())
+
+
 def test_every_net_is_a_stem_stages_and_a_head(name: str) -> None:
-    torch.manual_seed(0)
-    net = NETS[name].build(classes=5).eval()
-    x = torch.randn(1, 3, 64, 64)
+    net, x = small(name).eval(), pictures(name)
     assert type(net) is Net
     assert [stage for stage, _ in net.stages.named_children()] == [
         f"stage{i}" for i in range(1, len(net.stages) + 1)
     ]
-    with torch.no_grad():
+    with torch.inference_mode():
         y = net.stem(x)
         for stage in net.stages:
             y = stage(y)
         assert torch.equal(net.head(y), net(x))
 
 
-@pytest.mark.parametrize("name", NETS)
-def test_without_classes_the_pooled_features_come_out(name: str) -> None:
-    torch.manual_seed(0)
-    whole = NETS[name].build(classes=3).eval()
-    trunk = NETS[name].build(classes=0).eval()
-    trunk.load_state_dict({k: v for k, v in whole.state_dict().items() if not k.startswith("head.fc")})
-    x = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.allclose(whole.head.fc(trunk(x)), whole(x), atol=1e-6)
+def test_without_classes_the_features_come_out(name: str) -> None:
+    """They are what the class layer sees; Network in Network has none, and gives its pooled maps."""
+    x = pictures(name)
+    whole = lively(small(name), pictures(name, 4), shift(name))
+    trunk = small(name, classes=0).eval()
+    trunk.load_state_dict({k: v for k, v in whole.state_dict().items() if not k.startswith("head.fc.")})
+    with torch.inference_mode():
+        features = trunk(x)
+        if isinstance(whole.head.fc, nn.Conv2d):
+            assert torch.allclose(features, whole.stages(whole.stem(x)).mean(dim=(2, 3)), atol=1e-6)
+        else:
+            assert torch.equal(whole.head.fc(features), whole(x))
 
 
-def test_a_wrong_name_gets_the_near_ones() -> None:
-    with pytest.raises(UnknownNet, match=r"no net named 'resnet81' \(did you mean resnet18\?\)") as error:
-        find("resnet81")
+def test_gradients_reach_every_weight_at_its_own_size(step: Step) -> None:
+    assert step.logits.shape[0] == 1
+    assert_learning(step.net)
+
+
+def test_a_new_net_neither_dampens_nor_inflates_its_signal(step: Step) -> None:
+    assert 0.1 < step.logits.std() < 10
+
+
+@pytest.mark.parametrize("name", ANY_SIZE)
+def test_gradients_reach_every_weight_at_an_odd_size(name: str) -> None:
+    entry = NETS[name]
+    net = narrow(name, classes=7)
+    logits = net(noise(2, entry.channels, 75))
+    assert logits.shape == (2, 7)
+    logits.square().mean().backward()
+    assert_learning(net)
+
+
+def assert_learning(net: Net) -> None:
+    """Some filters of a new net may be silent; none may have no gradient or one that is not a number."""
+    for path, weight in net.named_parameters():
+        assert weight.grad is not None and weight.grad.isfinite().all(), path
+    assert next(net.parameters()).grad.any()
+
+
+@pytest.mark.parametrize("name", ONE_SIZE)
+@pytest.mark.parametrize("shape", [(75, 75), (1, -1), (0, 1)])
+def test_a_net_with_dense_layers_refuses_another_size(name: str, shape: tuple[int, int]) -> None:
+    entry = NETS[name]
+    height, width = (side if side == 75 else entry.size + side for side in shape)
+    with torch.device("meta"):
+        net = entry.build()
+        with pytest.raises(
+            ShapeError, match=rf"{entry.size}x{entry.size}, not {height}x{width}: .*"
+        ) as error:
+            net(torch.empty(1, entry.channels, height, width))
     assert isinstance(error.value, LexNetError) and isinstance(error.value, ValueError)
 
 
-@pytest.mark.parametrize(
-    ("size", "k", "stride", "pads"),
-    [
-        (224, 3, 2, (0, 0, 1, 1)),  # an odd pad goes to the bottom and right
-        (225, 3, 2, (1, 1, 1, 1)),
-        (112, 5, 2, (1, 1, 2, 2)),
-        (14, 5, 1, (2, 2, 2, 2)),
-        (7, 1, 1, (0, 0, 0, 0)),
-    ],
-)
-def test_same_padding_is_tensorflows(size: int, k: int, stride: int, pads: tuple[int, ...]) -> None:
-    layer = SameConv2d(1, 1, k, stride)
-    assert layer.pads(size, size) == pads
-    assert layer(torch.zeros(1, 1, size, size)).shape[-1] == -(-size // stride)
-
-
-def test_same_padding_looks_at_the_right_pixels() -> None:
-    """A kernel that picks its first tap sees pixel 0 at output 0: nothing is padded at the top left."""
-    layer = SameConv2d(1, 1, 3, 2, bias=False)
-    nn.init.zeros_(layer.weight)
-    layer.weight.data[0, 0, 0, 0] = 1
-    x = torch.arange(64.0).reshape(1, 1, 8, 8)
-    assert torch.equal(layer(x), x[:, :, ::2, ::2])
-
-
-def test_a_residual_block_whose_residual_is_zero_is_the_identity_after_relu() -> None:
-    block = NETS["resnet18"].build().stages.stage1[0].eval()
-    nn.init.zeros_(block.residual[1].norm.weight)
-    x = torch.randn(2, 64, 8, 8).relu()
-    assert torch.equal(block(x), x)
+def test_only_nets_with_dense_layers_are_bound_to_a_size(name: str, meta: Net) -> None:
+    sizes = [layer.size for layer in meta.modules() if isinstance(layer, OnlySize)]
+    assert sizes == ([] if NETS[name].any_size else [NETS[name].size])

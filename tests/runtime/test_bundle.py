@@ -208,7 +208,7 @@ FORGERIES = {
     ),
     "threshold over 1": (setting("threshold", to=1.5), "threshold 1.5 is no probability"),
     "threshold under 0": (setting("threshold", to=-0.1), "is no probability"),
-    "threshold not a number": (setting("threshold", to=float("nan")), "is no probability"),
+    "threshold not a number": (setting("threshold", to=float("nan")), "has no readable manifest"),
     "threshold as a word": (setting("threshold", to="low"), "makes no sense"),
     "golden picture that is not there": (setting("golden", 0, "file", to="golden/7.png"), "does not fit"),
     "golden picture without outputs": (dropping("golden", 0, "probabilities"), "makes no sense"),

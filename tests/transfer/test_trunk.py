@@ -228,5 +228,9 @@ def test_another_size_is_another_trunk(trunk: Trunk, cache: Path, pictures: Path
 
 
 def test_a_net_without_weights_is_refused() -> None:
-    with pytest.raises(WeightsError, match="no 'imagenet' weights are known for resnet18"):
+    with pytest.raises(WeightsError, match="no pretrained weights are known for plain18"):
+        open_trunk("plain18", None, pytest.fail)
+    with pytest.raises(
+        WeightsError, match="weights of resnet18 are not here: `lexnet weights fetch resnet18`"
+    ):
         open_trunk("resnet18", None, pytest.fail)

@@ -1,0 +1,74 @@
+"""Every net: how fast it is built, and how fast it runs beside torchvision's and timm's own.
+
+    make bench-env && make bench NAME=nets
+
+Building is on the meta device, imports excluded. A forward pass is a batch of 8 at the net's own size
+in evaluation mode, eager torch on all cores, float32; both get the same weights shape by shape, so
+the work is the same. Rounds go A B A B; a ratio over 1 means that ours is slower.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+from common import Benchmark, arguments, in_turn, ratios
+from peers import timm, torchvision
+
+from lexnet.config import available_cores
+from lexnet.nets import NETS
+
+BATCH = 8
+SHARED: dict[str, tuple[str, Callable[[], torch.nn.Module]]] = {
+    **{
+        name: ("torchvision", lambda name=name: getattr(torchvision.models, name)())
+        for name in ("alexnet", "vgg11", "vgg16_bn", "resnet18", "resnet34", "resnet50", "mobilenet_v2")
+    },
+    "googlenet": ("torchvision", lambda: torchvision.models.googlenet(init_weights=False, aux_logits=False)),
+    "mobilenet_v1": ("timm", lambda: timm.create_model("mobilenetv1_100")),
+    "mobilenet_v2_050": ("timm", lambda: timm.create_model("mobilenetv2_050")),
+    "efficientnet_lite0": ("timm", lambda: timm.create_model("tf_efficientnet_lite0")),
+    "efficientnet_lite2": ("timm", lambda: timm.create_model("tf_efficientnet_lite2")),
+}
+options = arguments(__doc__)
+rounds = 7 if options.quick else 25
+torch.set_num_threads(available_cores())
+benchmark = Benchmark("nets")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def build(name: str) -> None:
+    with torch.device("meta"):
+        NETS[name].build()
+
+
+def forward(net: torch.nn.Module, pixels: torch.Tensor) -> Callable[[], float]:
+    def work() -> object:
+        with torch.inference_mode():
+            return net(pixels)
+
+    return lambda: seconds(work)
+
+
+slowest = max(NETS, key=lambda name: seconds(lambda: build(name)))
+benchmark.add(
+    f"build on meta, the slowest of {len(NETS)} ({slowest})",
+    [seconds(lambda: build(slowest)) for _ in range(rounds)],
+    "s",
+    ("<=", 0.5),
+)
+for name, (library, make) in SHARED.items():
+    pixels = torch.randn(BATCH, 3, NETS[name].size, NETS[name].size)
+    ours, theirs = NETS[name].build().eval(), make().eval()
+    results = in_turn(rounds, ours=forward(ours, pixels), theirs=forward(theirs, pixels))
+    benchmark.add(
+        f"{name} / {library}'s",
+        ratios(results["ours"], results["theirs"]),
+        "ratio",
+        ("<=", 1.03),
+    )
+benchmark.finish()

@@ -1,0 +1,69 @@
+"""What the verbs print."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from lexnet.data.manifest import Manifest
+
+ROWS = 40
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def percent(share: float | None) -> str:
+    """A share in per cent with one decimal; 100.0 only where it is exactly 1."""
+    if share is None:
+        return "-"
+    shown = f"{100 * share:.1f}"
+    return f"{'99.9' if shown == '100.0' and share < 1 else shown} %"
+
+
+def megabytes(size: int) -> str:
+    """A file's size in millions of bytes."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> str:
+    """Columns under their heads: the first `left` to the left, the others to the right."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+
+    def line(row: Sequence[str]) -> str:
+        aligned = (
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("─" * width for width in widths), *map(line, cells[1:])])
+
+
+def found_table(manifest: Manifest) -> str:
+    """The pictures of each class in each part, and what was skipped and why."""
+    parts = [part for part in ("train", "val", "test") if part in manifest.parts]
+    counts = {part: manifest.counts(part) for part in parts}
+    rows = [(name, *(int(counts[part][i]) for part in parts)) for i, name in enumerate(manifest.classes)]
+    if len(rows) > ROWS:
+        hidden = len(rows) - ROWS + 1
+        rest = (f"... and {hidden} more", *(int(counts[part][ROWS - 1 :].sum()) for part in parts))
+        rows = [*rows[: ROWS - 1], rest]
+    total = (f"{len(manifest.classes)} classes", *(int(counts[part].sum()) for part in parts))
+    return table(("class", *parts), [*rows, total]) + _skipped(manifest)
+
+
+def _skipped(manifest: Manifest) -> str:
+    """One line for each reason, with an example."""
+    reasons: dict[str, list[str]] = {}
+    for skip in manifest.skipped:
+        reasons.setdefault(skip.reason, []).append(skip.path)
+    lines = [
+        f"skipped {paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {reason}"
+        for reason, paths in list(reasons.items())[:ROWS]
+    ]
+    return "".join(f"\n{line}" for line in lines)

@@ -1,0 +1,70 @@
+"""A net made to fit: other classes, grey or coloured pictures, a shorter way."""
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from lexnet.errors import ConfigError
+from lexnet.nets.net import Net, evaluating
+from lexnet.nets.parts import OnlySize, classifier
+
+ENOUGH = 64
+"""Pixels a side that every net which takes any size can halve to its end."""
+
+
+def with_classes(net: Net, classes: int) -> Net:
+    """The net with a new linear class layer, or with none for `classes=0`; everything else stays.
+
+    A head that averages a map for each class (Network in Network) becomes an average and a linear
+    layer; one that measures distances (LeNet-5) becomes linear.
+    """
+    fc = dict(net.head.named_children()).get("fc")
+    if fc is None:
+        raise ConfigError("this net was built without a class layer; build it with classes and replace that")
+    like = next(net.parameters())  # of this type and on this device
+    if isinstance(fc, nn.Conv2d):
+        net.head = classifier(fc.in_channels, classes).to(like)
+    elif classes:
+        net.head.fc = nn.Linear(fc.in_features, classes).to(like)  # type: ignore[arg-type]
+    else:
+        del net.head.fc
+    return net
+
+
+def with_channels(net: Net, channels: int) -> Net:
+    """The net for grey (1) or coloured (3) pictures, its first convolution adapted by the sum rule.
+
+    From 3 to 1 its weights are summed over the colours, so that a grey picture gives what its three
+    equal channels gave; from 1 to 3 they are shared out in thirds. With pictures normalised alike in
+    all channels that is exact.
+    """
+    first = _first(net)
+    weight = first.weight.detach()
+    if channels == 1:
+        weight = weight.sum(dim=1, keepdim=True)
+    elif first.in_channels == 1:
+        weight = weight.expand(-1, channels, -1, -1) / channels
+    first.in_channels = channels
+    first.weight = nn.Parameter(weight.contiguous(), requires_grad=first.weight.requires_grad)
+    return net
+
+
+def truncated(net: Net, path: str, classes: int) -> Net:
+    """The net up to and with `path` (see `Net.cut`), then global pooling and a linear layer.
+
+    Its stem and stages are the net's own modules, not copies. Raises `UnknownStage`.
+    """
+    trunk, _ = net.cut(path)
+    sizes = [layer.size for layer in trunk.modules() if isinstance(layer, OnlySize)]
+    side = sizes[0] if sizes else ENOUGH
+    weights = {name: value.to("meta") for name, value in trunk.state_dict().items()}
+    pixels = torch.empty(1, _first(net).in_channels, side, side, device="meta")
+    with evaluating(trunk):
+        width = functional_call(trunk, weights, pixels).shape[1]
+    stages = dict(trunk.named_children()).get("stages", nn.Sequential())
+    head = classifier(width, classes).to(next(net.parameters()))
+    return Net(net.stem, [*stages.children()], head)
+
+
+def _first(net: nn.Module) -> nn.Conv2d:
+    return next(layer for layer in net.modules() if isinstance(layer, nn.Conv2d))

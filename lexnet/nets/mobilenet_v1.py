@@ -1,0 +1,36 @@
+"""MobileNets (Howard et al., 2017, arXiv:1704.04861).
+
+    3×3 depthwise ─ bn ─ relu ─ 1×1 ─ bn ─ relu          Fig. 3, right
+
+A k×k convolution into n' channels is split in two: one k×k filter for each channel, then a 1×1 that
+mixes them. That costs 1/n' + 1/k² of the whole. ReLU6 as in the authors' code, where the paper says ReLU.
+"""
+
+from torch import nn
+
+from lexnet.nets.net import Net
+from lexnet.nets.parts import classifier, conv, relu6, round_to_eight, separable
+
+# fmt: off
+TABLE_1 = (  # (width, stride) of each separable convolution, a line a resolution
+    ((  64, 1),),
+    (( 128, 2), ( 128, 1)),
+    (( 256, 2), ( 256, 1)),
+    (( 512, 2), ( 512, 1), (512, 1), (512, 1), (512, 1), (512, 1)),
+    ((1024, 2), (1024, 1)),
+)
+# fmt: on
+
+
+def mobilenet_v1(width: float = 1.0, classes: int = 1000) -> Net:
+    """Table 1, thinned to the share `width` (the paper's α)."""
+    cin = first = round_to_eight(32 * width)
+    stages = []
+    for row in TABLE_1:
+        blocks = []
+        for cout, stride in row:
+            cout = round_to_eight(cout * width)
+            blocks.append(separable(cin, cout, stride))
+            cin = cout
+        stages.append(nn.Sequential(*blocks))
+    return Net(conv(3, first, 3, 2, act=relu6), stages, classifier(cin, classes))
