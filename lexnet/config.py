@@ -22,7 +22,7 @@ MAX_BYTES = 512 * 2**20
 """Larger files are refused before they are read."""
 MAX_CLASSES = 2_000
 """A confusion matrix has this number squared of entries."""
-PIXEL_RULES = 1
+PIXEL_RULES = 2
 """Raised when `preprocess` turns a file into other pixels: what was made by older rules is then refused."""
 MAX_ASPECT = 100
 """Pictures longer than this many times their width are refused: a crop would show nothing of them."""
@@ -59,16 +59,24 @@ class PreprocessSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """How pictures are set apart where the folder does not say."""
+    """Which pictures are taken, and how they are set apart where the source does not say."""
 
     val: Annotated[float, "share of the pictures for validation"] = 0.1
     test: Annotated[float, "share of the pictures for the final test"] = 0.2
+    group_by: Annotated[
+        str | None, "regular expression on the path: pictures with the same match stay in one part"
+    ] = None
+    limit: Annotated[int | None, "take this many pictures in all, of each class its share"] = None
+    per_class: Annotated[int | None, "take this many pictures of each class at most"] = None
 
     def __post_init__(self) -> None:
         _within("val", self.val, 0.0, 0.5)
         _within("test", self.test, 0.05, 0.5)
         if self.val + self.test > 0.8:
             raise ConfigError(f"val={self.val} and test={self.test} leave under a fifth to train on")
+        for name in ("limit", "per_class"):
+            if getattr(self, name) is not None:
+                _within(name, getattr(self, name), 1, 10**9)
 
 
 @dataclass(frozen=True, kw_only=True)

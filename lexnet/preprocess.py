@@ -31,6 +31,8 @@ SUFFIXES = frozenset(
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 WHITE = (255, 255, 255, 255)
 ORIENTATION = 0x0112  # the EXIF tag
+SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # what its values do
+MARGIN = 2
 
 
 def load(picture: Picture, spec: PreprocessSpec) -> Pixels:
@@ -115,18 +117,30 @@ def _what_it_is(content: bytes) -> str:
 
 
 def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
-    """Decodes, and samples the centre of the picture onto the net's square."""
+    """Decodes, and samples the centre of the picture onto the net's square.
+
+    The decoder of a JPEG far larger than the net's square shrinks it to 1/2, 1/4 or 1/8 on the way, to
+    no less than `MARGIN` times what is needed.
+    """
     try:
-        if image.getexif().get(ORIENTATION, 1) != 1:
+        full = image.size
+        image.draft(None, (MARGIN * spec.short_side,) * 2)
+        scale = round(full[0] / image.width)
+        orientation = image.getexif().get(ORIENTATION, 1)
+        if orientation != 1:
             image = ImageOps.exif_transpose(image)
         image = _plain(image, name)
     except PictureError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly everything on broken files
         raise PictureError(name, f"is damaged ({error})") from error
-    width, height = image.size
+    (width, height), left, top = map(float, image.size), 0.0, 0.0
+    if scale > 1:  # rounded up: what was the last row or column may show less than a whole pixel
+        width, height = (n / scale for n in (full[::-1] if orientation in SIDEWAYS else full))
+        left = (image.width - width) * (orientation in FLIPPED_X)
+        top = (image.height - height) * (orientation in FLIPPED_Y)
     side = min(width, height) * spec.size / spec.short_side
-    left, top = (width - side) / 2, (height - side) / 2
+    left, top = left + (width - side) / 2, top + (height - side) / 2
     box = (left, top, left + side, top + side)
     image = image.resize((spec.size, spec.size), FILTERS[spec.interpolation], box=box)
     if spec.channels == 1:

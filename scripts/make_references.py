@@ -10,6 +10,7 @@ compare logits, and need neither library. The last run used torchvision 0.28.0, 
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,15 @@ NETS = [  # (our name, layout, their net, sizes)
 ]
 
 
+def note(into: dict[str, torch.Tensor], name: str, head: torch.nn.Module) -> Callable[..., None]:
+    """A hook that runs a side head, which torchvision does in training only."""
+
+    def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        into[name] = head(output)
+
+    return hook
+
+
 def main() -> None:
     records = []
     for ours, layout, build, sizes in NETS:
@@ -62,9 +72,8 @@ def main() -> None:
         net.load_state_dict({n: torch.from_numpy(tensor(n, tuple(s))) for n, s in shapes.items()})
         sides: dict[str, torch.Tensor] = {}
         if ours == "googlenet":
-            for path, head in (("inception4a", net.aux1), ("inception4d", net.aux2)):
-                watch = lambda m, i, out, path=path, head=head: sides.update({path: head(out)})  # noqa: E731
-                getattr(net, path).register_forward_hook(watch)
+            net.inception4a.register_forward_hook(note(sides, "aux1", net.aux1))
+            net.inception4d.register_forward_hook(note(sides, "aux2", net.aux2))
         runs = []
         for number, size in enumerate(sizes):
             pixels = torch.from_numpy(waves(size) * (1 + number))

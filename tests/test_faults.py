@@ -281,7 +281,7 @@ def test_a_folder_that_cannot_be_trained_on_is_told_what_to_do(
 
 def test_a_folder_that_is_not_there_is_told_what_else_there_is(train: Command, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path, told in (("nowhere", "there is no folder"), ("file", "is a file; give a folder")):
+    for path, told in (("nowhere", "there is no folder"), ("file", "is a file of another kind; give")):
         said = train(tmp_path / path)
         assert (said.code, told in said.err) == (2, True)
 
@@ -355,7 +355,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_an_error_and_no_traceback(
 ) -> None:
     said = train(class_folder(tmp_path / os.fsdecode(b"caf\xe9"), cat=3, dog=3))
     assert said.code == 2
-    assert "caf\\xe9 is not written in UTF-8; rename the folder" in said.err
+    assert "caf\\xe9 is not written in UTF-8; rename it" in said.err
 
 
 # --- where the run goes
@@ -466,7 +466,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
 # --- interruptions
 
 STEPS = [
-    "lexnet.job.run.read_folder",
+    "lexnet.job.run.read_data",
     "lexnet.job.learn.open_trunk",
     "lexnet.transfer.trunk.load_row",
     "lexnet.job.learn.fit_probe",
@@ -511,7 +511,7 @@ def test_ctrl_c_at_any_step_leaves_whole_files_and_the_same_command_goes_on(
         "lexnet: stopped; nothing is half written, and the same command goes on from here\n"
     )
     begun = Path("runs/data").exists()
-    assert begun or step.endswith("read_folder")
+    assert begun or step.endswith("read_data")
     assert not begun or (only_whole_files(Path("runs/data")) and not Path("runs/data", DONE).exists())
     said = train(data)
     assert said.code == 0

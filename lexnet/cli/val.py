@@ -25,13 +25,12 @@ def command(bundle: Path, data: str, skip_bad: bool, as_json: bool, workers: int
 
     from lexnet.cli.printing import print_json
     from lexnet.cli.progress import Bars
-    from lexnet.data.folder import read_folder
-    from lexnet.data.source import find_data
+    from lexnet.data.source import read_data
     from lexnet.evaluate.folder import evaluate
     from lexnet.runtime.predictor import load_predictor
 
     predictor = load_predictor(bundle, workers=workers)
-    manifest = read_folder(find_data(data), predictor.bundle.classes)
+    manifest = read_data(data, predictor.bundle.classes)
     with Bars() as bars:
         result = evaluate(predictor, manifest, skip_bad, lambda done, total: bars.update("val", done, total))
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]

@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.data.folder import digest
-from lexnet.data.manifest import Manifest, Skipped
+from lexnet.data.columns import Strings
+from lexnet.data.manifest import Files, Manifest, Skipped
+from lexnet.data.tree import digest_all
 from lexnet.errors import DataError, PictureError
 
 
@@ -32,17 +32,18 @@ def read_listing(
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError("labels of several types, text and other; give them all as text or all as numbers")
     distinct, indices = np.unique(values, return_inverse=True)
-    files = [Path(path).absolute() for path in paths]
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(digest, files))
+    files = [Path(path).absolute().as_posix() for path in paths]
+    source = Files(Path())
+    digests = digest_all(source, files, lambda done, total: None)
     good = [i for i, d in enumerate(digests) if isinstance(d, str)]
     manifest = Manifest(
-        root=Path(),
+        name="the list of paths",
+        source=source,
         classes=[str(label) for label in distinct],
-        paths=[files[i].as_posix() for i in good],
+        paths=Strings.of(files[i] for i in good),
         labels=indices[good].astype(np.int64),
-        parts=[""] * len(good),
-        digests=[str(digests[i]) for i in good],
+        parts=Strings.empty(len(good)),
+        digests=Strings.of(str(digests[i]) for i in good),
         skipped=[Skipped(d.path, d.reason, bad=True) for d in digests if isinstance(d, PictureError)],
     )
     return manifest, distinct

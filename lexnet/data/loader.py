@@ -5,13 +5,13 @@ import hashlib
 from lexnet.config import PreprocessSpec
 from lexnet.data.manifest import Manifest
 from lexnet.errors import PictureError
-from lexnet.preprocess import Pixels, load_bytes, read
+from lexnet.preprocess import Pixels, load_bytes
 
 
 def load_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
     """(size, size, channels) uint8; raises `PictureError` for a file that is damaged or has changed."""
-    path = manifest.file(row)
-    content = read(path)
+    content = manifest.read(row)
+    where = manifest.source.where(manifest.paths[row])
     if hashlib.sha256(content).hexdigest() != manifest.digests[row]:
-        raise PictureError(str(path), "has changed since it was listed; run again")
-    return load_bytes(content, spec, str(path))
+        raise PictureError(where, "has changed since it was listed; run again")
+    return load_bytes(content, spec, where)

@@ -1,14 +1,19 @@
 """Labelled pictures as columns: what every source of pictures becomes."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.data.columns import Strings
 from lexnet.errors import DataError, listed
+from lexnet.preprocess import read
 
 PARTS = ("train", "val", "test")
+COLUMNS = ("paths", "parts", "digests", "groups")
 
 
 @dataclass(frozen=True)
@@ -21,36 +26,72 @@ class Skipped:
     """Whether it was meant as a picture: `train` then refuses unless told to go on."""
 
 
+class Source(Protocol):
+    """Where the pictures' bytes come from; used by many threads at once."""
+
+    def read(self, path: str) -> bytes:
+        """The encoded picture; raises `PictureError`."""
+
+    def where(self, path: str) -> str:
+        """The picture's place as a person would look for it."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Pictures that are files below a folder."""
+
+    root: Path
+
+    def read(self, path: str) -> bytes:
+        return read(self.root / path)
+
+    def where(self, path: str) -> str:
+        return str(self.root / path)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """N pictures. Labels index one list of classes, whichever part a picture is in."""
 
-    root: Path
+    name: str
+    """What the pictures were read from, for messages."""
+    source: Source
     classes: list[str]
-    paths: list[str]
-    """(N,) relative to the root, with forward slashes."""
+    paths: Strings
+    """(N,) as the source knows them, with forward slashes."""
     labels: NDArray[np.int64]
     """(N,) index into `classes`."""
-    parts: list[str]
+    parts: Strings
     """(N,) train, val or test; "" where the source does not say."""
-    digests: list[str]
-    """(N,) sha256 of each file's bytes, in hex."""
+    digests: Strings
+    """(N,) sha256 of each picture's bytes, in hex."""
+    groups: Strings = field(default_factory=lambda: Strings.of(()))
+    """(N,) pictures of one group stay in one part; "" for none. Empty where the source has no groups."""
     skipped: list[Skipped] = field(default_factory=list)
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    def __post_init__(self) -> None:
+        if not len(self.groups):
+            object.__setattr__(self, "groups", Strings.empty(len(self.labels)))
+        for name in COLUMNS:
+            values = Strings.of(getattr(self, name))
+            assert len(values) == len(self.labels), name
+            object.__setattr__(self, name, values)
 
-    def file(self, index: int) -> Path:
-        """Where the picture lies."""
-        return self.root / self.paths[index]
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, row: int) -> bytes:
+        """The picture's bytes; raises `PictureError`."""
+        return self.source.read(self.paths[row])
 
     def where(self, part: str) -> NDArray[np.int64]:
         """Indices of the pictures in a part."""
-        return np.flatnonzero([p == part for p in self.parts])
+        codes, names = self.parts.codes()
+        return np.flatnonzero(codes == names.index(part)) if part in names else np.empty(0, np.int64)
 
     def held_out_part(self) -> str:
         """Where to measure: test before val before all that there is."""
-        return next((part for part in ("test", "val", "train") if part in self.parts), "")
+        return next((part for part in ("test", "val", "train") if len(self.where(part))), "")
 
     def counts(self, part: str) -> NDArray[np.int64]:
         """(classes,) pictures of each class in a part."""
@@ -58,19 +99,20 @@ class Manifest:
 
     def take(self, keep: NDArray[np.int64], skipped: list[Skipped]) -> "Manifest":
         """The manifest of these rows; the classes and their order stay."""
-        return Manifest(
-            root=self.root,
-            classes=self.classes,
-            paths=[self.paths[i] for i in keep],
-            labels=self.labels[keep],
-            parts=[self.parts[i] for i in keep],
-            digests=[self.digests[i] for i in keep],
-            skipped=[*self.skipped, *skipped],
-        )
+        columns = {name: getattr(self, name).take(keep) for name in COLUMNS}
+        return replace(self, **columns, labels=self.labels[keep], skipped=[*self.skipped, *skipped])
 
-    def with_parts(self, parts: list[str]) -> "Manifest":
+    def with_parts(self, parts: Iterable[str]) -> "Manifest":
         """The same pictures, divided otherwise."""
-        return Manifest(**{**self.__dict__, "parts": parts})
+        return replace(self, parts=Strings.of(parts))
+
+    def with_groups(self, groups: Iterable[str]) -> "Manifest":
+        """The same pictures, grouped otherwise."""
+        return replace(self, groups=Strings.of(groups))
+
+    def with_digests(self, digests: Iterable[str]) -> "Manifest":
+        """The same pictures, with the sha256 of each."""
+        return replace(self, digests=Strings.of(digests))
 
 
 def refuse_bad(skipped: list[Skipped], skip_bad: bool) -> None:

@@ -8,6 +8,7 @@ from io import StringIO
 import numpy as np
 
 from lexnet.config import MAX_CLASSES, SplitConfig
+from lexnet.data.groups import group_by, subset, units
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.random import address
 from lexnet.errors import DataError, listed
@@ -19,21 +20,41 @@ MIN_UNDIVIDED = 3  # per class: two to train on and one to test on
 def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
     """The manifest with a part for every picture: the source's own, or a new stratified split.
 
-    Copies of one file always fall on the same side. Raises `DataError` where a class is too small.
+    Copies of one file and pictures of one group always fall on the same side; a group counts for
+    the class that most of it is of. Raises `DataError` where a class is too small.
     """
     check_classes(manifest)
     if {"val", "test"} & set(manifest.parts):
         return manifest
+    together: dict[int, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units(manifest).tolist()):
+        together[unit].append(row)
+    of_class: dict[int, list[list[int]]] = defaultdict(list)
+    for rows in together.values():
+        of_class[int(np.bincount(manifest.labels[rows]).argmax())].append(rows)
     parts = [""] * len(manifest)
-    for label in range(len(manifest.classes)):
-        copies: dict[str, list[int]] = defaultdict(list)
-        for row in np.flatnonzero(manifest.labels == label):
-            copies[manifest.digests[row]].append(int(row))
-        order = sorted(copies, key=lambda digest: address(seed, "split", digest))
-        for digest, part in zip(order, _shares(len(order), config), strict=True):
-            for i in copies[digest]:
-                parts[i] = part
+    for label, name in enumerate(manifest.classes):
+        mine = of_class[label]
+        if len(mine) < MIN_UNDIVIDED:
+            raise DataError(
+                f"class {name!r} has {len(mine)} group{'s' * (len(mine) != 1)} of its own, at least "
+                f"{MIN_UNDIVIDED} are needed to train and test on different ones; make the groups smaller"
+            )
+        mine.sort(key=lambda rows: min(address(seed, "split", manifest.digests[row]) for row in rows))
+        for rows, part in zip(mine, _shares(len(mine), config), strict=True):
+            for row in rows:
+                parts[row] = part
     return manifest.with_parts(parts)
+
+
+def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
+    """The manifest grouped and cut down as the settings say; the rest is recorded as skipped."""
+    if config.group_by is not None:
+        manifest = group_by(manifest, config.group_by)
+    if config.limit is None and config.per_class is None:
+        return manifest
+    order = np.asarray([address(seed, "subset", digest) for digest in manifest.digests], np.uint64)
+    return subset(manifest, config.limit, config.per_class, order)
 
 
 def _shares(n: int, config: SplitConfig) -> list[str]:
@@ -48,11 +69,11 @@ def check_classes(manifest: Manifest) -> None:
     names = manifest.classes
     if len(names) < 2:
         raise DataError(
-            f"{manifest.root} has {len(names)} class ({', '.join(names)}); a classifier needs two or more"
+            f"{manifest.name} has {len(names)} class ({', '.join(names)}); a classifier needs two or more"
         )
     if len(names) > MAX_CLASSES:
         raise DataError(
-            f"{manifest.root} has {len(names):,} classes, over {MAX_CLASSES:,}; train on groups of them"
+            f"{manifest.name} has {len(names):,} classes, over {MAX_CLASSES:,}; train on groups of them"
         )
     divided = bool({"val", "test"} & set(manifest.parts))
     least = MIN_TRAIN if divided else MIN_UNDIVIDED

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from lexnet.config import SplitConfig
+from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import assign_parts, split_hash
-from lexnet.errors import ConfigError, DataError
+from lexnet.errors import ConfigError, DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
 from lexnet.runtime.predictor import Predictor
+from lexnet.runtime.stream import stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +45,18 @@ def evaluate(
     rows = manifest.where(part)
     bad = [skip for skip in manifest.skipped if skip.bad]
     probabilities, labels = [], []
-    results = predictor.stream([manifest.file(int(i)) for i in rows])
-    for done, (i, (_, prediction)) in enumerate(zip(rows, results, strict=True), start=1):
-        if prediction.probabilities is None:
-            bad.append(Skipped(manifest.paths[i], str(prediction.reason), bad=True))
+    results = stream(rows, lambda row: load_row(manifest, int(row), predictor.spec), predictor.engine)
+    for done, (i, result) in enumerate(results, start=1):
+        if isinstance(result, PictureError):
+            bad.append(Skipped(manifest.paths[i], result.reason, bad=True))
         else:
-            probabilities.append(prediction.probabilities)
+            probabilities.append(result["probabilities"][0])
             labels.append(manifest.labels[i])
         progress(done, len(rows))
     refuse_bad(bad, skip_bad)
     if not labels:
         raise DataError(
-            f"{manifest.root} has no usable picture; give a folder with one folder for each class"
+            f"{manifest.name} has no usable picture; give a folder with one folder for each class"
         )
     threshold = float(predictor.bundle.manifest["threshold"])
     scores = score(np.stack(probabilities), np.asarray(labels), manifest.classes, threshold)

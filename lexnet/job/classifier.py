@@ -11,10 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from lexnet.config import EngineChoice, Golden, Mode, ProbeConfig, SplitConfig, TrainConfig
-from lexnet.data.folder import read_folder
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
-from lexnet.data.source import find_data
+from lexnet.data.source import read_data
 from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
@@ -50,6 +49,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         skip_bad: bool = False,
         val: float = 0.1,
         test: float = 0.2,
+        group_by: str | None = None,
+        limit: int | None = None,
+        per_class: int | None = None,
         folds: int = 4,
         candidates: tuple[float, ...] = ProbeConfig.candidates,
     ) -> None:
@@ -63,6 +65,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.skip_bad = skip_bad
         self.val = val
         self.test = test
+        self.group_by = group_by
+        self.limit = limit
+        self.per_class = per_class
         self.folds = folds
         self.candidates = candidates
 
@@ -71,7 +76,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         `y` (N,). Raises `DataError` for pictures or labels that cannot be trained on."""
         config = self._config()
         manifest, labels = self._manifest(X, y)
-        plan = make_plan(str(manifest.root), config)
+        plan = make_plan(manifest.name, config)
         outcome = learn(divide(manifest, plan.config, on_event), plan, Clock(), on_event)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
@@ -100,7 +105,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if sample_weight is not None:
                 raise DataError("sample_weight needs paths with labels; a folder has none")
             predictor = self._fitted()
-            manifest = read_folder(find_data(os.fspath(X)), predictor.bundle.classes)
+            manifest = read_data(os.fspath(X), predictor.bundle.classes)
             return evaluate(predictor, manifest, self.skip_bad).scores.accuracy
         return float(super().score(X, y, sample_weight))
 
@@ -133,7 +138,13 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             engine=self.engine,
             golden=self.golden,
             skip_bad=self.skip_bad,
-            split=SplitConfig(val=self.val, test=self.test),
+            split=SplitConfig(
+                val=self.val,
+                test=self.test,
+                group_by=self.group_by,
+                limit=self.limit,
+                per_class=self.per_class,
+            ),
             probe=ProbeConfig(folds=self.folds, candidates=tuple(self.candidates)),
         )
 
@@ -145,7 +156,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return read_listing(list(X), y)
         if not isinstance(X, (str, os.PathLike)):
             raise DataError("a list of paths needs the labels y; or give a folder of class folders")
-        manifest = read_folder(find_data(os.fspath(X)))
+        manifest = read_data(os.fspath(X))
         return manifest, np.asarray(manifest.classes)
 
 

@@ -2,7 +2,7 @@
 
 from lexnet.config import TrainConfig
 from lexnet.data.manifest import Manifest, refuse_bad
-from lexnet.data.splits import assign_parts, resolve_copies
+from lexnet.data.splits import assign_parts, choose, resolve_copies
 from lexnet.job.events import Found, Listener, Warned
 
 SHOWN = 20
@@ -12,6 +12,7 @@ def divide(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     """The manifest without what would spoil it, each picture in its part. Raises `DataError`."""
     refuse_bad(manifest.skipped, config.skip_bad)
     manifest = resolve_copies(manifest, config.skip_bad)
+    manifest = choose(manifest, config.split, config.seed)
     manifest = assign_parts(manifest, config.split, config.seed)
     tell(Found(manifest))
     for part in ("val", "test"):

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lexnet.config import TrainConfig
-from lexnet.data.folder import read_folder
 from lexnet.data.samples import SAMPLES
-from lexnet.data.source import find_data
+from lexnet.data.source import find_data, read_data
 from lexnet.data.splits import split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import display, write_atomic
@@ -66,7 +65,9 @@ def train(
     if (out or RUNS).resolve().is_relative_to(root.resolve()):
         raise OutputError(f"{out or RUNS} lies inside the pictures' folder {root}; choose another --out")
     with clock.step("read pictures"):
-        found = read_folder(root, progress=lambda done, total: listen(Progress("read pictures", done, total)))
+        found = read_data(
+            plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
+        )
         manifest = divide(found, plan.config, listen)
     folder, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan.to_yaml())
     for line in (*plan.reasons, plan.summary()):

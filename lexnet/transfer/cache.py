@@ -10,7 +10,7 @@ computed again.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class FeatureCache:
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._rows
 
-    def read(self, digests: list[str]) -> Features:
+    def read(self, digests: Iterable[str]) -> Features:
         """(N, width) float32 for pictures that are all in the cache."""
         found = [self._rows[bytes.fromhex(digest)] for digest in digests]
         return np.stack([rows["features"][i] for rows, i in found])

@@ -71,7 +71,7 @@ def test_help_and_version(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> N
         (["train", "clipart", "--candidates", "a,b"], "'a,b' is not numbers with commas"),
         (["train", "clipart", "--mode", "magic"], "'auto', 'probe'"),
         (["train", "clipar"], "give one, or a sample set: clipart, digits"),
-        (["train", __file__], "is a file; give a folder"),
+        (["train", __file__], "is a file of another kind; give a folder"),
     ],
 )
 def test_bad_usage_ends_with_2_and_a_way_on(

@@ -1,6 +1,7 @@
 """A folder becomes a manifest: every file is either a labelled picture or listed with its reason."""
 
 import errno
+import hashlib
 import os
 import unicodedata
 from pathlib import Path
@@ -9,11 +10,11 @@ import numpy as np
 import pytest
 from picture_makers import HEIC, class_folder, noise, png_header, state_of
 
-from lexnet.data import folder as module
-from lexnet.data.folder import PART_NAMES, is_divided, read_folder
+from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import find_data
 from lexnet.data.splits import check_classes
+from lexnet.data.tree import PART_NAMES
 from lexnet.errors import DataError
 
 
@@ -37,7 +38,7 @@ def test_folders_are_classes_and_files_below_them_their_pictures(tmp_path: Path)
     assert manifest.labels.tolist() == [0, 0, 1, 1, 1]
     assert manifest.paths == ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png", "dog/2.png"]
     assert set(manifest.parts) == {""} and manifest.skipped == []
-    assert manifest.file(4) == root / "dog/2.png"
+    assert manifest.source.where(manifest.paths[4]) == str(root / "dog/2.png")
     assert state_of(root) == before, "reading changes nothing"
 
 
@@ -100,7 +101,7 @@ def test_a_class_spelt_in_two_unicode_forms_is_one_class(tmp_path: Path) -> None
     manifest = read_folder(root)
     assert manifest.classes == [composed, "tea"]
     assert of_class(manifest, composed) == {f"{composed}/0.png", f"{decomposed}/0.png"}
-    assert all(manifest.file(i).is_file() for i in range(3)), "paths keep the spelling of the disk"
+    assert all((root / path).is_file() for path in manifest.paths), "paths keep the spelling of the disk"
 
 
 def test_a_class_folder_whose_name_is_not_utf_8_is_listed_and_is_no_class(tmp_path: Path) -> None:
@@ -184,7 +185,7 @@ SPELLINGS = [
 def test_a_divided_folder_says_which_part_each_picture_is_in(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name, count in zip(names, (3, 2, 1), strict=True):
         class_folder(tmp_path / name, cat=count, dog=count)
-    assert is_divided(tmp_path)
+    assert set(read_folder(tmp_path).parts) != {""}
     manifest = read_folder(tmp_path)
     assert manifest.classes == ["cat", "dog"]
     assert {part: manifest.counts(part).tolist() for part in ("train", "val", "test")} == {
@@ -205,7 +206,7 @@ def test_hidden_folders_do_not_make_a_divided_folder_undivided(tmp_path: Path) -
 
 def test_a_class_called_train_among_other_classes_stays_a_class(tmp_path: Path) -> None:
     root = class_folder(tmp_path / "vehicles", bus=1, train=1, tram=1)
-    assert not is_divided(root)
+    assert set(read_folder(root).parts) == {""}
     manifest = read_folder(root)
     assert manifest.classes == ["bus", "train", "tram"]
     assert set(manifest.parts) == {""}
@@ -332,7 +333,8 @@ def test_pictures_are_only_read_and_never_decoded(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
     assert len(read_folder(root)) == 4
-    assert module.digest(root / "cat/0.png") == read_folder(root).digests[0]
+    content = (root / "cat/0.png").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == read_folder(root).digests[0]
 
 
 # --- what the word DATA stands for
@@ -345,7 +347,7 @@ def test_data_is_a_folder_or_a_sample_set(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert find_data("clipart").resolve() == tmp_path / "clipart", "a folder of that name wins"
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="file is a file; give a folder with one folder for each class"):
+    with pytest.raises(DataError, match="file is a file of another kind; give a folder"):
         find_data("file")
     with pytest.raises(DataError, match="there is no folder nowhere; give one, or a sample set: clipart"):
         find_data("nowhere")
@@ -353,7 +355,7 @@ def test_data_is_a_folder_or_a_sample_set(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_folder_whose_own_name_is_not_utf_8_is_an_error_that_says_so(tmp_path: Path) -> None:
     root = class_folder(tmp_path / os.fsdecode(b"caf\xe9"), cat=3, dog=3)
-    with pytest.raises(DataError, match=r"caf\\xe9 is not written in UTF-8; rename the folder"):
+    with pytest.raises(DataError, match=r"caf\\xe9 is not written in UTF-8; rename it"):
         find_data(str(root))
 
 

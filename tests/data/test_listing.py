@@ -42,8 +42,8 @@ def test_labels_keep_their_type_and_their_order(
 
 def test_pictures_are_digested_as_in_a_folder_and_come_in_the_order_given(files: list[Path]) -> None:
     manifest, _ = read_listing(files[::-1], ["b", "b", "b", "a", "a", "a"])
-    assert manifest.digests == read_folder(files[0].parents[1]).digests[::-1]
-    assert [manifest.file(i) for i in range(6)] == files[::-1]
+    assert manifest.digests == list(read_folder(files[0].parents[1]).digests)[::-1]
+    assert [Path(path) for path in manifest.paths] == files[::-1]
     assert set(manifest.parts) == {""}
 
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import os
 from collections import Counter
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from picture_makers import class_folder, noise
 from lexnet.cli.printing import found_table
 from lexnet.config import SplitConfig, TrainConfig
 from lexnet.data.folder import read_folder
-from lexnet.data.manifest import Manifest
+from lexnet.data.manifest import Files, Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.data.splits import (
     MIN_TRAIN,
@@ -38,7 +39,8 @@ CONFIG = SplitConfig()
 def listing(labels: list[int], contents: list[str], parts: list[str] | None = None) -> Manifest:
     """A manifest of pictures that are nowhere: contents stand for the files' bytes."""
     return Manifest(
-        root=Path("data"),
+        name="data",
+        source=Files(Path("data")),
         classes=[f"class{k}" for k in range(max(labels) + 1)],
         paths=[f"class{label}/{i}.png" for i, label in enumerate(labels)],
         labels=np.asarray(labels, np.int64),
@@ -256,7 +258,7 @@ def test_too_few_pictures_after_leaving_some_out_are_still_told() -> None:
 
 def test_the_csv_has_a_row_for_each_picture_whatever_its_name() -> None:
     manifest = assign_parts(distinct(5, 5), CONFIG, 0)
-    manifest.paths[0] = 'class0/a, "b"\'s.png'
+    manifest = replace(manifest, paths=['class0/a, "b"\'s.png', *list(manifest.paths)[1:]])
     manifest.classes[1] = "thé, glacé"
     head, *rows = csv.reader(StringIO(split_csv(manifest)))
     assert head == ["path", "label", "split", "sha256"]

@@ -192,7 +192,7 @@ def test_a_picture_that_changed_after_it_was_listed_is_left_out(
     assert [skip.reason for skip in extraction.manifest.skipped] == [
         "has changed since it was listed; run again"
     ]
-    assert extraction.manifest.paths == manifest.paths[1:]
+    assert extraction.manifest.paths == list(manifest.paths)[1:]
 
 
 @pytest.fixture

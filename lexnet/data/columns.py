@@ -1,0 +1,79 @@
+"""A column of text without a Python object for each row: Arrow's own layout, one buffer and where each ends.
+
+A million paths take the bytes of their letters and eight more each.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
+from typing import SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROWS = 65_536  # decoded at a time while iterating
+
+
+class Strings:
+    """(N,) text that cannot be changed."""
+
+    __slots__ = ("_data", "_ends")
+
+    def __init__(self, data: bytes, ends: NDArray[np.int64]) -> None:
+        self._data = data
+        self._ends = ends  # (N + 1,), from 0
+
+    @classmethod
+    def of(cls, values: Iterable[str]) -> "Strings":
+        """The column of these values; one that is a column already is not copied."""
+        if isinstance(values, Strings):
+            return values
+        buffer, ends = bytearray(), [0]
+        for value in values:
+            buffer += value.encode()
+            ends.append(len(buffer))
+        return cls(bytes(buffer), np.asarray(ends, np.int64))
+
+    @classmethod
+    def empty(cls, rows: int) -> "Strings":
+        """As many empty texts."""
+        return cls(b"", np.zeros(rows + 1, np.int64))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, row: SupportsIndex) -> str:
+        row = range(len(self))[row]
+        return self._data[self._ends[row] : self._ends[row + 1]].decode()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), ROWS):
+            ends = self._ends[start : start + ROWS + 1].tolist()
+            for a, b in pairwise(ends):
+                yield self._data[a:b].decode()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Strings):
+            return self._data == other._data and np.array_equal(self._ends, other._ends)
+        return (
+            isinstance(other, (list, tuple))
+            and len(self) == len(other)
+            and all(a == b for a, b in zip(self, other, strict=True))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, islice(self, 3)))
+        return f"Strings({shown}{', ...' if len(self) > 3 else ''}; {len(self):,} rows)"
+
+    def codes(self) -> tuple[NDArray[np.int64], list[str]]:
+        """((N,) index into the distinct values, the distinct values in the order of their first row)."""
+        index: dict[str, int] = {}
+        codes = np.fromiter((index.setdefault(value, len(index)) for value in self), np.int64, len(self))
+        return codes, list(index)
+
+    def take(self, rows: NDArray[np.int64]) -> "Strings":
+        """Those rows, in that order."""
+        starts, stops = self._ends[:-1][rows], self._ends[1:][rows]
+        ends = np.concatenate([[0], np.cumsum(stops - starts)])
+        return Strings(b"".join(self._data[a:b] for a, b in zip(starts, stops, strict=True)), ends)

@@ -1,0 +1,83 @@
+"""Pictures that belong together: shots of one thing, frames of one film, copies of one file."""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.data.manifest import Manifest, Skipped
+from lexnet.errors import ConfigError, DataError
+
+LEFT = "was not chosen: the subset is large enough without it"
+
+
+def group_by(manifest: Manifest, pattern: str) -> Manifest:
+    """The manifest with what the pattern finds in each path as its group: its first bracket, or all.
+
+    Raises `ConfigError` for a pattern that is no regular expression, `DataError` for one that fits no path.
+    """
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        raise ConfigError(f"group_by={pattern!r} is no regular expression ({error})") from error
+    matches = [search(path) for path in manifest.paths]
+    if not any(matches):
+        raise DataError(f"group_by={pattern!r} fits no path, such as {manifest.paths[0]}; change the pattern")
+    return manifest.with_groups((m.group((m.lastindex and 1) or 0) or "") if m else "" for m in matches)
+
+
+def units(manifest: Manifest, pairs: Iterable[tuple[int, int]] = ()) -> NDArray[np.int64]:
+    """(N,) the lowest row of all that must stay with it: same bytes, same group, or joined by `pairs`."""
+    parent = np.arange(len(manifest))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = int(parent[row])
+        return row
+
+    def join(a: int, b: int) -> None:
+        a, b = sorted((root(a), root(b)))
+        parent[b] = a
+
+    for column in (manifest.digests, manifest.groups):
+        first: dict[str, int] = {}
+        for row, value in enumerate(column):
+            if value:
+                join(first.setdefault(value, row), row)
+    for a, b in pairs:
+        join(a, b)
+    return np.asarray([root(row) for row in range(len(manifest))], np.int64)
+
+
+def join_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifest:
+    """The manifest with one group for all that `pairs`, a common group or the same bytes join."""
+    found = units(manifest, pairs)
+    sizes = np.bincount(found, minlength=len(manifest))
+    names = manifest.digests
+    return manifest.with_groups(names[unit] if sizes[unit] > 1 else "" for unit in found)
+
+
+def subset(
+    manifest: Manifest, limit: int | None, per_class: int | None, order: NDArray[np.uint64]
+) -> Manifest:
+    """At most `per_class` pictures of each class and `limit` in all, with the classes' shares kept.
+
+    `order` (N,) ranks the rows; of each class and part the first are taken.
+    """
+    keep = np.ones(len(manifest), bool)
+    parts, _ = manifest.parts.codes()
+    cells = manifest.labels * (parts.max(initial=0) + 1) + parts
+    ranks = np.empty(len(manifest), np.int64)
+    for cell in np.unique(cells):
+        rows = np.flatnonzero(cells == cell)
+        ranks[rows[np.argsort(order[rows], kind="stable")]] = np.arange(len(rows))
+    if per_class is not None:
+        keep &= ranks < per_class
+    if limit is not None and keep.sum() > limit:
+        share = limit / keep.sum()
+        sizes = np.bincount(cells[keep])
+        keep &= ranks < np.maximum(1, np.floor(sizes * share))[cells]
+    left = [Skipped(manifest.paths[row], LEFT) for row in np.flatnonzero(~keep)]
+    return manifest.take(np.flatnonzero(keep), left)

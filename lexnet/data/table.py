@@ -1,0 +1,230 @@
+"""A CSV or Parquet file with a row a picture: `path` and `label`, and perhaps `split`, `group`, `sha256`.
+
+Paths are relative to the file's folder. A Parquet file may hold the pictures themselves, in a column
+`image` or `bytes`; each is then called after its row.
+"""
+
+import csv
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.data.columns import Strings
+from lexnet.data.manifest import Files, Manifest, Skipped, Source
+from lexnet.data.tree import PART_NAMES, Progress, digest_all
+from lexnet.errors import DataError, MissingExtra, PictureError
+from lexnet.files import is_printable, natural
+
+TABLES = (".csv", ".parquet")
+COLUMNS = ("path", "label", "split", "group", "sha256")
+PICTURES = ("image", "bytes")
+OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
+
+
+def is_table(path: Path) -> bool:
+    """Whether the name is that of a table."""
+    return path.suffix.lower() in TABLES
+
+
+def read_table(
+    path: Path, classes: list[str] | None = None, progress: Progress = lambda done, total: None
+) -> Manifest:
+    """The rows of a table as a manifest; pictures whose sha256 it gives are not read yet.
+
+    Raises `DataError` naming the first row that makes no sense.
+    """
+    source: Source = Files(path.parent)
+    if path.suffix.lower() == ".csv":
+        columns = _csv_columns(path)
+    else:
+        columns, pictures = _parquet_columns(path)
+        source = pictures or source
+    labels, names = columns["label"].codes()
+    names = [_name(name, path) for name in names]
+    if classes is None:
+        classes = sorted(set(names), key=natural)
+    elif unknown := sorted(set(names) - set(classes)):
+        raise DataError(
+            f"{path} has the label {unknown[0]!r}, which is not among the {len(classes)} classes that are "
+            "trained on; correct the label or drop its rows"
+        )
+    index = {name: i for i, name in enumerate(classes)}
+    manifest = Manifest(
+        name=str(path),
+        source=source,
+        classes=classes,
+        paths=columns["path"],
+        labels=np.asarray([index[name] for name in names], np.int64)[labels],
+        parts=_parts(columns["split"], path),
+        digests=columns["sha256"],
+        groups=columns["group"],
+    )
+    return _digested(manifest, progress)
+
+
+def _digested(manifest: Manifest, progress: Progress) -> Manifest:
+    """With a sha256 for each row; rows that cannot be used are skipped with their reason."""
+    codes, values = manifest.digests.codes()
+    if "" not in values:
+        return manifest
+    empty = np.flatnonzero(codes == values.index(""))
+    found = digest_all(manifest.source, list(manifest.paths.take(empty)), progress)
+    digests = list(manifest.digests)
+    for row, digest in zip(empty, found, strict=True):
+        digests[row] = digest if isinstance(digest, str) else ""
+    bad = [
+        Skipped(manifest.paths[row], digest.reason, bad=True)
+        for row, digest in zip(empty, found, strict=True)
+        if isinstance(digest, PictureError)
+    ]
+    whole = manifest.with_digests(digests)
+    return whole.take(np.flatnonzero([digest != "" for digest in digests]), bad) if bad else whole
+
+
+def _csv_columns(path: Path) -> dict[str, Strings]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            head = [name.strip().lower() for name in next(rows, [])]
+            _check_head(head, path, pictures=False)
+            table: dict[str, list[str]] = {name: [] for name in COLUMNS}
+            for number, row in enumerate(rows, start=2):
+                if not row:
+                    continue
+                if len(row) != len(head):
+                    raise DataError(
+                        f"{path} line {number} has {len(row)} fields, its head {len(head)}; mend it"
+                    )
+                record = dict(zip(head, row, strict=True))
+                for name in COLUMNS:
+                    table[name].append(record.get(name, "").strip())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV ({error}); save it as UTF-8") from error
+    return _checked({name: Strings.of(values) for name, values in table.items()}, path)
+
+
+def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
+    try:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("pyarrow") from error
+    try:
+        file = pq.ParquetFile(path, memory_map=True)
+        names = file.schema_arrow.names
+        head = {name.lower(): name for name in names}
+        pictures = next((head[name] for name in PICTURES if name in head), None)
+        _check_head(list(head), path, pictures=pictures is not None)
+        wanted = [head[name] for name in COLUMNS if name in head]
+        table = file.read(columns=wanted)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({error})") from error
+    rows = file.metadata.num_rows
+    columns = {}
+    for name in COLUMNS:
+        if name not in head:
+            columns[name] = Strings.empty(rows)
+            continue
+        column = pc.fill_null(pc.cast(table.column(head[name]), pa.large_string()), "")
+        columns[name] = _from_arrow(column.combine_chunks())
+    source = None
+    if pictures is not None:
+        columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
+        source = Rows(path, pictures, np.cumsum([0, *(_group_rows(file))]))
+    return _checked(columns, path), source
+
+
+def _group_rows(file: Any) -> Iterator[int]:
+    for group in range(file.metadata.num_row_groups):
+        yield file.metadata.row_group(group).num_rows
+
+
+def _from_arrow(array: Any) -> Strings:
+    """Arrow's own buffers; only the offsets are moved to start at 0."""
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
+    return Strings(bytes(data[start:stop]) if data else b"", ends - start)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pictures inside a Parquet file, unpacked a row group at a time."""
+
+    file: Path
+    column: str
+    starts: NDArray[np.int64]
+    """The first row of each group, and the number of rows."""
+    _open: OrderedDict[int, Any] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def read(self, path: str) -> bytes:
+        row = int(path.removeprefix("row-"))
+        group = int(np.searchsorted(self.starts, row, side="right")) - 1
+        value = self._group(group)[row - int(self.starts[group])].as_py()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes) or not content:
+            raise PictureError(self.where(path), "holds no picture")
+        return content
+
+    def where(self, path: str) -> str:
+        return f"{self.file}/{path}"
+
+    def _group(self, number: int) -> Any:
+        import pyarrow.parquet as pq
+
+        with self._lock:
+            if number not in self._open:
+                table = pq.ParquetFile(self.file).read_row_group(number, columns=[self.column])
+                self._open[number] = table.column(0)
+                while len(self._open) > OPEN_GROUPS:
+                    self._open.popitem(last=False)
+            return self._open[number]
+
+
+def _check_head(head: list[str], path: Path, pictures: bool) -> None:
+    needed = ["label"] if pictures else ["path", "label"]
+    if missing := [name for name in needed if name not in head]:
+        raise DataError(
+            f"{path} has no column {' and no column '.join(missing)}; it has {', '.join(head) or 'none'}. "
+            "Give path and label, and if you like split, group and sha256"
+        )
+
+
+def _checked(columns: dict[str, Strings], path: Path) -> dict[str, Strings]:
+    """The same; raises for an empty table, a row without path or label, or a path listed twice."""
+    if not len(columns["label"]):
+        raise DataError(f"{path} has no rows; give a row for each picture")
+    for name in ("path", "label"):
+        codes, values = columns[name].codes()
+        if "" in values:
+            row = int(np.flatnonzero(codes == values.index(""))[0])
+            raise DataError(f"{path} has no {name} in row {row + 1}; fill it in or drop the row")
+        if name == "path" and len(values) < len(codes):
+            twice = values[int(np.flatnonzero(np.bincount(codes) > 1)[0])]
+            raise DataError(f"{path} lists {twice} more than once; keep one row for each picture")
+    return columns
+
+
+def _parts(column: Strings, path: Path) -> Strings:
+    codes, values = column.codes()
+    known = {"": "", **PART_NAMES}
+    if odd := [value for value in values if value.lower() not in known]:
+        raise DataError(f"{path} has the split {odd[0]!r}; use train, val or test, or leave all empty")
+    if "" in values and len(values) > 1:
+        row = int(np.flatnonzero(codes == values.index(""))[0])
+        raise DataError(f"{path} gives a split for some rows, but not for row {row + 1}; give all or none")
+    return Strings.of([known[value.lower()] for value in values]).take(codes)
+
+
+def _name(label: str, path: Path) -> str:
+    if not is_printable(label):
+        raise DataError(f"{path} has a label that is not printable ({label!r}); correct it")
+    return label

@@ -1,0 +1,141 @@
+"""From a tree of names to labelled pictures: class folders, or parts with class folders inside.
+
+The tree may be a folder or what an archive holds; only its names matter here, and `Source` reads it.
+"""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from lexnet.data.columns import Strings
+from lexnet.data.manifest import Manifest, Skipped, Source
+from lexnet.errors import DataError, PictureError, listed
+from lexnet.files import display, natural
+from lexnet.preprocess import SUFFIXES, check
+
+PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a source holds."""
+
+    name: str
+    source: Source
+    files: Iterable[tuple[str, str | None]]
+    """(path with forward slashes, the reason to leave it out if there is one), in natural order."""
+    folders: Callable[[str], list[str]]
+    """The names of the folders directly below a path ("" for the top), but for hidden ones."""
+
+
+def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Manifest:
+    """Reads and digests every picture of the tree; nothing is decoded or written.
+
+    Classes are the folders' names in natural order, or those given: then a folder of another name
+    is an error that names it. A file that cannot be a picture lands in `skipped` with its reason.
+    """
+    divided = is_divided(tree)
+    level = 1 if divided else 0  # where in a path the class stands
+    rows: list[tuple[str, str, str]] = []  # path, class, part
+    skipped = []
+    for path, reason in tree.files:
+        inside = path.split("/")
+        if reason is None and len(inside) <= level + 1:
+            reason = "lies outside the class folders"
+        suffix = PurePosixPath(path).suffix
+        if reason is None and suffix.lower() not in SUFFIXES:
+            reason = f"is no picture by its name ({suffix or 'no suffix'})"
+        if reason:
+            skipped.append(Skipped(display(path), reason))
+        else:
+            rows.append((path, _label(inside[level]), PART_NAMES[inside[0].lower()] if divided else ""))
+    if classes is None:
+        classes = _class_names(tree, divided)
+    index = {name: i for i, name in enumerate(classes)}
+    _check_rows(rows, index, tree)
+    digests = digest_all(tree.source, [path for path, _, _ in rows], progress)
+    good = [i for i, digest in enumerate(digests) if isinstance(digest, str)]
+    bad = [
+        Skipped(path, digest.reason, bad=True)
+        for (path, _, _), digest in zip(rows, digests, strict=True)
+        if isinstance(digest, PictureError)
+    ]
+    return Manifest(
+        name=tree.name,
+        source=tree.source,
+        classes=classes,
+        paths=Strings.of(rows[i][0] for i in good),
+        labels=np.asarray([index[rows[i][1]] for i in good], np.int64),
+        parts=Strings.of(rows[i][2] for i in good),
+        digests=Strings.of(str(digests[i]) for i in good),
+        skipped=skipped + bad,
+    )
+
+
+def is_divided(tree: Tree) -> bool:
+    """Whether the tree's folders are parts (train, val, test) and not classes.
+
+    Raises `DataError` where some are parts and others are not, for then neither reading can be right.
+    """
+    names = tree.folders("")
+    others = [name for name in names if name.lower() not in PART_NAMES]
+    parts = {PART_NAMES[name.lower()] for name in names if name.lower() in PART_NAMES}
+    if len(parts) > 1 and others:
+        raise DataError(
+            f"{tree.name} has folders for {', '.join(sorted(parts))} and others beside them:{listed(others)}"
+            "\nmove these elsewhere, or put all pictures in class folders"
+        )
+    return bool(names) and not others
+
+
+def digest_all(source: Source, paths: list[str], progress: Progress) -> list[str | PictureError]:
+    """sha256 of each picture in hex, or why it cannot be used, as far as its header tells."""
+
+    def digest(path: str) -> str | PictureError:
+        try:
+            content = source.read(path)
+            check(content, source.where(path))
+        except PictureError as error:
+            return error
+        return hashlib.sha256(content).hexdigest()
+
+    digests = []
+    with ThreadPoolExecutor() as pool:
+        for result in pool.map(digest, paths):
+            digests.append(result)
+            progress(len(digests), len(paths))
+    return digests
+
+
+def _class_names(tree: Tree, divided: bool) -> list[str]:
+    """The labels that training may meet: from the train part where there is one."""
+    if not divided:
+        return sorted({_label(name) for name in tree.folders("")}, key=natural)
+    train = [name for name in tree.folders("") if PART_NAMES[name.lower()] == "train"]
+    if not train:
+        raise DataError(f"{tree.name} holds {', '.join(tree.folders(''))} but no train folder; add one")
+    return sorted({_label(name) for part in train for name in tree.folders(part)}, key=natural)
+
+
+def _check_rows(rows: list[tuple[str, str, str]], index: dict[str, int], tree: Tree) -> None:
+    if not rows:
+        raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg")
+    unknown = sorted({(label, path.rpartition("/")[0]) for path, label, _ in rows if label not in index})
+    if unknown:
+        label, folder = unknown[0]
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise DataError(
+            f"class {label!r} in {tree.source.where(folder)} is not among the {len(index)} classes that are "
+            f"trained on{more}; rename or remove the folder, or add it to the train part"
+        )
+
+
+def _label(name: str) -> str:
+    """The class of a folder's name: composed Unicode, since file systems differ in how they spell it."""
+    return unicodedata.normalize("NFC", name)
