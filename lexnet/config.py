@@ -109,6 +109,7 @@ class TrainConfig:
     golden: Annotated[
         Golden, "pictures kept in the bundle to verify it by: some of yours, made up, or none"
     ] = "real"
+    fixes: Annotated[str | None, "corrections to apply first: a fixes.csv of `lexnet check`"] = None
     skip_bad: Annotated[bool, "go on without the pictures that cannot be used, and record them"] = False
     split: SplitConfig = field(default_factory=SplitConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)

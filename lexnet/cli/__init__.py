@@ -13,6 +13,7 @@ from lexnet import __version__
 from lexnet.errors import LexNetError, MissingExtra, ParityError
 
 VERBS = {
+    "check": "look pictures over before anything is trained on them",
     "train": "train a classifier on a folder of labelled pictures",
     "predict": "label pictures with a bundle",
     "val": "score a bundle on labelled pictures",

@@ -110,6 +110,12 @@ class Manifest:
         """The same pictures, grouped otherwise."""
         return replace(self, groups=Strings.of(groups))
 
+    def corrected(
+        self, labels: NDArray[np.int64], groups: Iterable[str], skipped: list[Skipped]
+    ) -> "Manifest":
+        """The same pictures under other labels and groups."""
+        return replace(self, labels=labels, groups=Strings.of(groups), skipped=skipped)
+
     def with_digests(self, digests: Iterable[str]) -> "Manifest":
         """The same pictures, with the sha256 of each."""
         return replace(self, digests=Strings.of(digests))

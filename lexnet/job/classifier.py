@@ -46,6 +46,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         workers: int | None = None,
         engine: EngineChoice = "auto",
         golden: Golden = "real",
+        fixes: str | None = None,
         skip_bad: bool = False,
         val: float = 0.1,
         test: float = 0.2,
@@ -62,6 +63,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.workers = workers
         self.engine = engine
         self.golden = golden
+        self.fixes = fixes
         self.skip_bad = skip_bad
         self.val = val
         self.test = test
@@ -137,6 +139,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             workers=self.workers,
             engine=self.engine,
             golden=self.golden,
+            fixes=self.fixes,
             skip_bad=self.skip_bad,
             split=SplitConfig(
                 val=self.val,

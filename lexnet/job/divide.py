@@ -1,6 +1,9 @@
 """Which pictures go on to training: refused, left out and divided before anything is computed."""
 
+from pathlib import Path
+
 from lexnet.config import TrainConfig
+from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import assign_parts, choose, resolve_copies
 from lexnet.job.events import Found, Listener, Warned
@@ -10,6 +13,8 @@ SHOWN = 20
 
 def divide(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     """The manifest without what would spoil it, each picture in its part. Raises `DataError`."""
+    if config.fixes is not None:
+        manifest = apply_fixes(manifest, read_fixes(Path(config.fixes)), config.fixes)
     refuse_bad(manifest.skipped, config.skip_bad)
     manifest = resolve_copies(manifest, config.skip_bad)
     manifest = choose(manifest, config.split, config.seed)

@@ -64,7 +64,8 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
     JPEG nor PNG, and jinja2.UndefinedError where `metrics` lacks a key.
     """
     classes, confusion = metrics["classes"], metrics["confusion"]
-    html = _template().render(
+    return fill(
+        "page.html.j2",
         m=metrics,
         n=metrics["counts"][metrics["measured_on"]],
         baseline=_baseline(metrics),
@@ -80,6 +81,11 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
         most_skipped=SKIPPED,
         zip=zip,
     )
+
+
+def fill(template: str, **values: Any) -> str:
+    """One of this package's templates with its values, as a document that can be written to a file."""
+    html = _template(template).render(**values)
     # lone surrogates (bytes in a file's name that are not UTF-8) could not be written to a file
     return html.translate(CONTROLS).encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -205,7 +211,7 @@ def _data_uri(picture: bytes) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -221,5 +227,5 @@ def _template() -> Template:
         "scientific": _scientific,
         "data_uri": _data_uri,
     }
-    source = resources.files(__package__).joinpath("page.html.j2").read_text("utf-8")
+    source = resources.files(__package__).joinpath(name).read_text("utf-8")
     return environment.from_string(source)

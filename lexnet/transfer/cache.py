@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from lexnet.files import cache_folder, write_atomic
 
-Features = NDArray[np.float32]
+Rows = NDArray[Any]
+"""(N, width) of any type; a recipe's are all alike."""
 
 
 class FeatureCache:
@@ -37,14 +38,14 @@ class FeatureCache:
     def __contains__(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._rows
 
-    def read(self, digests: Iterable[str]) -> Features:
-        """(N, width) float32 for pictures that are all in the cache."""
+    def read(self, digests: Iterable[str]) -> Rows:
+        """(N, width) for pictures that are all in the cache."""
         found = [self._rows[bytes.fromhex(digest)] for digest in digests]
         return np.stack([rows["features"][i] for rows, i in found])
 
-    def add(self, digests: list[str], features: Features) -> None:
-        """Keeps (N, width) float32 features of these pictures."""
-        row = np.dtype([("key", np.uint8, 32), ("features", np.float32, features.shape[1])])
+    def add(self, digests: list[str], features: Rows) -> None:
+        """Keeps (N, width) features of these pictures."""
+        row = np.dtype([("key", np.uint8, 32), ("features", features.dtype, features.shape[1])])
         rows = np.empty(len(digests), row)
         rows["key"] = [list(bytes.fromhex(digest)) for digest in digests]
         rows["features"] = features

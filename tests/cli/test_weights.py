@@ -184,7 +184,7 @@ def test_training_without_weights_ends_before_any_work(
     class_folder(tmp_path / "x", a=8, b=8)
     before = state_of(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(job, "read_folder", lambda *a, **k: pytest.fail("pictures were read"))
+    monkeypatch.setattr(job, "read_data", lambda *a, **k: pytest.fail("pictures were read"))
     said = call("train", "x", "--net", net)
     own = net.lower().replace("-", "")
     weights = find_weights(own)

@@ -1,0 +1,169 @@
+"""Everything that can be told of a set of pictures before training, in one pass."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.check.duplicates import Pair, near_duplicates
+from lexnet.check.headers import Header, headers
+from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
+from lexnet.check.look import squares
+from lexnet.config import EngineChoice
+from lexnet.data.groups import units
+from lexnet.data.manifest import Manifest, Skipped
+from lexnet.transfer.trunk import Trunk, extract
+
+FAULTS = {
+    "unreadable": "files that were meant as pictures and cannot be used",
+    "classes": "fewer than two classes, or a class with no picture or hardly any",
+    "label_conflicts": "one picture under two labels",
+    "leaks": "one picture, or nearly, in two parts",
+    "groups": "a group with pictures in two parts",
+    "exact_duplicates": "copies of one file",
+    "near_duplicates": "one picture recompressed, resized, cropped, brightened or mirrored",
+    "suspect_labels": "labels that other pictures speak against",
+    "outliers": "pictures far from all others",
+    "balance": "a class with over ten times the pictures of another",
+    "oddities": "headers worth knowing of: turned, very small, of another type than they are called",
+}
+BLOCKING = ("unreadable", "classes", "label_conflicts", "leaks", "groups")
+"""What `train` would refuse, or should."""
+LEAST = 3
+RATIO = 10
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was found; rows are those of `manifest`, which has only pictures that can be decoded."""
+
+    manifest: Manifest
+    headers: list[Header]
+    unreadable: list[Skipped]
+    exact: list[list[int]]
+    near: list[Pair]
+    doubts: list[Doubt]
+    """The suspect ones, the most suspect first."""
+    outliers: list[tuple[int, float]]
+    classes: list[tuple[str, str]]
+    """(class, what is wrong with it)."""
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    """The parts of each group that has several."""
+
+    @cached_property
+    def joined(self) -> NDArray[np.int64]:
+        """(N,) the lowest row that each is joined with by copies, near copies and groups."""
+        return units(self.manifest, [(pair.first, pair.second) for pair in self.near])
+
+    def alike(self) -> list[tuple[int, ...]]:
+        """Rows of each set of exact copies, then of each near pair."""
+        return [tuple(rows) for rows in self.exact] + [(pair.first, pair.second) for pair in self.near]
+
+    def conflicts(self) -> list[tuple[int, ...]]:
+        """Those of them that have several labels."""
+        return [rows for rows in self.alike() if len({int(self.manifest.labels[row]) for row in rows}) > 1]
+
+    def leaks(self) -> list[tuple[int, ...]]:
+        """Those of them that lie in several parts."""
+        return [rows for rows in self.alike() if len({self.manifest.parts[row] for row in rows}) > 1]
+
+    def counts(self) -> dict[str, int]:
+        """How many of each fault, in the order of `FAULTS`."""
+        balanced = self.balance()["ratio"] <= RATIO
+        return {
+            "unreadable": len(self.unreadable),
+            "classes": len(self.classes),
+            "label_conflicts": len(self.conflicts()),
+            "leaks": len(self.leaks()),
+            "groups": len(self.groups),
+            "exact_duplicates": len(self.exact),
+            "near_duplicates": len(self.near),
+            "suspect_labels": len(self.doubts),
+            "outliers": len(self.outliers),
+            "balance": 0 if balanced else 1,
+            "oddities": sum(bool(header.oddities) for header in self.headers),
+        }
+
+    def balance(self) -> dict[str, Any]:
+        """The pictures of each class, and how many times the largest has those of the smallest."""
+        sizes = np.bincount(self.manifest.labels, minlength=len(self.manifest.classes))
+        ratio = float(sizes.max(initial=0) / max(1, sizes.min(initial=0)))
+        return {"classes": dict(zip(self.manifest.classes, sizes.tolist(), strict=True)), "ratio": ratio}
+
+
+def examine(
+    manifest: Manifest,
+    trunk: Trunk,
+    engine: EngineChoice,
+    workers: int,
+    *,
+    warn: Callable[[str], None],
+    progress: Progress,
+) -> Findings:
+    """Decodes every picture, takes its features (from the cache where they are), and compares."""
+    extraction = extract(
+        trunk,
+        manifest,
+        engine,
+        workers,
+        warn=warn,
+        progress=lambda done, total: progress("frozen net", done, total),
+    )
+    manifest, features = extraction.manifest, extraction.features
+    found = headers(manifest, workers, lambda done, total: progress("headers", done, total))
+    small = squares(manifest, workers, warn, lambda done, total: progress("decode", done, total))
+    copies: dict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(manifest.digests):
+        copies[digest].append(row)
+    exact = [rows for rows in copies.values() if len(rows) > 1]
+    comparable = np.asarray([rows[0] for rows in copies.values() if not found[rows[0]].tiny], np.int64)
+    near: list[Pair] = []
+    if len(comparable) > 1:
+        near = [
+            Pair(int(comparable[p.first]), int(comparable[p.second]), p.alike, p.congruent)
+            for p in near_duplicates(features[comparable], small[comparable])
+        ]
+    suspects: list[Doubt] = []
+    if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
+        every = doubts(features, manifest.labels, len(manifest.classes))
+        suspects = [doubt for doubt in every if doubt.probability >= SUSPECT]
+    return Findings(
+        manifest=manifest,
+        headers=found,
+        unreadable=[skip for skip in manifest.skipped if skip.bad],
+        exact=exact,
+        near=near,
+        doubts=suspects,
+        outliers=outliers(features) if len(manifest) else [],
+        classes=_classes(manifest),
+        groups=_straddling(manifest),
+    )
+
+
+def _classes(manifest: Manifest) -> list[tuple[str, str]]:
+    found = []
+    if len(manifest.classes) < 2:
+        found.append((", ".join(manifest.classes) or "-", "is the only class; two are needed"))
+    parts = [part for part in ("train", "val", "test") if len(manifest.where(part))] or [""]
+    for part in parts:
+        counts = manifest.counts(part)
+        least = LEAST if part == "" else 2 if part == "train" else 1
+        where = f" in the {part} part" if part else ""
+        for name, count in zip(manifest.classes, counts.tolist(), strict=True):
+            if count < least:
+                found.append((name, f"has {count or 'no'} picture{'s' * (count != 1)}{where}"))
+    return found
+
+
+def _straddling(manifest: Manifest) -> dict[str, list[str]]:
+    parts: dict[str, set[str]] = defaultdict(set)
+    for group, part in zip(manifest.groups, manifest.parts, strict=True):
+        if group:
+            parts[group].add(part)
+    return {group: sorted(found) for group, found in parts.items() if len(found) > 1}

@@ -1,0 +1,65 @@
+"""What a picture's header says that somebody may want to know before training on it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import PurePosixPath
+
+from PIL import Image
+
+from lexnet.data.manifest import Manifest
+from lexnet.preprocess import FORMATS, ORIENTATION
+
+TINY = 32
+"""Pictures with a shorter side have too few pixels to tell a near copy from a look-alike."""
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """Of one picture; nothing is decoded."""
+
+    width: int
+    height: int
+    oddities: tuple[str, ...]
+
+    @property
+    def tiny(self) -> bool:
+        return min(self.width, self.height) < TINY
+
+
+def headers(manifest: Manifest, workers: int, progress: Callable[[int, int], None]) -> list[Header]:
+    """(N,) headers. Raises `PictureError` for a picture that can no longer be read."""
+    found = []
+    with ThreadPoolExecutor(workers) as pool:
+        for header in pool.map(lambda row: _header(manifest, row), range(len(manifest))):
+            found.append(header)
+            progress(len(found), len(manifest))
+    return found
+
+
+def _header(manifest: Manifest, row: int) -> Header:
+    with Image.open(BytesIO(manifest.read(row)), formats=FORMATS) as image:
+        kind, suffix = str(image.format), PurePosixPath(manifest.paths[row]).suffix.lower()
+        odd = []
+        if suffix and kind in SUFFIXES and suffix not in SUFFIXES[kind]:
+            odd.append(f"is {kind}, called {suffix}")
+        if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+            odd.append("is stored turned, to be shown upright")
+        if image.mode not in ("RGB", "L"):
+            odd.append(f"has mode {image.mode}")
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            odd.append(f"has {frames} frames, of which the first is taken")
+        if min(image.size) < TINY:
+            odd.append(f"is {image.width}x{image.height}, very small")
+        return Header(image.width, image.height, tuple(odd))

@@ -1,0 +1,93 @@
+"""Labels that look wrong, and pictures that look like nothing else, from frozen features.
+
+A ridge classifier on the features has a closed form, and so has what it would say of each picture had
+it been trained without it (leave-one-out, by the diagonal of its hat matrix): no fold is ever fitted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.check.duplicates import centred
+
+PENALTY = 0.3
+"""Of the ridge, a share of the number of pictures; features have unit variance."""
+SUSPECT = 0.75
+"""A label is suspect where another is right with this probability."""
+FAR = 4.0
+"""An outlier's nearest neighbours are farther than the median picture's by this many spreads."""
+NEIGHBOURS = 5
+BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What the pictures of the other labels say of one picture."""
+
+    row: int
+    label: int
+    """What they would call it."""
+    probability: float
+    """That this is the right label rather than the one it has."""
+
+
+def doubts(features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> list[Doubt]:
+    """One for each picture, the most suspect first.
+
+    `features` (N, width), `labels` (N,) in 0..classes-1.
+    """
+    scores = leave_one_out(features, labels, classes)
+    rows = np.arange(len(labels))
+    own = scores[rows, labels]
+    others = scores.copy()
+    others[rows, labels] = -np.inf
+    best = others.argmax(axis=1)
+    margin = others[rows, best] - own
+    probability = 1 / (1 + np.exp(-margin * _sharpness(own - others[rows, best])))
+    order = np.argsort(-margin, kind="stable")
+    return [Doubt(int(row), int(best[row]), float(probability[row])) for row in order]
+
+
+def leave_one_out(
+    features: NDArray[np.float32], labels: NDArray[np.int64], classes: int
+) -> NDArray[np.float64]:
+    """(N, classes) scores of each picture by a ridge classifier that was not shown it; +1 is its class."""
+    x = np.asarray(features, np.float64)
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
+    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    target = np.where(np.arange(classes) == labels[:, None], 1.0, -1.0)
+    if len(x) >= x.shape[1]:
+        hat = np.linalg.solve(x.T @ x + PENALTY * len(x) * np.eye(x.shape[1]), x.T)
+    else:  # fewer pictures than features: the same by the smaller matrix
+        hat = np.linalg.solve(x @ x.T + PENALTY * len(x) * np.eye(len(x)), x).T
+    leverage = np.einsum("nd,dn->n", x, hat)[:, None]
+    fitted = x @ (hat @ target)
+    return np.asarray((fitted - leverage * target) / (1 - leverage))
+
+
+def outliers(features: NDArray[np.float32]) -> list[tuple[int, float]]:
+    """(row, how many spreads farther than the median) of pictures far from all others, farthest first."""
+    x = centred(features)
+    count = min(NEIGHBOURS, len(x) - 1)
+    if count < 1:
+        return []
+    near = np.empty(len(x))
+    for start in range(0, len(x), BLOCK):
+        cosines = x[start : start + BLOCK] @ x.T
+        cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1
+        near[start : start + len(cosines)] = np.partition(-cosines, count - 1, axis=1)[:, :count].mean(axis=1)
+    middle = np.median(near)
+    spread = 1.4826 * np.median(np.abs(near - middle)) or 1.0
+    far = (near - middle) / spread
+    return [(int(row), float(far[row])) for row in np.argsort(-far) if far[row] > FAR]
+
+
+def _sharpness(margin: NDArray[np.float64]) -> float:
+    """The slope of the logistic curve that fits the margins by which own labels win."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_slope: float) -> float:
+        return float(np.logaddexp(0, -np.exp(log_slope) * margin).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-4, 6), method="bounded").x))

@@ -1,0 +1,90 @@
+"""`lexnet check DATA`"""
+
+from pathlib import Path
+
+import click
+
+from lexnet.cli.options import json_flag
+from lexnet.config import EngineChoice
+from lexnet.files import display
+
+FAILED = 1
+
+
+@click.command("check")
+@click.argument("data", metavar="DATA")
+@click.option(
+    "--fixes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Corrections to apply first: a fixes.csv, as you edited it.",
+)
+@click.option(
+    "--fail-on", help="Faults that block, with commas between them.  [default: those that train refuses]"
+)
+@click.option(
+    "--group-by", help="Regular expression on the path: pictures with the same match belong together."
+)
+@click.option("--engine", type=click.Choice(("auto", "openvino", "onnxruntime", "torch")), default="auto")
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the page.  [default: runs/NAME-check]"
+)
+@json_flag
+def command(
+    data: str,
+    fixes: Path | None,
+    fail_on: str | None,
+    group_by: str | None,
+    engine: EngineChoice,
+    workers: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Look pictures over before anything is trained on them: broken files, copies, wrong labels.
+
+    Writes a page with the pictures side by side, and fixes.csv with a proposal for each finding, to
+    edit and give back with --fixes. Exits with 1 where a blocking fault stands.
+    """
+    from lexnet.check.examine import BLOCKING, FAULTS
+    from lexnet.cli.printing import print_json, table
+    from lexnet.cli.progress import Bars
+    from lexnet.job.check import FIXES, PAGE, check
+    from lexnet.job.events import Event, Progress, Warned
+
+    with Bars() as bars:
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Progress):
+                bars.update(event.step, event.done, event.total)
+            elif isinstance(event, Warned):
+                bars.print(f"warning: {event.text}")
+
+        names = (
+            [name.strip() for name in fail_on.split(",") if name.strip()] if fail_on is not None else BLOCKING
+        )
+        done = check(
+            data,
+            out,
+            fixes=fixes,
+            grouping=group_by,
+            fail_on=names,
+            engine=engine,
+            workers=workers,
+            tell=listen,
+        )
+    if as_json:
+        print_json(done.document)
+    else:
+        rows = [
+            (
+                name.replace("_", " "),
+                meaning,
+                f"{done.counts[name]:,}",
+                "blocks" if name in done.blocking else "",
+            )
+            for name, meaning in FAULTS.items()
+        ]
+        click.echo(table(("fault", "what it is", "found", ""), rows, left=2))
+        click.echo(f"\n{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s")
+        click.echo(f"page   {display(done.folder / PAGE)}\nfixes  {display(done.folder / FIXES)}")
+    return FAILED if done.blocking else 0

@@ -1,0 +1,100 @@
+"""Corrections that a person has agreed to, one a row: `lexnet check` proposes them, `--fixes` reads them.
+
+    path,fault,proposal,value,why
+    cat/12.jpg,suspect_labels,relabel,dog,dog with probability 0.97
+
+A proposal is `drop`, `relabel` (value: the right class), `regroup` (value: the group) or `keep`.
+Nothing in the source is changed: the corrections are applied to what is read from it.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from lexnet.data.manifest import Manifest, Skipped
+from lexnet.errors import DataError
+
+PROPOSALS = ("drop", "relabel", "regroup", "keep")
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One row."""
+
+    path: str
+    fault: str
+    proposal: str
+    value: str = ""
+    why: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Fix))
+
+
+def fixes_csv(fixes: Iterable[Fix]) -> str:
+    """The file's text."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(map(astuple, fixes))
+    return text.getvalue()
+
+
+def read_fixes(file: Path) -> list[Fix]:
+    """The rows of a file; raises `DataError` naming the first line that makes no sense."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read as CSV ({error}); save it as UTF-8") from error
+    found = []
+    for line, row in enumerate(rows, start=2):
+        if missing := [name for name in ("path", "proposal") if not row.get(name)]:
+            raise DataError(f"{file} line {line} has no {missing[0]}; its columns are {', '.join(COLUMNS)}")
+        fix = Fix(*((row.get(name) or "").strip() for name in COLUMNS))
+        if fix.proposal not in PROPOSALS:
+            raise DataError(f"{file} line {line} proposes {fix.proposal!r}; use {', '.join(PROPOSALS)}")
+        if fix.proposal in ("relabel", "regroup") and not fix.value:
+            raise DataError(f"{file} line {line} says {fix.proposal}, but not as what; fill in its value")
+        found.append(fix)
+    return found
+
+
+def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
+    """The manifest with the corrections made; what is dropped is recorded as skipped.
+
+    Where a picture is dropped by one row, its other rows do not matter. Raises `DataError` for a path
+    that is not there, a class that does not exist, or two rows that disagree.
+    """
+    index = {path: row for row, path in enumerate(manifest.paths)}
+    bad = {skip.path for skip in manifest.skipped}
+    classes = {label: i for i, label in enumerate(manifest.classes)}
+    dropped = {fix.path for fix in fixes if fix.proposal == "drop"}
+    labels, groups = manifest.labels.copy(), list(manifest.groups)
+    made: dict[tuple[str, str], str] = {}
+    for fix in fixes:
+        if fix.path not in index and fix.path not in bad:
+            raise DataError(
+                f"{name} has a row for {fix.path}, which is not in {manifest.name}; remove the row"
+            )
+        if fix.proposal in ("drop", "keep") or fix.path in dropped or fix.path not in index:
+            continue
+        if made.setdefault((fix.path, fix.proposal), fix.value) != fix.value:
+            raise DataError(f"{name} has two values for {fix.path}: {fix.value} and another; keep one row")
+        if fix.proposal == "regroup":
+            groups[index[fix.path]] = fix.value
+        elif fix.value not in classes:
+            raise DataError(f"{name} calls {fix.path} {fix.value!r}, which is no class here; correct it")
+        else:
+            labels[index[fix.path]] = classes[fix.value]
+    skipped = [
+        Skipped(skip.path, skip.reason, bad=skip.bad and skip.path not in dropped)
+        for skip in manifest.skipped
+    ]
+    keep = np.asarray([row for path, row in index.items() if path not in dropped], np.int64)
+    gone = [Skipped(path, f"is dropped by {name}") for path in index if path in dropped]
+    return manifest.corrected(labels, groups, skipped).take(keep, gone)

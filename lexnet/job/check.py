@@ -1,0 +1,207 @@
+"""`lexnet check`: pictures → findings → a page, and a file of proposed corrections."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
+from lexnet.check.propose import proposals
+from lexnet.config import EngineChoice, PreprocessSpec, available_cores
+from lexnet.data.fixes import apply_fixes, fixes_csv, read_fixes
+from lexnet.data.groups import group_by
+from lexnet.data.loader import load_row
+from lexnet.data.source import find_data, read_data
+from lexnet.errors import ConfigError, OutputError
+from lexnet.files import display, write_atomic
+from lexnet.job.events import Listener, Progress, Warned, ignore
+from lexnet.job.folder import RUNS
+from lexnet.job.plan import DEFAULT_NET
+from lexnet.report.check import Case, Section, Shot, render_check
+from lexnet.transfer.trunk import open_trunk
+
+PAGE, FIXES = "check.html", "fixes.csv"
+SHOWN = 60  # cases of one fault on the page
+THUMBNAIL = PreprocessSpec(size=160, short_side=160)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check came to."""
+
+    document: dict[str, Any]
+    """What `--json` prints."""
+    counts: dict[str, int]
+    blocking: list[str]
+    folder: Path
+
+
+def check(
+    data: str,
+    out: Path | None = None,
+    *,
+    fixes: Path | None = None,
+    grouping: str | None = None,
+    fail_on: Sequence[str] = BLOCKING,
+    engine: EngineChoice = "auto",
+    workers: int | None = None,
+    tell: Listener = ignore,
+) -> Checked:
+    """Looks the pictures over and writes check.html and fixes.csv; raises `LexNetError`.
+
+    `fail_on` names the faults (of `FAULTS`) that block.
+    """
+    if unknown := [name for name in fail_on if name not in FAULTS]:
+        raise ConfigError(f"fail_on={unknown[0]!r} is no fault; they are {', '.join(FAULTS)}")
+    start = time.perf_counter()
+    workers = workers or available_cores()
+    root = find_data(data)
+    folder = _folder(out, os.path.basename(os.path.abspath(root)), root)
+    manifest = read_data(data, progress=lambda done, total: tell(Progress("read pictures", done, total)))
+    if fixes is not None:
+        manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
+    if grouping is not None:
+        manifest = group_by(manifest, grouping)
+    found = examine(
+        manifest,
+        open_trunk(DEFAULT_NET, None, lambda text: tell(Warned(text))),
+        engine,
+        workers,
+        warn=lambda text: tell(Warned(text)),
+        progress=lambda step, done, total: tell(Progress(step, done, total)),
+    )
+    counts = found.counts()
+    blocking = [name for name in FAULTS if counts[name] and name in fail_on]
+    facts = {
+        "data": display(root),
+        "pictures": len(found.manifest),
+        "classes": len(found.manifest.classes),
+        "seconds": time.perf_counter() - start,
+        "fixes": FIXES,
+    }
+    write_atomic(folder / FIXES, fixes_csv(proposals(found)))
+    write_atomic(folder / PAGE, render_check(facts, list(_sections(found, fail_on))))
+    document = _document(found) | {
+        "blocking": blocking,
+        "page": display(folder / PAGE),
+        "fixes": display(folder / FIXES),
+        "seconds": time.perf_counter() - start,
+    }
+    return Checked(document, counts, blocking, folder)
+
+
+def _folder(out: Path | None, name: str, root: Path) -> Path:
+    """A new folder for the page and the corrections: a fixes.csv that somebody has edited is never lost."""
+    if (out or RUNS).resolve().is_relative_to(root.resolve()):
+        raise OutputError(f"{out or RUNS} lies inside the pictures' folder {root}; choose another --out")
+    if out is not None and (out / FIXES).exists():
+        raise OutputError(f"{out} holds a {FIXES} already; choose another --out")
+    names = (RUNS / f"{name}-check{f'-{number}' if number > 1 else ''}" for number in count(1))
+    folder = out or next(path for path in names if not path.exists())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+    return folder
+
+
+def _document(found: Findings) -> dict[str, Any]:
+    manifest = found.manifest
+    paths, classes = manifest.paths, manifest.classes
+
+    def listed(sets: Iterable[tuple[int, ...]]) -> list[dict[str, Any]]:
+        return [
+            {
+                "paths": [paths[row] for row in rows],
+                "labels": [classes[manifest.labels[row]] for row in rows],
+                "parts": [manifest.parts[row] for row in rows],
+            }
+            for rows in sets
+        ]
+
+    return {
+        "pictures": len(manifest),
+        "unreadable": [{"path": skip.path, "reason": skip.reason} for skip in found.unreadable],
+        "exact_duplicates": listed(map(tuple, found.exact)),
+        "near_duplicates": [
+            {**record, "alike": pair.alike, "congruent": pair.congruent}
+            for record, pair in zip(listed((p.first, p.second) for p in found.near), found.near, strict=True)
+        ],
+        "label_conflicts": listed(found.conflicts()),
+        "leaks": listed(found.leaks()),
+        "suspect_labels": [
+            {
+                "path": paths[doubt.row],
+                "label": classes[manifest.labels[doubt.row]],
+                "suggested": classes[doubt.label],
+                "probability": doubt.probability,
+            }
+            for doubt in found.doubts
+        ],
+        "outliers": [{"path": paths[row], "spreads": far} for row, far in found.outliers],
+        "classes": [{"class": name, "reason": reason} for name, reason in found.classes],
+        "balance": found.balance(),
+        "groups": [{"group": group, "parts": parts} for group, parts in found.groups.items()],
+        "oddities": [
+            {"path": paths[row], "what": list(header.oddities)}
+            for row, header in enumerate(found.headers)
+            if header.oddities
+        ],
+    }
+
+
+def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
+    manifest = found.manifest
+    shots: dict[int, Shot] = {}
+
+    def shot(row: int) -> Shot:
+        if row not in shots:
+            pixels = load_row(manifest, row, THUMBNAIL)
+            buffer = BytesIO()
+            Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
+            label = manifest.classes[manifest.labels[row]]
+            shots[row] = Shot(
+                path=manifest.paths[row], label=label, part=manifest.parts[row], thumbnail=buffer.getvalue()
+            )
+        return shots[row]
+
+    def sets(rows: Iterable[tuple[int, ...]]) -> list[tuple[tuple[int, ...], str]]:
+        return [(some, "") for some in rows]
+
+    by_balance = sorted(found.balance()["classes"].items(), key=lambda item: item[1])
+    notes: dict[str, list[tuple[tuple[int, ...], str]]] = {
+        "label_conflicts": sets(found.conflicts()),
+        "leaks": sets(found.leaks()),
+        "exact_duplicates": sets(map(tuple, found.exact)),
+        "near_duplicates": sets((pair.first, pair.second) for pair in found.near),
+        "suspect_labels": [
+            ((d.row,), f"{manifest.classes[d.label]} with probability {d.probability:.2f}")
+            for d in found.doubts
+        ],
+        "outliers": [((row,), f"{far:.1f} spreads farther than the median") for row, far in found.outliers],
+        "balance": [
+            ((), f"{by_balance[0][0]}: {by_balance[0][1]}, {by_balance[-1][0]}: {by_balance[-1][1]}")
+        ],
+        "classes": [((), f"{name} {reason}") for name, reason in found.classes],
+        "groups": [((), f"{group} is in {' and '.join(parts)}") for group, parts in found.groups.items()],
+        "oddities": [((row,), "; ".join(h.oddities)) for row, h in enumerate(found.headers) if h.oddities],
+    }
+    unreadable = [
+        Case([Shot(path=skip.path, label="", part="", thumbnail=None)], skip.reason)
+        for skip in found.unreadable
+    ]
+    for name, number in found.counts().items():
+        cases = [Case([shot(row) for row in rows], note) for rows, note in notes.get(name, [])[:SHOWN]]
+        yield Section(
+            name=name,
+            meaning=FAULTS[name],
+            blocking=name in fail_on,
+            count=number,
+            cases=(unreadable[:SHOWN] if name == "unreadable" else cases) if number else [],
+        )
