@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair, near_duplicates
 from lexnet.check.headers import Header, headers
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
-from lexnet.check.look import squares
+from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.transfer.trunk import Trunk, extract
+from lexnet.transfer.trunk import Extraction, Trunk, extract
 
 FAULTS = {
     "unreadable": "files that were meant as pictures and cannot be used",
@@ -118,17 +118,9 @@ def examine(
     manifest, features = extraction.manifest, extraction.features
     found = headers(manifest, workers, lambda done, total: progress("headers", done, total))
     small = squares(manifest, workers, warn, lambda done, total: progress("decode", done, total))
-    copies: dict[str, list[int]] = defaultdict(list)
-    for row, digest in enumerate(manifest.digests):
-        copies[digest].append(row)
-    exact = [rows for rows in copies.values() if len(rows) > 1]
-    comparable = np.asarray([rows[0] for rows in copies.values() if not found[rows[0]].tiny], np.int64)
-    near: list[Pair] = []
-    if len(comparable) > 1:
-        near = [
-            Pair(int(comparable[p.first]), int(comparable[p.second]), p.alike, p.congruent)
-            for p in near_duplicates(features[comparable], small[comparable])
-        ]
+    copies = _copies(manifest)
+    exact = [rows for rows in copies if len(rows) > 1]
+    near = _near(copies, found, features, small)
     suspects: list[Doubt] = []
     if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
         every = doubts(features, manifest.labels, len(manifest.classes))
@@ -144,6 +136,37 @@ def examine(
         classes=_classes(manifest),
         groups=_straddling(manifest),
     )
+
+
+def near_copies(
+    extraction: Extraction, workers: int, warn: Callable[[str], None], progress: Progress
+) -> list[Pair]:
+    """Pairs of pictures that are nearly the same; decodes each, unless it was looked at before."""
+    manifest = extraction.manifest
+    found = headers(manifest, workers, lambda done, total: progress("headers", done, total))
+    small = squares(manifest, workers, warn, lambda done, total: progress("near copies", done, total))
+    return _near(_copies(manifest), found, extraction.features, small)
+
+
+def _copies(manifest: Manifest) -> list[list[int]]:
+    """The rows of each file, by its bytes."""
+    copies: dict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(manifest.digests):
+        copies[digest].append(row)
+    return list(copies.values())
+
+
+def _near(
+    copies: list[list[int]], found: list[Header], features: NDArray[np.float32], small: Squares
+) -> list[Pair]:
+    """Among the first of each file's rows; very small pictures are not compared."""
+    rows = np.asarray([some[0] for some in copies if not found[some[0]].tiny], np.int64)
+    if len(rows) < 2:
+        return []
+    return [
+        Pair(int(rows[p.first]), int(rows[p.second]), p.alike, p.congruent)
+        for p in near_duplicates(features[rows], small[rows])
+    ]
 
 
 def _classes(manifest: Manifest) -> list[tuple[str, str]]:

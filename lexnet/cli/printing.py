@@ -46,8 +46,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> 
 
 def found_table(manifest: Manifest) -> str:
     """The pictures of each class in each part, and what was skipped and why."""
-    parts = [part for part in ("train", "val", "test") if part in manifest.parts]
+    parts = [part for part in ("train", "val", "test") if len(manifest.where(part))]
     counts = {part: manifest.counts(part) for part in parts}
+    if not parts:
+        parts, counts = ["pictures"], {"pictures": manifest.counts("")}
     rows = [(name, *(int(counts[part][i]) for part in parts)) for i, name in enumerate(manifest.classes)]
     if len(rows) > ROWS:
         hidden = len(rows) - ROWS + 1

@@ -140,6 +140,7 @@ def _bundle(path: Path) -> dict[str, Any]:
 
     bundle = read_bundle(path)
     facts = {key: value for key, value in bundle.manifest.items() if key not in ("golden", "members")}
+    facts["split"] = {key: value for key, value in facts.get("split", {}).items() if key != "seen"}
     return {**facts, "golden": len(bundle.golden), "bytes": path.stat().st_size}
 
 

@@ -35,9 +35,18 @@ def command(bundle: Path, data: str, skip_bad: bool, as_json: bool, workers: int
         result = evaluate(predictor, manifest, skip_bad, lambda done, total: bars.update("val", done, total))
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]
     if as_json:
-        print_json({**asdict(result.scores), "part": result.part or None, "skipped": bad})
+        print_json(
+            {
+                **asdict(result.scores),
+                "part": result.part or None,
+                "trained_on": result.trained_on,
+                "skipped": bad,
+            }
+        )
         return
     click.echo(describe(result.scores, result.part))
+    if result.trained_on:
+        click.echo(f"left out  {result.trained_on:,} pictures that the bundle was trained on")
     for line in bad:
         click.echo(f"skipped {line}", err=True)
 

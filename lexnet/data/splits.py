@@ -3,9 +3,11 @@
 import csv
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterable
 from io import StringIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexnet.config import MAX_CLASSES, SplitConfig
 from lexnet.data.groups import group_by, subset, units
@@ -24,7 +26,7 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
     the class that most of it is of. Raises `DataError` where a class is too small.
     """
     check_classes(manifest)
-    if {"val", "test"} & set(manifest.parts):
+    if is_divided(manifest):
         return manifest
     together: dict[int, list[int]] = defaultdict(list)
     for row, unit in enumerate(units(manifest).tolist()):
@@ -45,6 +47,11 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
             for row in rows:
                 parts[row] = part
     return manifest.with_parts(parts)
+
+
+def is_divided(manifest: Manifest) -> bool:
+    """Whether the source says what to measure on."""
+    return bool(len(manifest.where("val")) or len(manifest.where("test")))
 
 
 def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
@@ -75,7 +82,7 @@ def check_classes(manifest: Manifest) -> None:
         raise DataError(
             f"{manifest.name} has {len(names):,} classes, over {MAX_CLASSES:,}; train on groups of them"
         )
-    divided = bool({"val", "test"} & set(manifest.parts))
+    divided = is_divided(manifest)
     least = MIN_TRAIN if divided else MIN_UNDIVIDED
     for label, name in enumerate(names):
         mine = np.flatnonzero(manifest.labels == label)
@@ -135,6 +142,11 @@ def split_csv(manifest: Manifest) -> str:
     ):
         writer.writerow((path, manifest.classes[label], part, digest))
     return text.getvalue()
+
+
+def prefixes(digests: Iterable[str]) -> NDArray[np.uint32]:
+    """(N,) the first 32 bits of each sha256: enough to recognise a picture, and short enough to ship."""
+    return np.asarray([int(digest[:8], 16) for digest in digests], np.uint32)
 
 
 def split_hash(manifest: Manifest) -> str:

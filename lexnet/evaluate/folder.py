@@ -1,17 +1,18 @@
 """A bundle scored on a folder of labelled pictures."""
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lexnet.config import SplitConfig
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
-from lexnet.data.splits import assign_parts, split_hash
-from lexnet.errors import ConfigError, DataError, PictureError
+from lexnet.data.splits import prefixes
+from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
+from lexnet.runtime.bundle import Bundle
 from lexnet.runtime.predictor import Predictor
 from lexnet.runtime.stream import stream
 
@@ -25,6 +26,8 @@ class Valuation:
     """The part that was scored; "" where the folder is not divided."""
     skipped: list[Skipped]
     """Pictures that could not be used."""
+    trained_on: int
+    """Pictures that were left out because the bundle was trained on them."""
 
 
 def evaluate(
@@ -35,14 +38,16 @@ def evaluate(
 ) -> Valuation:
     """Runs the pictures of the held-out part, or all where there are no parts, and scores them.
 
-    The very pictures that the bundle was trained on are divided as they were then, so that they are
-    not scored as if it had never seen them.
+    Pictures that the bundle was trained on are left out: it is not scored as if it had never seen them.
 
     Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left.
     """
-    manifest = _as_it_was_divided(manifest, predictor.bundle.manifest.get("split", {}))
     part = manifest.held_out_part()
     rows = manifest.where(part)
+    known = np.isin(prefixes(manifest.digests.take(rows)), _seen(predictor.bundle))
+    if len(rows) and known.all():
+        raise DataError(f"the bundle was trained on all pictures of {manifest.name}; score it on others")
+    trained_on, rows = int(known.sum()), rows[~known]
     bad = [skip for skip in manifest.skipped if skip.bad]
     probabilities, labels = [], []
     results = stream(rows, lambda row: load_row(manifest, int(row), predictor.spec), predictor.engine)
@@ -60,15 +65,12 @@ def evaluate(
         )
     threshold = float(predictor.bundle.manifest["threshold"])
     scores = score(np.stack(probabilities), np.asarray(labels), manifest.classes, threshold)
-    return Valuation(scores=scores, part=part, skipped=bad)
+    return Valuation(scores=scores, part=part, skipped=bad, trained_on=trained_on)
 
 
-def _as_it_was_divided(manifest: Manifest, split: dict[str, Any]) -> Manifest:
-    """The split of training if these are the pictures of training, else the manifest as it is."""
-    if any(manifest.parts):
-        return manifest
+def _seen(bundle: Bundle) -> NDArray[np.uint32]:
+    """The beginnings of the sha256 of the pictures that were trained on, as the bundle lists them."""
     try:
-        divided = assign_parts(manifest, SplitConfig(val=split["val"], test=split["test"]), split["seed"])
-    except (DataError, ConfigError, KeyError):  # too few of a class, or nothing recorded: other pictures
-        return manifest
-    return divided if split_hash(divided) == split["sha256"] else manifest
+        return np.frombuffer(base64.b64decode(bundle.manifest["split"]["seen"], validate=True), "<u4")
+    except (KeyError, TypeError, ValueError):  # a bundle that was made otherwise
+        return np.empty(0, np.uint32)

@@ -17,7 +17,7 @@ from lexnet.data.source import read_data
 from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
-from lexnet.job.divide import divide
+from lexnet.job.divide import admit
 from lexnet.job.events import Listener, ignore
 from lexnet.job.learn import Clock, learn
 from lexnet.job.plan import make_plan
@@ -79,7 +79,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self._config()
         manifest, labels = self._manifest(X, y)
         plan = make_plan(manifest.name, config)
-        outcome = learn(divide(manifest, plan.config, on_event), plan, Clock(), on_event)
+        outcome = learn(admit(manifest, plan.config, on_event), plan, Clock(), on_event)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
         self.bundle_ = outcome.bundle

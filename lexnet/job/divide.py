@@ -1,30 +1,59 @@
-"""Which pictures go on to training: refused, left out and divided before anything is computed."""
+"""Which pictures go on to training: refused or left out before anything is computed, divided after."""
 
 from pathlib import Path
 
+from lexnet.check.duplicates import Pair
 from lexnet.config import TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
-from lexnet.data.manifest import Manifest, refuse_bad
-from lexnet.data.splits import assign_parts, choose, resolve_copies
-from lexnet.job.events import Found, Listener, Warned
+from lexnet.data.groups import join_groups
+from lexnet.data.manifest import PARTS, Manifest, refuse_bad
+from lexnet.data.splits import assign_parts, check_classes, choose, is_divided, resolve_copies
+from lexnet.job.events import Found, Listener, Note, Warned
 
 SHOWN = 20
 
 
-def divide(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
-    """The manifest without what would spoil it, each picture in its part. Raises `DataError`."""
+def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
+    """The manifest without what would spoil it, corrected and cut down as asked. Raises `DataError`."""
     if config.fixes is not None:
         manifest = apply_fixes(manifest, read_fixes(Path(config.fixes)), config.fixes)
     refuse_bad(manifest.skipped, config.skip_bad)
-    manifest = resolve_copies(manifest, config.skip_bad)
-    manifest = choose(manifest, config.split, config.seed)
-    manifest = assign_parts(manifest, config.split, config.seed)
+    manifest = choose(resolve_copies(manifest, config.skip_bad), config.split, config.seed)
+    assign_parts(manifest, config.split, config.seed)  # what cannot be divided is refused before the work
     tell(Found(manifest))
-    for part in ("val", "test"):
-        empty = [c for c, n in zip(manifest.classes, manifest.counts(part), strict=True) if not n]
-        if empty and len(manifest.where(part)):
-            shown = ", ".join(empty[:SHOWN]) + (
-                f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
-            )
-            tell(Warned(f"the {part} part has no picture of {shown}: nothing is known of them there"))
     return manifest
+
+
+def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
+    """Each picture in its part, near copies together. Raises `DataError`."""
+    check_classes(manifest)
+    for pairs, what in (
+        ([p for p in near if manifest.labels[p.first] != manifest.labels[p.second]], "have two labels"),
+        ([p for p in near if manifest.parts[p.first] != manifest.parts[p.second]], "lie in two parts"),
+    ):
+        if pairs:
+            a, b = manifest.paths[pairs[0].first], manifest.paths[pairs[0].second]
+            tell(Warned(f"{len(pairs)} near copies {what}, such as {a} and {b}; `lexnet check` shows them"))
+    if not is_divided(manifest):
+        divided = _together(manifest, near, config, tell)
+        counts = ", ".join(f"{part} {len(divided.where(part)):,}" for part in PARTS)
+        tell(Note(f"divided: {counts}"))
+    else:
+        divided = manifest
+    for part in ("val", "test"):
+        counts_of = divided.counts(part)
+        empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
+        if empty and len(divided.where(part)):
+            more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
+            names = ", ".join(empty[:SHOWN]) + more
+            tell(Warned(f"the {part} part has no picture of {names}: nothing is known of them there"))
+    return divided
+
+
+def _together(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
+    if not near:
+        return assign_parts(manifest, config.split, config.seed)
+    pictures = len({row for pair in near for row in (pair.first, pair.second)})
+    tell(Note(f"{pictures:,} pictures have near copies: those stay in one part"))
+    grouped = join_groups(manifest, [(pair.first, pair.second) for pair in near])
+    return assign_parts(grouped, config.split, config.seed)

@@ -8,7 +8,7 @@ from lexnet.data.manifest import Manifest
 
 @dataclass(frozen=True)
 class Found:
-    """The pictures were listed and divided."""
+    """The pictures were listed."""
 
     manifest: Manifest
 

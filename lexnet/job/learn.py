@@ -1,23 +1,24 @@
-"""From divided pictures to a verified bundle, with everything that was measured on the way."""
+"""From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.check.examine import near_copies
 from lexnet.config import PreprocessSpec, available_cores
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, refuse_bad
-from lexnet.data.splits import check_classes
 from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import score
 from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
+from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.job.records import Findings, bundle_facts, run_metrics
@@ -79,9 +80,16 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
             warn=lambda text: tell(Warned(text)),
             progress=lambda done, total: tell(Progress("frozen net", done, total)),
         )
-    manifest = extraction.manifest
-    refuse_bad(manifest.skipped, config.skip_bad)
-    check_classes(manifest)
+    refuse_bad(extraction.manifest.skipped, config.skip_bad)
+    with clock.step("near copies"):
+        near = near_copies(
+            extraction,
+            workers,
+            lambda text: tell(Warned(text)),
+            lambda step, done, total: tell(Progress(step, done, total)),
+        )
+    manifest = divide(extraction.manifest, near, config, tell)
+    extraction = replace(extraction, manifest=manifest)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)
     if not len(held_out):

@@ -16,7 +16,7 @@ from lexnet.data.source import find_data, read_data
 from lexnet.data.splits import split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import display, write_atomic
-from lexnet.job.divide import divide
+from lexnet.job.divide import admit
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import DONE, RUNS, claim
 from lexnet.job.learn import Clock, Outcome, learn
@@ -68,7 +68,7 @@ def train(
         found = read_data(
             plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
         )
-        manifest = divide(found, plan.config, listen)
+        manifest = admit(found, plan.config, listen)
     folder, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan.to_yaml())
     for line in (*plan.reasons, plan.summary()):
         listen(Note(line))

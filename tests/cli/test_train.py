@@ -29,7 +29,8 @@ def test_train_prints_what_it_found_and_what_came_out(
 ) -> None:
     assert lexnet(monkeypatch, "train", "clipart", "--out", tmp_path / "run") == 0
     out, err = capsys.readouterr()
-    assert "12 classes    435   62   124" in err and "· net efficientnet_lite0: " in err
+    assert "12 classes       621" in err and "· net efficientnet_lite0: " in err
+    assert "· divided: train 435, val 62, test 124" in err
     assert (
         out.splitlines()[1].startswith("test accuracy  ") and "model.lexnet" in out and "report.html" in out
     )

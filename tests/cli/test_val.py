@@ -1,5 +1,6 @@
 """`lexnet val`: the score of a bundle on pictures whose labels are known."""
 
+import csv
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn import metrics as sk
 from tiny import tiny_bundle
 
@@ -32,11 +34,12 @@ CONTRACT = {
 
 
 def copy(classes: tuple[str, ...], count: int, root: Path, start: int = 0) -> Path:
-    """`count` pieces of clip art of each class below `root`."""
+    """`count` pieces of clip art of each class below `root`, in files that no training has seen."""
     for name in classes:
         (root / name).mkdir(parents=True)
         for path in sorted((CLIPART / name).iterdir())[start : start + count]:
-            shutil.copy(path, root / name)
+            with Image.open(path) as image:
+                image.save(root / name / path.name, compress_level=1)
     return root
 
 
@@ -123,7 +126,7 @@ def test_a_sample_set_by_its_name_scores_as_training_said(call: Call, bundle: st
     """The pictures it was trained on are not counted as if it had never seen them."""
     document = json.loads(call("val", bundle, "clipart", "--json").out)
     measured = lexnet.load(bundle).bundle.manifest["measured"]
-    assert (document["part"], document["count"]) == ("test", 124)
+    assert (document["part"], document["count"], document["trained_on"]) == (None, 124, 621 - 124)
     assert document["accuracy"] == measured["accuracy"] and document["interval"] == measured["interval"]
 
 
@@ -134,6 +137,23 @@ def test_no_pictures_no_score(data: str, call: Call, bundle: str, tmp_path: Path
     said = call("val", bundle, tmp_path / data)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("lexnet: ") and data in said.err
+
+
+def test_pictures_that_were_trained_on_are_left_out_of_any_folder(
+    call: Call, bundle: str, folder: Path
+) -> None:
+    rows = csv.DictReader(Path(bundle).with_name("split.csv").read_text().splitlines())
+    trained = [row["path"] for row in rows if row["split"] == "train"]
+    for path in sorted(trained)[:5]:
+        shutil.copy(CLIPART / path, folder / "birds" / f"seen-{Path(path).name}")
+    said = call("val", bundle, folder)
+    assert "18 pictures)" in said.out
+    assert said.out.splitlines()[-1] == "left out  5 pictures that the bundle was trained on"
+    for path in folder.glob("*/*"):
+        if not path.name.startswith("seen-"):
+            path.unlink()
+    said = call("val", bundle, folder)
+    assert said.code == 2 and "was trained on all pictures of" in said.err
 
 
 def test_what_is_no_bundle_ends_with_2(call: Call, folder: Path) -> None:

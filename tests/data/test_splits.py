@@ -161,7 +161,7 @@ def test_a_folder_with_a_train_part_alone_is_divided(tmp_path: Path) -> None:
 def test_two_thousand_classes_are_divided_and_told_in_a_few_lines() -> None:
     told: list[Event] = []
     manifest = distinct(*([3] * 1_999), 10)
-    divided = divide(manifest, TrainConfig(), told.append)
+    divided = divide(manifest, [], TrainConfig(), told.append)
     assert divided.counts("test").tolist() == [1] * 1_999 + [2]
     assert len(found_table(divided).splitlines()) < 50
     (warning,) = (event.text for event in told if isinstance(event, Warned))
