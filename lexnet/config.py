@@ -67,7 +67,7 @@ class SplitConfig:
         str | None, "regular expression on the path: pictures with the same match stay in one part"
     ] = None
     limit: Annotated[int | None, "take this many pictures in all, of each class its share"] = None
-    per_class: Annotated[int | None, "take this many pictures of each class at most"] = None
+    per_class: Annotated[int | None, "take this many pictures of each class (and part) at most"] = None
 
     def __post_init__(self) -> None:
         _within("val", self.val, 0.0, 0.5)

@@ -132,5 +132,11 @@ def display(path: os.PathLike[str] | str) -> str:
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A sort key that puts 2 before 10."""
-    pieces = re.split(r"(\d+)", name)
-    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in pieces]
+    pieces = re.split(r"([0-9]+)", name)
+    return [_number(piece) if place % 2 else (1, 0, piece) for place, piece in enumerate(pieces)]
+
+
+def _number(digits: str) -> tuple[int, int, str]:
+    """Sorts as the number does, however many digits it has; of equal ones by the zeros in front."""
+    value = digits.lstrip("0")
+    return 0, len(value), f"{value} {digits}"

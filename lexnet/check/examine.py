@@ -134,7 +134,7 @@ def examine(
         doubts=suspects,
         outliers=outliers(features) if len(manifest) else [],
         classes=_classes(manifest),
-        groups=_straddling(manifest),
+        groups=straddling(manifest),
     )
 
 
@@ -184,7 +184,7 @@ def _classes(manifest: Manifest) -> list[tuple[str, str]]:
     return found
 
 
-def _straddling(manifest: Manifest) -> dict[str, list[str]]:
+def straddling(manifest: Manifest) -> dict[str, list[str]]:
     parts: dict[str, set[str]] = defaultdict(set)
     for group, part in zip(manifest.groups, manifest.parts, strict=True):
         if group:

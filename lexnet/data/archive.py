@@ -6,21 +6,28 @@ order, is unpacked as a whole into one plain tar in the cache.
 """
 
 import hashlib
+import lzma
 import shutil
 import tarfile
-import threading
 import zipfile
+import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
-from lexnet.data.tree import Progress, Tree, read_tree
+from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, OutputError, PictureError
-from lexnet.files import atomic_file, cache_folder, left_out, natural
+from lexnet.files import atomic_file, cache_folder, left_out, natural, write_atomic
+from lexnet.preprocess import SUFFIXES
 
 MAX_MEMBERS = 5_000_000
+LEAVES = "has a name that leaves the archive"
+DAMAGED = (
+    OSError, EOFError, ValueError, NotImplementedError, RecursionError,
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
@@ -38,16 +45,18 @@ def read_archive(
     """
     try:
         members: Members = ZipMembers(path) if path.suffix.lower() == ".zip" else TarMembers(_plain_tar(path))
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise DataError(f"{path} cannot be read as an archive ({error}); pack it again") from error
-    names = sorted(members.reasons, key=natural)
+    names = sorted(members.reasons, key=lambda name: [natural(piece) for piece in name.split("/")])
     top = _only_folder([name for name in names if members.reasons[name] is None])
     folders: dict[str, set[str]] = {"": set()}
     for name in (*names, *members.folders):
         pieces = name.removeprefix(top).split("/")
-        if not name.startswith(top) or any(map(left_out, pieces[: -1 if name in members.reasons else None])):
+        inner = pieces[:-1] if name in members.reasons else pieces
+        outside = members.reasons.get(name) == LEAVES or not name.startswith(top)
+        if outside or any(map(left_out, inner)):
             continue
-        for depth in range(len(pieces) - (name in members.reasons)):
+        for depth in range(len(inner)):
             folders.setdefault("/".join(pieces[:depth]), set()).add(pieces[depth])
     files = ((name.removeprefix(top), members.reasons[name]) for name in names)
     source = Archive(path, members, top)
@@ -62,14 +71,15 @@ class Members:
         self.reasons: dict[str, str | None] = {}
         self.folders: set[str] = set()
 
-    def note(self, name: str, regular: bool, folder: bool, size: int) -> None:
+    def note(self, name: str, regular: bool, folder: bool) -> None:
         """Files the member under its name; the first of two with one name is the one that is read."""
-        plain = name.strip("/").removeprefix("./")
-        pieces = plain.split("/")
-        if folder and ".." not in pieces:
-            self.folders.add(plain)
-        elif plain and plain not in self.reasons:
-            self.reasons[plain] = _reason(name, pieces, regular, size)
+        plain = _plain(name)
+        reason = _reason(name, regular)
+        if folder:
+            if plain and reason != LEAVES:
+                self.folders.add(plain)
+        elif plain:
+            self.reasons.setdefault(plain, reason)
         if len(self.reasons) > MAX_MEMBERS:
             raise ValueError(f"over {MAX_MEMBERS:,} members")
 
@@ -86,12 +96,15 @@ class ZipMembers(Members):
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in self._file.infolist():
             link = (info.external_attr >> 28) == 0o12
-            self.note(info.filename, not link and not info.flag_bits & 1, info.is_dir(), info.file_size)
-            self._infos.setdefault(info.filename.strip("/").removeprefix("./"), info)
+            self.note(info.filename, not link, info.is_dir())
+            self._infos.setdefault(_plain(info.filename), info)
 
     def read(self, name: str) -> bytes:
-        with self._file.open(self._infos[name]) as stream:
-            return stream.read(MAX_BYTES + 1)
+        info = self._infos[name]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("packed by a method whose size cannot be limited")
+        with self._file.open(info) as stream:
+            return stream.read(min(info.file_size, MAX_BYTES) + 1)
 
 
 class TarMembers(Members):
@@ -103,17 +116,22 @@ class TarMembers(Members):
         self._stretches: dict[str, tuple[int, int]] = {}
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                self.note(member.name, member.isreg(), member.isdir(), member.size)
-                name = member.name.strip("/").removeprefix("./")
-                self._stretches.setdefault(name, (member.offset_data, member.size))
-        self._file = path.open("rb")
-        self._lock = threading.Lock()
+                self.note(member.name, member.isreg() and not member.issparse(), member.isdir())
+                self._stretches.setdefault(_plain(member.name), (member.offset_data, member.size))
+            end = archive.offset
+        with path.open("rb") as file:  # a broken header would end the list like the end mark does
+            file.seek(end)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("it is cut short or damaged")
 
     def read(self, name: str) -> bytes:
         start, size = self._stretches[name]
-        with self._lock:
-            self._file.seek(start)
-            return self._file.read(min(size, MAX_BYTES + 1))
+        with self._path.open("rb") as file:
+            file.seek(start)
+            content = file.read(min(size, MAX_BYTES + 1))
+        if len(content) < min(size, MAX_BYTES + 1):
+            raise EOFError("the archive ends before it does")
+        return content
 
 
 @dataclass(frozen=True)
@@ -127,10 +145,8 @@ class Archive:
     def read(self, path: str) -> bytes:
         try:
             content = self.members.read(self.top + path)
-        except (OSError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, ValueError) as error:
+        except (*DAMAGED, KeyError, RuntimeError) as error:  # the last: it is encrypted
             raise PictureError(self.where(path), f"cannot be read ({error})") from error
-        except Exception as error:  # zlib, bz2 and lzma have errors of their own
-            raise PictureError(self.where(path), f"is damaged ({error})") from error
         if len(content) > MAX_BYTES:
             raise PictureError(self.where(path), f"has over {MAX_BYTES:,} bytes")
         if not content:
@@ -141,44 +157,63 @@ class Archive:
         return f"{self.path}/{self.top}{path}"
 
 
-def _reason(name: str, pieces: list[str], regular: bool, size: int) -> str | None:
-    if name.startswith(("/", "\\")) or ".." in pieces or (len(name) > 1 and name[1] == ":"):
-        return "has a name that leaves the archive"
+def _plain(name: str) -> str:
+    return name.strip("/").removeprefix("./")
+
+
+def _reason(name: str, regular: bool) -> str | None:
+    pieces = _plain(name).split("/")
+    if name.startswith(("/", "\\")) or ".." in pieces or name[1:2] == ":":
+        return LEAVES
     for piece in pieces:
         if reason := left_out(piece):
             return reason
-    if not regular:
-        return "is not a regular file, or is encrypted"
-    return f"has {size:,} bytes, over {MAX_BYTES:,}" if size > MAX_BYTES else None
+    return None if regular else "is not a regular file"
 
 
 def _only_folder(names: list[str]) -> str:
-    """`top/` where all pictures lie in folders of the one folder `top`, else nothing."""
-    tops = {name.split("/")[0] for name in names}
-    deep = all(name.count("/") >= 2 for name in names)
-    return f"{tops.pop()}/" if len(tops) == 1 and deep else ""
+    """`top/` where all pictures lie in folders of the one folder `top`, and that is no part; else nothing."""
+    pictures = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    tops = {name.split("/")[0] for name in pictures}
+    deep = all(name.count("/") >= 2 for name in pictures)
+    top = tops.pop() if len(tops) == 1 and deep else ""
+    return f"{top}/" if top and top.lower() not in PART_NAMES else ""
 
 
 def _plain_tar(path: Path) -> Path:
     """The archive itself, or its uncompressed copy in the cache, made once for these very bytes."""
     if path.suffix.lower() == ".tar":
         return path
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = _sha256(path)
     plain = cache_folder("archives", f"{digest}.tar")
-    if not plain.is_file():
-        with _decompressed(path) as stream, atomic_file(plain) as out:
-            while piece := stream.read(2**22):
-                if shutil.disk_usage(plain.parent).free < 2**30:
-                    raise OutputError(f"{path} unpacks to more than {plain.parent} has room for; unpack it")
-                out.write(piece)
+    witness = plain.with_suffix(".sha256")
+    if plain.is_file() and witness.is_file() and _sha256(plain) == witness.read_text(encoding="ascii"):
+        return plain
+    with _decompressed(path) as stream, atomic_file(plain) as out:
+        while piece := _read(stream, path):
+            if shutil.disk_usage(plain.parent).free < 2**30:
+                raise OutputError(f"{path} unpacks to more than {plain.parent} has room for; unpack it")
+            out.write(piece)
+    write_atomic(witness, _sha256(plain))
     return plain
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(stream: Any, path: Path) -> bytes:
+    """The next bytes of what is unpacked; an error here is the archive's, not that of the disk it goes to."""
+    try:
+        return bytes(stream.read(2**22))
+    except DAMAGED as error:
+        raise DataError(f"{path} cannot be read as an archive ({error}); pack it again") from error
 
 
 def _decompressed(path: Path) -> Any:
     import bz2
     import gzip
-    import lzma
 
     name = path.name.lower()
     if name.endswith(("gz", "tgz")):

@@ -18,13 +18,14 @@ def group_by(manifest: Manifest, pattern: str) -> Manifest:
     Raises `ConfigError` for a pattern that is no regular expression, `DataError` for one that fits no path.
     """
     try:
-        search = re.compile(pattern).search
-    except re.error as error:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError) as error:
         raise ConfigError(f"group_by={pattern!r} is no regular expression ({error})") from error
-    matches = [search(path) for path in manifest.paths]
-    if not any(matches):
+    matches = (compiled.search(path) for path in manifest.paths)
+    groups = [(match.group(min(compiled.groups, 1)) or "") if match else "" for match in matches]
+    if groups and not any(groups):
         raise DataError(f"group_by={pattern!r} fits no path, such as {manifest.paths[0]}; change the pattern")
-    return manifest.with_groups((m.group((m.lastindex and 1) or 0) or "") if m else "" for m in matches)
+    return manifest.with_groups(groups)
 
 
 def units(manifest: Manifest, pairs: Iterable[tuple[int, int]] = ()) -> NDArray[np.int64]:
@@ -62,7 +63,7 @@ def join_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifes
 def subset(
     manifest: Manifest, limit: int | None, per_class: int | None, order: NDArray[np.uint64]
 ) -> Manifest:
-    """At most `per_class` pictures of each class and `limit` in all, with the classes' shares kept.
+    """At most `per_class` pictures of each class and part, and `limit` in all, each class with its share.
 
     `order` (N,) ranks the rows; of each class and part the first are taken.
     """
@@ -76,8 +77,7 @@ def subset(
     if per_class is not None:
         keep &= ranks < per_class
     if limit is not None and keep.sum() > limit:
-        share = limit / keep.sum()
-        sizes = np.bincount(cells[keep])
-        keep &= ranks < np.maximum(1, np.floor(sizes * share))[cells]
+        sizes = np.bincount(cells[keep], minlength=int(cells.max()) + 1)
+        keep &= ranks < np.maximum(1, sizes * limit // int(keep.sum()))[cells]
     left = [Skipped(manifest.paths[row], LEFT) for row in np.flatnonzero(~keep)]
     return manifest.take(np.flatnonzero(keep), left)

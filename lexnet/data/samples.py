@@ -11,7 +11,17 @@ from lexnet.files import cache_folder
 SAMPLES = {
     "clipart": "621 pieces of public-domain clip art, up to 160 px, in 12 classes from birds to vehicles",
     "digits": "1,797 handwritten digits, 8 x 8 px grey, in 10 classes (scikit-learn's load_digits)",
+    "fashion-mnist": "70,000 pieces of clothing, 28 x 28 px grey, in 10 classes (a Debian package has them)",
 }
+
+
+def sample_path(name: str) -> Path:
+    """Where a built-in set lies: a folder of class folders, or a table made in the cache."""
+    if name == "fashion-mnist":
+        from lexnet.data.fashion_mnist import fashion_mnist
+
+        return fashion_mnist()
+    return sample_folder(name)
 
 
 def sample_folder(name: str) -> Path:

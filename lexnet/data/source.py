@@ -5,7 +5,7 @@ from pathlib import Path
 from lexnet.data.archive import ARCHIVES, is_archive, read_archive
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
-from lexnet.data.samples import SAMPLES, sample_folder
+from lexnet.data.samples import SAMPLES, sample_path
 from lexnet.data.table import TABLES, is_table, read_table
 from lexnet.data.tree import Progress
 from lexnet.errors import DataError
@@ -38,5 +38,5 @@ def find_data(data: str) -> Path:
             f"{data} is a file of another kind; give a folder with one folder for each class, or {kinds}"
         )
     if data in SAMPLES:
-        return sample_folder(data)
+        return sample_path(data)
     raise DataError(f"there is no folder {data}; give one, or a sample set: {', '.join(SAMPLES)}")

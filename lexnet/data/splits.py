@@ -42,7 +42,7 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
                 f"class {name!r} has {len(mine)} group{'s' * (len(mine) != 1)} of its own, at least "
                 f"{MIN_UNDIVIDED} are needed to train and test on different ones; make the groups smaller"
             )
-        mine.sort(key=lambda rows: min(address(seed, "split", manifest.digests[row]) for row in rows))
+        mine.sort(key=lambda rows: address(seed, "split", min(manifest.digests[row] for row in rows)))
         for rows, part in zip(mine, _shares(len(mine), config), strict=True):
             for row in rows:
                 parts[row] = part

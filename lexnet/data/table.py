@@ -5,7 +5,9 @@ Paths are relative to the file's folder. A Parquet file may hold the pictures th
 """
 
 import csv
+import re
 import threading
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.config import MAX_BYTES
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Files, Manifest, Skipped, Source
 from lexnet.data.tree import PART_NAMES, Progress, digest_all
@@ -24,6 +27,7 @@ from lexnet.files import is_printable, natural
 TABLES = (".csv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "sha256")
 PICTURES = ("image", "bytes")
+SHA256 = re.compile("[0-9a-fA-F]{64}")
 OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
 
 
@@ -94,12 +98,12 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
             head = [name.strip().lower() for name in next(rows, [])]
             _check_head(head, path, pictures=False)
             table: dict[str, list[str]] = {name: [] for name in COLUMNS}
-            for number, row in enumerate(rows, start=2):
+            for row in rows:
                 if not row:
                     continue
                 if len(row) != len(head):
                     raise DataError(
-                        f"{path} line {number} has {len(row)} fields, its head {len(head)}; mend it"
+                        f"{path} line {rows.line_num} has {len(row)} fields, its head {len(head)}; mend it"
                     )
                 record = dict(zip(head, row, strict=True))
                 for name in COLUMNS:
@@ -120,25 +124,35 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
         file = pq.ParquetFile(path, memory_map=True)
         names = file.schema_arrow.names
         head = {name.lower(): name for name in names}
-        pictures = next((head[name] for name in PICTURES if name in head), None)
-        _check_head(list(head), path, pictures=pictures is not None)
+        pictures = next(
+            (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
+        )
+        _check_head([name.lower() for name in names], path, pictures=pictures is not None)
         wanted = [head[name] for name in COLUMNS if name in head]
         table = file.read(columns=wanted)
+        rows = file.metadata.num_rows
+        columns = {}
+        for name in COLUMNS:
+            if name not in head:
+                columns[name] = Strings.empty(rows)
+                continue
+            column = pc.fill_null(pc.cast(table.column(head[name]), pa.large_string()), "")
+            columns[name] = _from_arrow(column.combine_chunks())
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
-    rows = file.metadata.num_rows
-    columns = {}
-    for name in COLUMNS:
-        if name not in head:
-            columns[name] = Strings.empty(rows)
-            continue
-        column = pc.fill_null(pc.cast(table.column(head[name]), pa.large_string()), "")
-        columns[name] = _from_arrow(column.combine_chunks())
     source = None
     if pictures is not None:
         columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
         source = Rows(path, pictures, np.cumsum([0, *(_group_rows(file))]))
     return _checked(columns, path), source
+
+
+def _holds_bytes(file: Any, column: str) -> bool:
+    """Whether the column is of pictures: bytes, or the Hugging Face pair of bytes and path."""
+    import pyarrow as pa
+
+    kind = file.schema_arrow.field(column).type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind))
 
 
 def _group_rows(file: Any) -> Iterator[int]:
@@ -168,10 +182,15 @@ class Rows:
     def read(self, path: str) -> bytes:
         row = int(path.removeprefix("row-"))
         group = int(np.searchsorted(self.starts, row, side="right")) - 1
-        value = self._group(group)[row - int(self.starts[group])].as_py()
+        try:
+            value = self._group(group)[row - int(self.starts[group])].as_py()
+        except Exception as error:  # of pyarrow, which has many kinds
+            raise PictureError(self.where(path), f"cannot be read ({error})") from error
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes) or not content:
             raise PictureError(self.where(path), "holds no picture")
+        if len(content) > MAX_BYTES:
+            raise PictureError(self.where(path), f"has {len(content):,} bytes, over {MAX_BYTES:,}")
         return content
 
     def where(self, path: str) -> str:
@@ -190,6 +209,8 @@ class Rows:
 
 
 def _check_head(head: list[str], path: Path, pictures: bool) -> None:
+    if twice := [name for name in COLUMNS if head.count(name) > 1]:
+        raise DataError(f"{path} has two columns called {twice[0]}; keep one")
     needed = ["label"] if pictures else ["path", "label"]
     if missing := [name for name in needed if name not in head]:
         raise DataError(
@@ -210,7 +231,10 @@ def _checked(columns: dict[str, Strings], path: Path) -> dict[str, Strings]:
         if name == "path" and len(values) < len(codes):
             twice = values[int(np.flatnonzero(np.bincount(codes) > 1)[0])]
             raise DataError(f"{path} lists {twice} more than once; keep one row for each picture")
-    return columns
+    codes, values = columns["sha256"].codes()
+    if odd := [value for value in values if value and not SHA256.fullmatch(value)]:
+        raise DataError(f"{path} has {odd[0]!r} for a sha256; give 64 hex digits, or leave the column out")
+    return columns | {"sha256": Strings.of([value.lower() for value in values]).take(codes)}
 
 
 def _parts(column: Strings, path: Path) -> Strings:
@@ -227,4 +251,4 @@ def _parts(column: Strings, path: Path) -> Strings:
 def _name(label: str, path: Path) -> str:
     if not is_printable(label):
         raise DataError(f"{path} has a label that is not printable ({label!r}); correct it")
-    return label
+    return unicodedata.normalize("NFC", label)

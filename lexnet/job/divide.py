@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lexnet.check.duplicates import Pair
+from lexnet.check.examine import straddling
 from lexnet.config import TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import join_groups
@@ -40,6 +41,8 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         tell(Note(f"divided: {counts}"))
     else:
         divided = manifest
+        if groups := straddling(manifest):
+            tell(Warned(f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"))
     for part in ("val", "test"):
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
