@@ -2,7 +2,7 @@
 
 Two signs must agree. The frozen net finds them alike, which a crop, a mirror or a colour change hardly
 alters; and one, perhaps mirrored, lies on the other with a few per cent cut off, pixel by pixel, which
-two shots of one thing do not.
+two shots of one thing do not. The less alike, the more exactly they must lie on one another.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,13 @@ from PIL import Image
 
 from lexnet.check.look import SIDE, Squares
 
-ALIKE = 0.85
-"""Least cosine of two pictures' features, the mean of all taken off."""
-CONGRUENT = 0.97
-"""Least correlation of their pixels, best of the shifts, zooms and mirrors that are tried."""
+NEEDED = ((0.85, 0.97), (0.6, 0.985))
+"""(least cosine of two pictures' features, the mean of all taken off; least correlation of their pixels,
+best of the shifts, zooms and mirrors that are tried)"""
+COARSE = 0.9
+"""Least correlation of 8×8 pixels for a pair that is not very alike to be looked at closely."""
+FEW = 16
+"""With fewer pictures their mean is too much like each of them to be taken off."""
 NEIGHBOURS = 8
 """Only so many of a picture's nearest are compared pixel by pixel."""
 ZOOMS = (1.0, 0.97, 0.94, 0.91)
@@ -39,7 +42,7 @@ def near_duplicates(features: NDArray[np.float32], squares: Squares) -> list[Pai
 
     `features` (N, width) float32, `squares` (N, 48, 48, 3) uint8.
     """
-    candidates = _alike(features)
+    candidates = _candidates(features, squares)
     views: dict[int, NDArray[np.float32]] = {}
     pairs = []
     for (a, b), alike in sorted(candidates.items()):
@@ -47,15 +50,35 @@ def near_duplicates(features: NDArray[np.float32], squares: Squares) -> list[Pai
             if row not in views:
                 views[row] = np.stack([_views(squares[row]), _views(squares[row][:, ::-1])])
         congruent = float((views[a][0] @ views[b].reshape(-1, views[b].shape[-1]).T).max())
-        if congruent >= CONGRUENT:
+        if any(alike >= a_little and congruent >= exactly for a_little, exactly in NEEDED):
             pairs.append(Pair(a, b, alike, congruent))
     return pairs
 
 
 def centred(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """The features with the mean of all taken off, each of length 1."""
-    x = features - features.mean(axis=0)
+    x = features - features.mean(axis=0) if len(features) >= FEW else features
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def _candidates(features: NDArray[np.float32], squares: Squares) -> dict[tuple[int, int], float]:
+    """Pairs worth a close look, with their cosine: very alike, or alike and of the same coarse picture."""
+    found = _alike(features)
+    cell = SIDE // 8
+    coarse = squares.reshape(-1, 8, cell, 8, cell, 3).mean(axis=(2, 4))
+    flat, mirrored = (_plain(view.reshape(len(view), -1)) for view in (coarse, coarse[:, :, ::-1]))
+    return {
+        (a, b): alike
+        for (a, b), alike in found.items()
+        if alike >= NEEDED[0][0] or max(flat[a] @ flat[b], flat[a] @ mirrored[b]) >= COARSE
+    }
+
+
+def _plain(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N, pixels) without each one's brightness and contrast."""
+    x = np.asarray(pixels, np.float32)
+    x = x - x.mean(axis=1, keepdims=True)
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6))
 
 
 def _alike(features: NDArray[np.float32]) -> dict[tuple[int, int], float]:
@@ -68,7 +91,7 @@ def _alike(features: NDArray[np.float32]) -> dict[tuple[int, int], float]:
         count = min(NEIGHBOURS, len(x) - 1)
         nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
         for row, others in enumerate(nearest):
-            for other in others[cosines[row, others] >= ALIKE]:
+            for other in others[cosines[row, others] >= NEEDED[-1][0]]:
                 pair = (min(start + row, int(other)), max(start + row, int(other)))
                 found[pair] = float(cosines[row, other])
     return found
@@ -86,6 +109,5 @@ def _views(square: Squares) -> NDArray[np.float32]:
                 small = np.asarray(
                     image.resize((GRAIN, GRAIN), Image.Resampling.BOX, box), np.float32
                 ).ravel()
-                small = small - small.mean()
-                views.append(small / max(float(np.linalg.norm(small)), 1e-6))
-    return np.stack(views)
+                views.append(small)
+    return _plain(np.stack(views))

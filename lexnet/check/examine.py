@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from lexnet.check.headers import Header, headers
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice
-from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.transfer.trunk import Extraction, Trunk, extract
 
@@ -29,7 +27,7 @@ FAULTS = {
     "suspect_labels": "labels that other pictures speak against",
     "outliers": "pictures far from all others",
     "balance": "a class with over ten times the pictures of another",
-    "oddities": "headers worth knowing of: turned, very small, of another type than they are called",
+    "oddities": "headers worth knowing of: turned, very small, of another type than their name says",
 }
 BLOCKING = ("unreadable", "classes", "label_conflicts", "leaks", "groups")
 """What `train` would refuse, or should."""
@@ -55,11 +53,6 @@ class Findings:
     """(class, what is wrong with it)."""
     groups: dict[str, list[str]] = field(default_factory=dict)
     """The parts of each group that has several."""
-
-    @cached_property
-    def joined(self) -> NDArray[np.int64]:
-        """(N,) the lowest row that each is joined with by copies, near copies and groups."""
-        return units(self.manifest, [(pair.first, pair.second) for pair in self.near])
 
     def alike(self) -> list[tuple[int, ...]]:
         """Rows of each set of exact copies, then of each near pair."""
@@ -93,7 +86,7 @@ class Findings:
     def balance(self) -> dict[str, Any]:
         """The pictures of each class, and how many times the largest has those of the smallest."""
         sizes = np.bincount(self.manifest.labels, minlength=len(self.manifest.classes))
-        ratio = float(sizes.max(initial=0) / max(1, sizes.min(initial=0)))
+        ratio = float(sizes.max(initial=0) / max(1, min(sizes, default=0)))
         return {"classes": dict(zip(self.manifest.classes, sizes.tolist(), strict=True)), "ratio": ratio}
 
 

@@ -13,6 +13,7 @@ from lexnet.preprocess import FORMATS, ORIENTATION
 
 TINY = 32
 """Pictures with a shorter side have too few pixels to tell a near copy from a look-alike."""
+ORDINARY = ("RGB", "L", "RGBA", "LA", "P", "PA", "1")
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg"),
@@ -27,7 +28,7 @@ SUFFIXES = {
 
 @dataclass(frozen=True)
 class Header:
-    """Of one picture; nothing is decoded."""
+    """Of one picture."""
 
     width: int
     height: int
@@ -56,10 +57,8 @@ def _header(manifest: Manifest, row: int) -> Header:
             odd.append(f"is {kind}, called {suffix}")
         if image.getexif().get(ORIENTATION, 1) not in (0, 1):
             odd.append("is stored turned, to be shown upright")
-        if image.mode not in ("RGB", "L"):
+        if image.mode not in ORDINARY:
             odd.append(f"has mode {image.mode}")
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            odd.append(f"has {frames} frames, of which the first is taken")
         if min(image.size) < TINY:
             odd.append(f"is {image.width}x{image.height}, very small")
         return Header(image.width, image.height, tuple(odd))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from lexnet.check.duplicates import centred
 
@@ -44,7 +45,7 @@ def doubts(features: NDArray[np.float32], labels: NDArray[np.int64], classes: in
     others[rows, labels] = -np.inf
     best = others.argmax(axis=1)
     margin = others[rows, best] - own
-    probability = 1 / (1 + np.exp(-margin * _sharpness(own - others[rows, best])))
+    probability = expit(margin * _sharpness(-margin))
     order = np.argsort(-margin, kind="stable")
     return [Doubt(int(row), int(best[row]), float(probability[row])) for row in order]
 
@@ -55,14 +56,18 @@ def leave_one_out(
     """(N, classes) scores of each picture by a ridge classifier that was not shown it; +1 is its class."""
     x = np.asarray(features, np.float64)
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
-    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     target = np.where(np.arange(classes) == labels[:, None], 1.0, -1.0)
-    if len(x) >= x.shape[1]:
-        hat = np.linalg.solve(x.T @ x + PENALTY * len(x) * np.eye(x.shape[1]), x.T)
-    else:  # fewer pictures than features: the same by the smaller matrix
-        hat = np.linalg.solve(x @ x.T + PENALTY * len(x) * np.eye(len(x)), x).T
-    leverage = np.einsum("nd,dn->n", x, hat)[:, None]
-    fitted = x @ (hat @ target)
+    count, width = x.shape
+    penalty = PENALTY * count
+    if count >= width:
+        by_width = np.linalg.solve(x.T @ x + penalty * np.eye(width), x.T)
+        fitted, leverage = x @ (by_width @ target), np.einsum("nd,dn->n", x, by_width)
+    else:  # the same by the smaller matrix
+        products = x @ x.T
+        hat = np.linalg.solve(products + penalty * np.eye(count), products).T
+        fitted, leverage = hat @ target, np.diag(hat)
+    fitted = fitted + target.mean(axis=0)  # the intercept, which is not penalised
+    leverage = leverage[:, None] + 1 / count
     return np.asarray((fitted - leverage * target) / (1 - leverage))
 
 

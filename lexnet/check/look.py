@@ -38,4 +38,4 @@ def squares(
                 found.append(pixels.reshape(-1))
                 progress(start + len(found), len(missing))
             cache.add([manifest.digests[row] for row in rows], np.stack(found))
-    return cache.read(manifest.digests).reshape(-1, SIDE, SIDE, 3)
+    return cache.read(manifest.digests).reshape(len(manifest), SIDE, SIDE, 3)

@@ -1,37 +1,27 @@
-"""What to do about each finding: a proposal a row, for a person to agree to or to change."""
+"""What to do about each finding: a proposal a row, for a person to agree to or to change.
+
+Taken as they are, they leave nothing that blocks but classes that are too small.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from lexnet.check.examine import Findings
 from lexnet.data.fixes import Fix
+from lexnet.data.groups import units
 
 RANK = {"": 0, "train": 1, "val": 2, "test": 3}
 
 
 def proposals(found: Findings) -> list[Fix]:
-    """Rows for fixes.csv, by fault. Of copies one is kept, that in the test part before others."""
-    manifest = found.manifest
-    paths, classes = manifest.paths, manifest.classes
+    """Rows for fixes.csv. Of copies in several parts those in the test part stay, then those in val."""
     fixes = [Fix(skip.path, "unreadable", "drop", why=skip.reason) for skip in found.unreadable]
-    suspects = {doubt.row: doubt for doubt in found.doubts}
-    conflicts = set(found.conflicts())
-    for rows in found.alike():
-        if rows in conflicts:
-            names = " or ".join(sorted({classes[manifest.labels[row]] for row in rows}))
-            accused = [row for row in rows if row in suspects] or list(rows)
-            for row in accused:
-                fixes.append(Fix(paths[row], "label_conflicts", "drop", why=f"one picture, called {names}"))
-            continue
-        keep = max(rows, key=lambda row: (RANK[manifest.parts[row]], -row))
-        fault = "leaks" if len({manifest.parts[row] for row in rows}) > 1 else "exact_duplicates"
-        exact = len({manifest.digests[row] for row in rows}) == 1
-        for row in rows:
-            if row == keep:
-                continue
-            why = f"{'the same file as' if exact else 'nearly the same as'} {paths[keep]}"
-            if exact or fault == "leaks":
-                fixes.append(Fix(paths[row], fault, "drop", why=why))
-            else:
-                fixes.append(Fix(paths[row], "near_duplicates", "regroup", _group(found, rows), why))
-                fixes.append(Fix(paths[keep], "near_duplicates", "regroup", _group(found, rows), "its twin"))
+    dropped: set[int] = set()
+    for fix, row in _drops(found):
+        fixes.append(fix)
+        dropped.add(row)
+    fixes += _regroups(found, dropped)
+    paths, classes = found.manifest.paths, found.manifest.classes
     for doubt in found.doubts:
         label = classes[doubt.label]
         why = f"{label} with probability {doubt.probability:.2f}"
@@ -41,7 +31,64 @@ def proposals(found: Findings) -> list[Fix]:
     return fixes
 
 
-def _group(found: Findings, rows: tuple[int, ...]) -> str:
-    """The group they have, or one called after the first of all that are joined with them."""
-    groups = [group for row in rows if (group := found.manifest.groups[row])]
-    return groups[0] if groups else f"near-{found.manifest.digests[found.joined[rows[0]]][:12]}"
+def _drops(found: Findings) -> Iterator[tuple[Fix, int]]:
+    """Of each set of copies: those under wrong labels, those in other parts, second copies of a file."""
+    manifest = found.manifest
+    paths, labels, parts = manifest.paths, manifest.labels, manifest.parts
+    suspects = {doubt.row for doubt in found.doubts}
+    for rows in _sets(found):
+        left = rows
+        names = sorted({manifest.classes[labels[row]] for row in rows})
+        if len(names) > 1:
+            sound = [row for row in rows if row not in suspects]
+            left = sound if len({int(labels[row]) for row in sound}) == 1 else []
+            for row in set(rows) - set(left):
+                why = f"one picture, called {' and '.join(names)}"
+                yield Fix(paths[row], "label_conflicts", "drop", why=why), row
+        best = max((parts[row] for row in left), key=RANK.__getitem__, default="")
+        keep: dict[str, int] = {}
+        for row in sorted(left, key=lambda row: (-RANK[parts[row]], row)):
+            first = keep.setdefault(manifest.digests[row], row)
+            if parts[row] != best:
+                why = f"nearly or wholly the same as {paths[next(iter(keep.values()))]}"
+                yield Fix(paths[row], "leaks", "drop", why=why), row
+            elif first != row:
+                yield Fix(paths[row], "exact_duplicates", "drop", why=f"the same file as {paths[first]}"), row
+    for group, held in found.groups.items():
+        mine = [row for row, name in enumerate(manifest.groups) if name == group]
+        best = Counter(parts[row] for row in mine).most_common(1)[0][0]
+        for row in mine:
+            if parts[row] != best:
+                yield Fix(paths[row], "groups", "drop", why=f"{group} is in {' and '.join(held)}"), row
+
+
+def _regroups(found: Findings, dropped: set[int]) -> Iterator[Fix]:
+    """One group for near copies that stay, and for whatever was in a group with one of them."""
+    manifest = found.manifest
+    near = [(p.first, p.second) for p in found.near if not {p.first, p.second} & dropped]
+    if not near:
+        return
+    joined = units(manifest, near)
+    touched = {int(joined[row]) for pair in near for row in pair}
+    members: dict[int, list[int]] = defaultdict(list)
+    for row, unit in enumerate(joined.tolist()):
+        if unit in touched and row not in dropped:
+            members[unit].append(row)
+    for unit, rows in members.items():
+        groups = [group for row in rows if (group := manifest.groups[row])]
+        name = groups[0] if groups else f"near-{manifest.digests[unit][:12]}"
+        for row in rows:
+            if manifest.groups[row] != name:
+                yield Fix(
+                    manifest.paths[row], "near_duplicates", "regroup", name, "nearly the same as another"
+                )
+
+
+def _sets(found: Findings) -> list[list[int]]:
+    """Rows of each set of pictures that are copies of one another, exactly or nearly."""
+    pairs = [(pair.first, pair.second) for pair in found.near]
+    alone = found.manifest.with_groups("" for _ in range(len(found.manifest)))
+    sets: dict[int, list[int]] = defaultdict(list)
+    for row, unit in enumerate(units(alone, pairs).tolist()):
+        sets[unit].append(row)
+    return [rows for rows in sets.values() if len(rows) > 1]

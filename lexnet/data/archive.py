@@ -71,17 +71,18 @@ class Members:
         self.reasons: dict[str, str | None] = {}
         self.folders: set[str] = set()
 
-    def note(self, name: str, regular: bool, folder: bool) -> None:
-        """Files the member under its name; the first of two with one name is the one that is read."""
-        plain = _plain(name)
-        reason = _reason(name, regular)
-        if folder:
-            if plain and reason != LEAVES:
-                self.folders.add(plain)
-        elif plain:
-            self.reasons.setdefault(plain, reason)
-        if len(self.reasons) > MAX_MEMBERS:
+    def note(self, name: str, regular: bool, folder: bool) -> str | None:
+        """Files the member; returns its name if it is to be read, the first of two with one name."""
+        plain, reason = _plain(name), _reason(name, regular)
+        key = name if reason == LEAVES else plain
+        new = key not in self.reasons
+        if folder and plain and reason != LEAVES:
+            self.folders.add(plain)
+        elif not folder and key:
+            self.reasons.setdefault(key, reason)
+        if len(self.reasons) + len(self.folders) > MAX_MEMBERS:
             raise ValueError(f"over {MAX_MEMBERS:,} members")
+        return plain if new and not folder and reason is None else None
 
     def read(self, name: str) -> bytes:
         raise NotImplementedError
@@ -96,8 +97,8 @@ class ZipMembers(Members):
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in self._file.infolist():
             link = (info.external_attr >> 28) == 0o12
-            self.note(info.filename, not link, info.is_dir())
-            self._infos.setdefault(_plain(info.filename), info)
+            if (name := self.note(info.filename, not link, info.is_dir())) is not None:
+                self._infos[name] = info
 
     def read(self, name: str) -> bytes:
         info = self._infos[name]
@@ -116,8 +117,9 @@ class TarMembers(Members):
         self._stretches: dict[str, tuple[int, int]] = {}
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                self.note(member.name, member.isreg() and not member.issparse(), member.isdir())
-                self._stretches.setdefault(_plain(member.name), (member.offset_data, member.size))
+                regular = member.isreg() and not member.issparse()
+                if (name := self.note(member.name, regular, member.isdir())) is not None:
+                    self._stretches[name] = (member.offset_data, member.size)
             end = archive.offset
         with path.open("rb") as file:  # a broken header would end the list like the end mark does
             file.seek(end)
@@ -187,7 +189,7 @@ def _plain_tar(path: Path) -> Path:
     digest = _sha256(path)
     plain = cache_folder("archives", f"{digest}.tar")
     witness = plain.with_suffix(".sha256")
-    if plain.is_file() and witness.is_file() and _sha256(plain) == witness.read_text(encoding="ascii"):
+    if plain.is_file() and witness.is_file() and _sha256(plain).encode() == witness.read_bytes():
         return plain
     with _decompressed(path) as stream, atomic_file(plain) as out:
         while piece := _read(stream, path):

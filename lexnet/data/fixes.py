@@ -48,14 +48,15 @@ def read_fixes(file: Path) -> list[Fix]:
     """The rows of a file; raises `DataError` naming the first line that makes no sense."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            reader = csv.DictReader(stream)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as CSV ({error}); save it as UTF-8") from error
     found = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         if missing := [name for name in ("path", "proposal") if not row.get(name)]:
             raise DataError(f"{file} line {line} has no {missing[0]}; its columns are {', '.join(COLUMNS)}")
-        fix = Fix(*((row.get(name) or "").strip() for name in COLUMNS))
+        fix = Fix(*(row.get(name) or "" for name in COLUMNS))
         if fix.proposal not in PROPOSALS:
             raise DataError(f"{file} line {line} proposes {fix.proposal!r}; use {', '.join(PROPOSALS)}")
         if fix.proposal in ("relabel", "regroup") and not fix.value:

@@ -103,12 +103,7 @@ def _folder(out: Path | None, name: str, root: Path) -> Path:
     if out is not None and (out / FIXES).exists():
         raise OutputError(f"{out} holds a {FIXES} already; choose another --out")
     names = (RUNS / f"{name}-check{f'-{number}' if number > 1 else ''}" for number in count(1))
-    folder = out or next(path for path in names if not path.exists())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
-    return folder
+    return out or next(path for path in names if not path.exists())
 
 
 def _document(found: Findings) -> dict[str, Any]:

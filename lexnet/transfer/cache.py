@@ -40,7 +40,12 @@ class FeatureCache:
 
     def read(self, digests: Iterable[str]) -> Rows:
         """(N, width) for pictures that are all in the cache."""
+        if not self._rows:
+            return np.empty((0, 0), np.float32)
         found = [self._rows[bytes.fromhex(digest)] for digest in digests]
+        if not found:
+            some, _ = next(iter(self._rows.values()))
+            return np.asarray(some["features"][:0])
         return np.stack([rows["features"][i] for rows, i in found])
 
     def add(self, digests: list[str], features: Rows) -> None:

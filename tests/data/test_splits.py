@@ -24,6 +24,7 @@ from lexnet.data.splits import (
     MIN_UNDIVIDED,
     assign_parts,
     check_classes,
+    choose,
     resolve_copies,
     split_csv,
     split_hash,
@@ -174,6 +175,89 @@ def test_the_clip_art_is_divided_in_every_class() -> None:
     for part, share in (("train", 0.7), ("val", 0.1), ("test", 0.2)):
         counts = divided.counts(part) / np.bincount(divided.labels)
         assert np.abs(counts - share).max() < 0.03
+
+
+# --- groups and subsets
+
+
+def filmed(films: int, frames: int) -> Manifest:
+    """Two classes of films of so many frames each."""
+    manifest = distinct(films * frames, films * frames)
+    return manifest.with_groups(f"{row // frames}" for row in range(len(manifest)))
+
+
+@settings(deadline=None, derandomize=True)
+@given(films=st.integers(3, 12), frames=st.integers(1, 5), seed=st.integers(0, 2**63 - 1))
+def test_films_of_one_length_are_divided_as_pictures_would_be(films: int, frames: int, seed: int) -> None:
+    divided = assign_parts(filmed(films, frames), CONFIG, seed)
+    single = assign_parts(distinct(films, films), CONFIG, seed)
+    for part in PARTS:
+        assert divided.counts(part).tolist() == (frames * single.counts(part)).tolist()
+    assert len(set(zip(divided.groups, divided.parts, strict=True))) == 2 * films
+
+
+def test_a_train_part_alone_is_divided_by_its_groups() -> None:
+    manifest = filmed(10, 3).with_parts(["train"] * 60)
+    divided = assign_parts(manifest, CONFIG, 0)
+    assert [divided.counts(part).tolist() for part in PARTS] == [[21, 21], [3, 3], [6, 6]]
+    assert len(set(zip(divided.groups, divided.parts, strict=True))) == 20
+
+
+def test_a_film_more_moves_no_film_of_another_class() -> None:
+    before = filmed(12, 3)
+    more = listing([0] * 36 + [1] * 39, [f"{int(i >= 36)}:{i}" for i in range(75)])
+    more = more.with_groups([*before.groups, *["new"] * 3])
+    assert list(more.digests)[:72] == list(before.digests)
+    first, second = (assign_parts(manifest, CONFIG, 0) for manifest in (before, more))
+    assert list(first.parts)[:36] == list(second.parts)[:36]
+
+
+def test_renaming_a_group_moves_nothing() -> None:
+    manifest = filmed(8, 3)
+    renamed = manifest.with_groups(f"film {group}!" for group in manifest.groups)
+    assert assign_parts(renamed, CONFIG, 5).parts == assign_parts(manifest, CONFIG, 5).parts
+
+
+def test_a_chain_of_ten_thousand_pictures_is_one_group() -> None:
+    """Each joined to the next by a copy or a group in turn."""
+    count = 10_000
+    contents = [str(i // 2) for i in range(count)]
+    groups = [str((i + 1) // 2) for i in range(count)]
+    others = 6
+    manifest = listing([0] * (count + others) + [1] * 6, [*contents, *(f"x{i}" for i in range(12))])
+    divided = assign_parts(manifest.with_groups([*groups, *[""] * 12]), CONFIG, 0)
+    assert len(set(list(divided.parts)[:count])) == 1
+
+
+def test_one_huge_group_leaves_the_other_parts_something() -> None:
+    manifest = distinct(100, 10).with_groups(["big"] * 90 + [""] * 20)
+    for seed in range(10):
+        divided = assign_parts(manifest, CONFIG, seed)
+        assert divided.counts("train").min() >= MIN_TRAIN and divided.counts("test").min() >= 1
+
+
+def test_a_subset_too_small_to_divide_is_an_error_that_names_the_class() -> None:
+    with pytest.raises(DataError, match="class 'class0' has 2 different pictures, at least 3 are needed"):
+        assign_parts(choose(distinct(9, 9), SplitConfig(per_class=2), 0), CONFIG, 0)
+
+
+def test_a_subset_and_its_split_do_not_follow_each_other() -> None:
+    """Chosen and divided by different draws: else the first chosen would all be tested on."""
+    manifest = distinct(200, 200)
+    config = SplitConfig(per_class=100)
+    divided = assign_parts(choose(manifest, config, 0), config, 0)
+    whole = part_of(assign_parts(manifest, config, 0))
+    tested = [digest for digest in divided.digests if whole[digest] == "test"]
+    assert 20 <= len(tested) <= 60, "about a fifth of the chosen, as of all"
+
+
+@pytest.mark.parametrize("limit", [2, 12, 25, 60, 119, 120, 121])
+def test_a_limit_keeps_the_shares_of_unequal_classes(limit: int) -> None:
+    chosen = choose(distinct(80, 30, 10), SplitConfig(limit=limit), 0)
+    kept = np.bincount(chosen.labels)
+    expected = np.asarray([80, 30, 10]) * min(1, limit / 120)
+    assert (np.abs(kept - expected) <= 1).all() and kept.min() >= 1
+    assert len(chosen.skipped) == 120 - len(chosen)
 
 
 # --- copies
