@@ -34,6 +34,15 @@ class Strings:
         return cls(bytes(buffer), np.asarray(ends, np.int64))
 
     @classmethod
+    def join(cls, columns: Iterable["Strings"]) -> "Strings":
+        """The columns one below the other."""
+        data, ends = bytearray(), [np.zeros(1, np.int64)]
+        for column in columns:
+            ends.append(column._ends[1:] + len(data))
+            data += column._data
+        return cls(bytes(data), np.concatenate(ends))
+
+    @classmethod
     def empty(cls, rows: int) -> "Strings":
         """As many empty texts."""
         return cls(b"", np.zeros(rows + 1, np.int64))
@@ -71,6 +80,27 @@ class Strings:
         index: dict[str, int] = {}
         codes = np.fromiter((index.setdefault(value, len(index)) for value in self), np.int64, len(self))
         return codes, list(index)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(N,) bytes of each."""
+        return np.diff(self._ends)
+
+    def lower(self) -> "Strings":
+        """In small letters, of ASCII ones."""
+        return Strings(self._data.lower(), self._ends)
+
+    def foreign(self, allowed: bytes) -> bool:
+        """Whether some text holds a byte that is not allowed."""
+        return bool(self._data.translate(None, allowed))
+
+    def repeated(self) -> str | None:
+        """A text that occurs twice, if there is one; eight bytes a row are enough to look for it."""
+        hashes = np.fromiter(map(hash, self), np.int64, len(self))
+        order = np.argsort(hashes, kind="stable")
+        same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+        pairs = ((self[order[i]], self[order[i + 1]]) for i in same)
+        return next((a for a, b in pairs if a == b), None)
 
     def take(self, rows: NDArray[np.int64]) -> "Strings":
         """Those rows, in that order."""

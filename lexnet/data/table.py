@@ -5,7 +5,6 @@ Paths are relative to the file's folder. A Parquet file may hold the pictures th
 """
 
 import csv
-import re
 import threading
 import unicodedata
 from collections import OrderedDict
@@ -27,7 +26,7 @@ from lexnet.files import is_printable, natural
 TABLES = (".csv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "sha256")
 PICTURES = ("image", "bytes")
-SHA256 = re.compile("[0-9a-fA-F]{64}")
+BATCH = 65_536
 OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
 
 
@@ -74,10 +73,9 @@ def read_table(
 
 def _digested(manifest: Manifest, progress: Progress) -> Manifest:
     """With a sha256 for each row; rows that cannot be used are skipped with their reason."""
-    codes, values = manifest.digests.codes()
-    if "" not in values:
+    empty = np.flatnonzero(manifest.digests.lengths == 0)
+    if not len(empty):
         return manifest
-    empty = np.flatnonzero(codes == values.index(""))
     found = digest_all(manifest.source, list(manifest.paths.take(empty)), progress)
     digests = list(manifest.digests)
     for row, digest in zip(empty, found, strict=True):
@@ -128,16 +126,15 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
             (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
         )
         _check_head([name.lower() for name in names], path, pictures=pictures is not None)
-        wanted = [head[name] for name in COLUMNS if name in head]
-        table = file.read(columns=wanted)
         rows = file.metadata.num_rows
         columns = {}
         for name in COLUMNS:
             if name not in head:
                 columns[name] = Strings.empty(rows)
                 continue
-            column = pc.fill_null(pc.cast(table.column(head[name]), pa.large_string()), "")
-            columns[name] = _from_arrow(column.combine_chunks())
+            batches = file.iter_batches(columns=[head[name]], batch_size=BATCH)  # for memory's sake
+            texts = (pc.fill_null(pc.cast(b.column(0), pa.large_string()), "") for b in batches)
+            columns[name] = Strings.join(map(_from_arrow, texts))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
     source = None
@@ -224,17 +221,15 @@ def _checked(columns: dict[str, Strings], path: Path) -> dict[str, Strings]:
     if not len(columns["label"]):
         raise DataError(f"{path} has no rows; give a row for each picture")
     for name in ("path", "label"):
-        codes, values = columns[name].codes()
-        if "" in values:
-            row = int(np.flatnonzero(codes == values.index(""))[0])
-            raise DataError(f"{path} has no {name} in row {row + 1}; fill it in or drop the row")
-        if name == "path" and len(values) < len(codes):
-            twice = values[int(np.flatnonzero(np.bincount(codes) > 1)[0])]
-            raise DataError(f"{path} lists {twice} more than once; keep one row for each picture")
-    codes, values = columns["sha256"].codes()
-    if odd := [value for value in values if value and not SHA256.fullmatch(value)]:
-        raise DataError(f"{path} has {odd[0]!r} for a sha256; give 64 hex digits, or leave the column out")
-    return columns | {"sha256": Strings.of([value.lower() for value in values]).take(codes)}
+        if len(empty := np.flatnonzero(columns[name].lengths == 0)):
+            raise DataError(f"{path} has no {name} in row {empty[0] + 1}; fill it in or drop the row")
+    if twice := columns["path"].repeated():
+        raise DataError(f"{path} lists {twice} more than once; keep one row for each picture")
+    digests = columns["sha256"].lower()
+    odd = ~np.isin(digests.lengths, (0, 64))
+    if odd.any() or digests.foreign(b"0123456789abcdef"):
+        raise DataError(f"{path} has a sha256 that is not 64 hex digits; correct it, or leave the column out")
+    return columns | {"sha256": digests}
 
 
 def _parts(column: Strings, path: Path) -> Strings:

@@ -1,0 +1,48 @@
+"""How long a large listing takes: a million rows of Parquet, and a folder of 100,000 files.
+
+python benchmarks/manifest.py [--quick]
+"""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from common import Benchmark, arguments, timed
+
+from lexnet.data.samples import sample_folder
+
+ROWS, FILES = 1_000_000, 100_000
+options = arguments(__doc__)
+benchmark = Benchmark("manifest")
+READ = "import sys; from lexnet.data.source import read_data; print(len(read_data(sys.argv[1])))"
+
+with tempfile.TemporaryDirectory() as temporary:
+    table = Path(temporary, "rows.parquet")
+    names = [f"pictures/class-{i % 1000:03}/{i:07}.jpg" for i in range(ROWS)]
+    columns = {
+        "path": names,
+        "label": [f"class-{i % 1000:03}" for i in range(ROWS)],
+        "split": [("train", "train", "train", "val", "test")[i % 5] for i in range(ROWS)],
+        "sha256": [hashlib.sha256(name.encode()).hexdigest() for name in names],
+    }
+    pq.write_table(pa.table(columns), table)
+    del columns, names
+    runs = [timed(sys.executable, "-c", READ, str(table)) for _ in range(2 if options.quick else 5)]
+    assert all(int(out) == ROWS for _, _, out in runs)
+    benchmark.add("a million rows of Parquet, start-up included", [s for s, _, _ in runs], "s", ("<=", 10))
+    benchmark.add("peak memory", [1e3 * gigabytes for _, gigabytes, _ in runs], "MB", ("<=", 600))
+    pictures = sorted(sample_folder("clipart").glob("*/*.png"))
+    folder = Path(temporary, "folder")
+    for i in range(FILES):
+        place = folder / f"class-{i % 100:02}"
+        if i < 100:
+            place.mkdir(parents=True)
+        shutil.copyfile(pictures[i % len(pictures)], place / f"{i:06}.png")
+    runs = [timed(sys.executable, "-c", READ, str(folder)) for _ in range(2 if options.quick else 5)]
+    assert all(int(out) == FILES for _, _, out in runs)
+    benchmark.add("a folder of 100,000 files, read and digested", [s for s, _, _ in runs], "s", ("<=", 10))
+benchmark.finish()
