@@ -20,6 +20,7 @@ from lexnet.preprocess import SUFFIXES, check
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 Progress = Callable[[int, int], None]
+SHARE = 32  # pictures that a thread takes at a time: to hand them out costs as much as to read one
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,11 @@ def digest_all(source: Source, paths: list[str], progress: Progress) -> list[str
             return error
         return hashlib.sha256(content).hexdigest()
 
-    digests = []
+    digests: list[str | PictureError] = []
+    shares = [paths[start : start + SHARE] for start in range(0, len(paths), SHARE)]
     with ThreadPoolExecutor() as pool:
-        for result in pool.map(digest, paths):
-            digests.append(result)
+        for results in pool.map(lambda share: [digest(path) for path in share], shares):
+            digests += results
             progress(len(digests), len(paths))
     return digests
 

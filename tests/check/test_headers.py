@@ -1,0 +1,125 @@
+"""What is worth knowing of a picture's header."""
+
+from pathlib import Path
+
+import pytest
+from picture_makers import ORIENTATIONS, encode, noise, stored_as
+from PIL import Image
+
+from lexnet.check.headers import TINY, Header, headers
+from lexnet.data.folder import read_folder
+from lexnet.errors import PictureError
+
+PLAIN = noise(0, 48, 40)
+
+
+def header_of(root: Path, name: str, content: bytes) -> Header:
+    """Of one file, beside another that is plain."""
+    (root / "a").mkdir(exist_ok=True)
+    (root / "a" / name).write_bytes(content)
+    (root / "a" / "~plain.png").write_bytes(encode(PLAIN))
+    manifest = read_folder(root)
+    found = headers(manifest, 2, lambda done, total: None)
+    by_path = dict(zip(manifest.paths, found, strict=True))
+    assert by_path["a/~plain.png"] == Header(48, 40, ())
+    return by_path[f"a/{name}"]
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_orientation(orientation: int, tmp_path: Path) -> None:
+    header = header_of(tmp_path, "x.jpg", stored_as(PLAIN, orientation, "JPEG"))
+    told = () if orientation == 1 else ("is stored turned, to be shown upright",)
+    assert header.oddities == told
+
+
+def test_an_orientation_of_0_is_none(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 0
+    assert header_of(tmp_path, "x.jpg", encode(PLAIN, "JPEG", exif=exif)).oddities == ()
+
+
+def test_a_mode_that_is_out_of_the_ordinary(tmp_path: Path) -> None:
+    image = Image.new("I;16", (48, 40), 700)
+    assert header_of(tmp_path, "x.png", encode(image)).oddities == ("has mode I;16",)
+
+
+def test_a_print_shops_jpeg_has_mode_cmyk(tmp_path: Path) -> None:
+    assert header_of(tmp_path, "x.jpg", encode(PLAIN.convert("CMYK"), "JPEG")).oddities == ("has mode CMYK",)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1"])
+def test_ordinary_modes_are_nothing_odd(mode: str, tmp_path: Path) -> None:
+    assert header_of(tmp_path, "x.png", encode(PLAIN.convert(mode))).oddities == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("GIF", "gif"), ("PNG", "png"), ("WEBP", "webp"), ("TIFF", "tif")]
+)
+def test_a_film_is_nothing_odd(kind: str, suffix: str, tmp_path: Path) -> None:
+    film = encode(PLAIN, kind, save_all=True, append_images=[noise(1, 48, 40), noise(2, 48, 40)])
+    assert header_of(tmp_path, f"x.{suffix}", film) == Header(48, 40, ())
+
+
+@pytest.mark.parametrize("share", [0.34, 0.4, 0.7])
+def test_a_film_that_breaks_off_after_its_first_frame_still_has_that(share: float, tmp_path: Path) -> None:
+    """Its first frame decodes, so it is trained on; that its end is missing ends nothing."""
+    film = encode(PLAIN, "GIF", save_all=True, append_images=[noise(1), noise(2)])
+    header = header_of(tmp_path, "x.gif", film[: round(share * len(film))])
+    assert (header.width, header.height) == (48, 40)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("PNG", "x.jpg", "is PNG, called .jpg"),
+        ("JPEG", "x.png", "is JPEG, called .png"),
+        ("WEBP", "x.jpeg", "is WEBP, called .jpeg"),
+        ("JPEG", "x.JPG", None),
+        ("JPEG", "x.jpe", None),
+        ("TIFF", "x.tiff", None),
+        ("BMP", "x.bmp", None),
+        ("AVIF", "x.avif", None),
+        ("PPM", "x.ppm", None),
+    ],
+)
+def test_a_suffix_that_lies(kind: str, name: str, told: str | None, tmp_path: Path) -> None:
+    assert header_of(tmp_path, name, encode(PLAIN, kind)).oddities == ((told,) if told else ())
+
+
+@pytest.mark.parametrize(
+    ("size", "tiny"),
+    [((TINY, TINY), False), ((TINY - 1, 200), True), ((200, TINY - 1), True), ((8, 8), True)],
+)
+def test_tiny_by_the_shorter_side(size: tuple[int, int], tiny: bool, tmp_path: Path) -> None:
+    header = header_of(tmp_path, "x.png", encode(noise(1, *size)))
+    assert (header.width, header.height, header.tiny) == (*size, tiny)
+    assert header.oddities == ((f"is {size[0]}x{size[1]}, very small",) if tiny else ())
+
+
+def test_all_that_is_odd_is_told(tmp_path: Path) -> None:
+    content = stored_as(noise(1, 20, 16).convert("CMYK"), 6, "JPEG")
+    assert header_of(tmp_path, "x.png", content).oddities == (
+        "is JPEG, called .png",
+        "is stored turned, to be shown upright",
+        "has mode CMYK",
+        "is 16x20, very small",
+    )
+
+
+def test_they_come_in_order_and_progress_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for width in range(40, 60):
+        noise(width, width, 40).save(tmp_path / "a" / f"{width}.png")
+    told: list[tuple[int, int]] = []
+    found = headers(read_folder(tmp_path), 4, lambda done, total: told.append((done, total)))
+    assert [header.width for header in found] == list(range(40, 60))
+    assert told == [(done, 20) for done in range(1, 21)]
+
+
+def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    PLAIN.save(tmp_path / "a" / "1.png")
+    manifest = read_folder(tmp_path)
+    (tmp_path / "a" / "1.png").unlink()
+    with pytest.raises(PictureError, match=r"a/1\.png: cannot be read"):
+        headers(manifest, 1, lambda done, total: None)

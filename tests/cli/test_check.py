@@ -1,0 +1,259 @@
+"""`lexnet check`: exit codes, its document, and where it writes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from picture_makers import CLIPART, clipart_folder, state_of
+
+from lexnet.check.examine import BLOCKING, FAULTS
+
+Call = Callable[..., Any]
+CONTRACT = {
+    "pictures",
+    "unreadable",
+    "exact_duplicates",
+    "near_duplicates",
+    "label_conflicts",
+    "suspect_labels",
+    "outliers",
+    "balance",
+    "groups",
+    "blocking",
+}
+PATHS = ("exact_duplicates", "near_duplicates", "label_conflicts", "leaks")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eight birds and eight flags."""
+    return clipart_folder(tmp_path / "pictures", ("birds", "flags"))
+
+
+@pytest.fixture
+def faulty(folder: Path) -> Path:
+    """With a file that cannot be read, and one picture under two labels."""
+    (folder / "birds" / "text.png").write_text("text")
+    shutil.copy(folder / "flags" / "albania.png", folder / "birds" / "albania.png")
+    return folder
+
+
+def test_0_where_nothing_blocks(call: Call, folder: Path, tmp_path: Path) -> None:
+    said = call("check", folder, "--out", tmp_path / "out")
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["fault", "what", "it", "is", "found"]
+    assert [line.split("  ")[0] for line in lines[2 : 2 + len(FAULTS)]] == [
+        name.replace("_", " ") for name in FAULTS
+    ]
+    assert "16 pictures in " in said.out and not any(line.endswith("blocks") for line in lines)
+    assert f"page   {tmp_path / 'out/check.html'}" in said.out
+    assert f"fixes  {tmp_path / 'out/fixes.csv'}" in said.out
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"check.html", "fixes.csv"}
+
+
+def test_1_where_something_blocks(call: Call, faulty: Path, tmp_path: Path) -> None:
+    said = call("check", faulty, "--out", tmp_path / "out")
+    assert (said.code, said.err) == (1, "")
+    blocked = [line for line in said.out.splitlines() if line.endswith("blocks")]
+    assert [line.split("  ")[0] for line in blocked] == ["unreadable", "label conflicts"]
+    assert (tmp_path / "out/check.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no such folder"], "there is no folder no such folder"),
+        (["pictures", "--fail-on", "leaks,nonsense"], "fail_on='nonsense' is no fault; they are unreadable,"),
+        (["pictures", "--fail-on", "label conflicts"], "fail_on='label conflicts' is no fault"),
+        (["pictures", "--fixes", "none.csv"], "none.csv"),
+        (["pictures", "--group-by", "("], "no regular expression"),
+        (["pictures", "--workers", "0"], "--workers"),
+        (["pictures", "--out", "pictures/out"], "lies inside the pictures' folder"),
+        (["pictures", "--out", "pictures"], "lies inside the pictures' folder"),
+        (["pictures", "--out", "a file"], "cannot write a file"),
+    ],
+)
+def test_2_for_bad_usage(
+    arguments: list[str],
+    message: str,
+    call: Call,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").write_text("x")
+    before = state_of(folder)
+    said = call("check", *arguments)
+    assert (said.code, said.out) == (2, "") and message in said.err and "Traceback" not in said.err
+    assert state_of(folder) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["empty"], ["pictures", "--fixes", "fixes.csv"], ["pictures", "--group-by", "("]]
+)
+def test_what_is_refused_leaves_no_folder(
+    arguments: list[str], call: Call, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty" / "class").mkdir(parents=True)
+    (tmp_path / "fixes.csv").write_text("path,proposal\nnone.png,drop\n")
+    assert call("check", *arguments).code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "blocking"),
+    [
+        (None, ["unreadable", "label_conflicts"]),
+        ("", []),
+        (" , ", []),
+        ("leaks", []),
+        ("label_conflicts", ["label_conflicts"]),
+        (" exact_duplicates ,unreadable", ["unreadable", "exact_duplicates"]),
+    ],
+)
+def test_fail_on_says_what_blocks(
+    fail_on: str | None, blocking: list[str], call: Call, faulty: Path, tmp_path: Path
+) -> None:
+    flag = [] if fail_on is None else ["--fail-on", fail_on]
+    said = call("check", faulty, "--out", tmp_path / "out", "--json", *flag)
+    document = json.loads(said.out)
+    assert document["blocking"] == blocking and said.code == (1 if blocking else 0)
+    assert len(document["unreadable"]) == len(document["label_conflicts"]) == 1  # found all the same
+
+
+def test_json_is_one_document_that_keeps_its_contract(call: Call, faulty: Path, tmp_path: Path) -> None:
+    said = call("check", faulty, "--out", tmp_path / "out", "--json")
+    document = json.loads(said.out)
+    assert said.err == "" and set(document) >= CONTRACT
+    assert document["pictures"] == 17
+    assert document["unreadable"] == [{"path": "birds/text.png", "reason": "is text, not a picture"}]
+    conflict = {
+        "paths": ["birds/albania.png", "flags/albania.png"],
+        "labels": ["birds", "flags"],
+        "parts": ["", ""],
+    }
+    assert document["label_conflicts"] == document["exact_duplicates"] == [conflict]
+    assert all(isinstance(row["paths"], list) for name in PATHS for row in document[name])
+    assert all(
+        isinstance(row["path"], str) for name in ("suspect_labels", "outliers") for row in document[name]
+    )
+    assert document["balance"]["classes"] == {"birds": 9, "flags": 8}
+    assert set(document["blocking"]) <= set(BLOCKING) and document["seconds"] > 0
+    assert Path(document["page"]).is_file() and Path(document["fixes"]).is_file()
+
+
+def test_corrections_that_somebody_edited_are_never_lost(call: Call, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "fixes.csv").write_text("mine")
+    said = call("check", folder, "--out", out)
+    assert said.code == 2 and "holds a fixes.csv already; choose another --out" in said.err
+    assert (out / "fixes.csv").read_text() == "mine" and not (out / "check.html").exists()
+    (out / "fixes.csv").unlink()
+    (out / "notes.txt").write_text("mine")
+    assert call("check", folder, "--out", out).code == 0
+    assert {file.name for file in out.iterdir()} == {"check.html", "fixes.csv", "notes.txt"}
+
+
+def test_default_folders_are_numbered_and_kept(
+    call: Call, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    states = []
+    for number in range(1, 4):
+        assert call("check", "pictures/").code == 0
+        made = tmp_path / "runs" / ("pictures-check" if number == 1 else f"pictures-check-{number}")
+        states.append((made, state_of(made)))
+        assert len(list((tmp_path / "runs").iterdir())) == number
+    assert all(state_of(made) == state for made, state in states)
+
+
+def test_from_inside_the_pictures_folder_it_asks_for_an_out(
+    call: Call, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    said = call("check", ".")
+    assert said.code == 2 and "choose another --out" in said.err and not (folder / "runs").exists()
+    assert call("check", ".", "--out", tmp_path / "out").code == 0
+
+
+def test_nothing_below_the_pictures_folder_changes(call: Call, faulty: Path, tmp_path: Path) -> None:
+    before = state_of(faulty)
+    call("check", faulty, "--out", tmp_path / "out")
+    call("check", faulty, "--out", tmp_path / "again", "--fixes", tmp_path / "out/fixes.csv")
+    assert state_of(faulty) == before
+
+
+def found(call: Call, data: Path, out: Path) -> dict[str, Any]:
+    """The document, without where and how long."""
+    document = json.loads(call("check", data, "--out", out, "--json").out)
+    return {name: value for name, value in document.items() if name not in ("page", "fixes", "seconds")}
+
+
+def test_a_zip_and_a_table_are_looked_over_like_the_folder(call: Call, faulty: Path, tmp_path: Path) -> None:
+    files = [file.relative_to(faulty).as_posix() for file in sorted(faulty.glob("*/*"))]
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        for name in files:
+            archive.write(faulty / name, name)
+    rows = [f"pictures/{name},{name.split('/')[0]}" for name in files]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    folder = found(call, faulty, tmp_path / "1")
+    assert folder["blocking"] == ["unreadable", "label_conflicts"]
+    assert found(call, tmp_path / "pictures.zip", tmp_path / "2") == folder
+    table = json.dumps(found(call, tmp_path / "list.csv", tmp_path / "3"))
+    assert json.loads(table.replace('"pictures/', '"')) == folder
+
+
+def test_the_corrections_of_a_folder_fit_its_zip(call: Call, faulty: Path, tmp_path: Path) -> None:
+    assert call("check", faulty, "--out", tmp_path / "1").code == 1
+    archive = shutil.make_archive(str(tmp_path / "pictures"), "zip", faulty)
+    arguments = ("check", archive, "--fixes", tmp_path / "1/fixes.csv", "--out", tmp_path / "2")
+    assert call(*arguments).code == 0
+
+
+def test_group_by_names_a_group_that_straddles(call: Call, tmp_path: Path) -> None:
+    for number, file in enumerate(sorted((CLIPART / "flags").iterdir())[:12]):
+        for label in ("a", "b"):
+            part = "train" if number < 6 else "test"
+            target = tmp_path / "divided" / part / label / f"shoot{number % 6}-{label}-{number}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source = (
+                file if label == "a" else CLIPART / "music" / sorted(os.listdir(CLIPART / "music"))[number]
+            )
+            shutil.copy(source, target)
+    said = call("check", tmp_path / "divided", "--group-by", r"(shoot0-a)", "--out", tmp_path / "o", "--json")
+    document = json.loads(said.out)
+    assert said.code == 1 and document["blocking"] == ["groups"]
+    assert document["groups"] == [{"group": "shoot0-a", "parts": ["test", "train"]}]
+
+
+def test_a_sample_set_by_its_name(call: Call, tmp_path: Path) -> None:
+    said = call("check", "clipart", "--out", tmp_path / "out", "--json")
+    document = json.loads(said.out)
+    assert (said.code, document["pictures"], document["blocking"]) == (0, 621, [])
+    assert document["near_duplicates"] == document["exact_duplicates"] == []
+
+
+def test_a_second_look_needs_no_torch(call: Call, folder: Path, tmp_path: Path) -> None:
+    """The net's graph is in the cache by then, and so are the features and the small squares."""
+    call("check", folder, "--out", tmp_path / "1")
+    code = (
+        "import sys\n"
+        f"sys.argv = ['lexnet', 'check', {str(folder)!r}, '--out', {str(tmp_path / '2')!r}]\n"
+        "from lexnet.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print('CODE', end.code)\n"
+        "print('TORCH', 'torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "CODE 0" in run.stdout and "TORCH False" in run.stdout, run.stdout + run.stderr

@@ -1,0 +1,228 @@
+"""The page of `lexnet check`: all findings, hostile names as text, nothing from outside."""
+
+import os
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from picture_makers import encode, noise
+
+from lexnet.check.examine import BLOCKING, FAULTS
+from lexnet.report.check import Case, Section, Shot, render_check
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"><img src=http://evil.example/x onerror='alert(1)'>",
+    "x" * 300,
+    "\u202eقبعة\u202d",
+    "{{ 7 * 7 }}",
+    "not utf-8: \udcff, a bell: \x07",
+    "</title></style><!--",
+    "javascript:alert(1)",
+]
+THUMBNAIL = encode(noise(0, 96, 128), "JPEG")
+FACTS = {"data": "photos/clothing", "pictures": 1234, "classes": 10, "seconds": 4.2, "fixes": "fixes.csv"}
+
+
+def shot(path: str = "train/hat/1.jpg", label: str = "hat", thumbnail: bytes | None = THUMBNAIL) -> Shot:
+    return Shot(path=path, label=label, part="train", thumbnail=thumbnail)
+
+
+def section(name: str, cases: list[Case], count: int | None = None) -> Section:
+    return Section(
+        name=name,
+        meaning=FAULTS[name],
+        blocking=name in BLOCKING,
+        count=len(cases) if count is None else count,
+        cases=cases,
+    )
+
+
+def page(**cases: list[Case]) -> str:
+    """A page with all faults, these of them found."""
+    return render_check(FACTS, [section(name, cases.get(name, [])) for name in FAULTS])
+
+
+def hostile_page(note: bool = True) -> str:
+    cases = {
+        name: [
+            Case([shot(text, text), shot(f"{text}/{text}", text)], text if note else "") for text in HOSTILE
+        ]
+        for name in FAULTS
+    }
+    facts = FACTS | {"data": "/".join(HOSTILE)}
+    return render_check(facts, [section(name, cases[name]) for name in FAULTS])
+
+
+class Document(HTMLParser):
+    """The page's tags with their attributes, and its text as a reader sees it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_what_was_found_is_said() -> None:
+    pair = Case([shot("train/hat/1.jpg"), shot("test/hat/2.jpg")])
+    html = page(leaks=[pair], suspect_labels=[Case([shot()], "cap with probability 0.91")])
+    text = Document(html).text
+    for said in (
+        "1,234 pictures, 2 kinds of findings",
+        "photos/clothing · 10 classes · looked over in 4.2 s",
+        "--fixes fixes.csv",
+        "Nothing in your pictures was changed",
+        "one picture, or nearly, in two parts; blocks training",
+        "test/hat/2.jpg",
+        "cap with probability 0.91",
+    ):
+        assert said in text, f"{said!r} is not on the page"
+    assert len(Document(html).all("img")) == 3
+
+
+def test_every_fault_is_a_row_and_every_finding_a_section_that_is_linked() -> None:
+    document = Document(hostile_page())
+    assert [link["href"] for link in document.all("a")] == [f"#{name}" for name in FAULTS]
+    assert [part["id"] for part in document.all("section")] == list(FAULTS)
+    document = Document(page(leaks=[Case([shot()])]))
+    assert [link["href"] for link in document.all("a")] == ["#leaks"]
+    assert [part["id"] for part in document.all("section")] == ["leaks"]
+    for name in FAULTS:
+        assert name.replace("_", " ") in document.text
+
+
+def test_where_nothing_was_found_nothing_is_listed() -> None:
+    document = Document(page())
+    assert "0 kinds of findings" in document.text
+    assert not document.all("section") and not document.all("a")
+    assert "blocks training" not in document.text
+
+
+def test_one_kind_is_one_kind() -> None:
+    assert "1 kind of findings" in Document(page(leaks=[Case([shot()])])).text
+
+
+def test_only_the_first_are_shown_and_all_are_counted() -> None:
+    cases = [Case([shot(f"hat/{i}.jpg")]) for i in range(60)]
+    html = render_check(FACTS, [section("outliers", cases, count=1500)])
+    assert "The first 60 of 1,500." in Document(html).text and "1,500 outliers" in " ".join(
+        Document(html.replace("<t", " <t")).text.split()
+    )
+    assert "The first" not in Document(render_check(FACTS, [section("outliers", cases)])).text
+
+
+def test_a_picture_that_cannot_be_shown_is_named() -> None:
+    html = page(unreadable=[Case([shot("hat/bad.jpg", "", None)], "is text, not a picture")])
+    document = Document(html)
+    assert (
+        not document.all("img")
+        and "hat/bad.jpg" in document.text
+        and "is text, not a picture" in document.text
+    )
+
+
+def test_hostile_names_are_only_text() -> None:
+    html = hostile_page()
+    html.encode("utf-8")
+    document = Document(html)
+    assert not document.all("script")
+    assert not [key for _, attributes in document.tags for key in attributes if key.startswith("on")]
+    assert len(document.all("img")) == 2 * len(HOSTILE) * len(FAULTS)
+    assert "<script>alert(1)</script>" in document.text and "{{ 7 * 7 }}" in document.text
+    assert "\u202e" not in html and "\\u202eقبعة" in document.text
+    assert "\x07" not in html and "\\udcff, a bell: \\x07" in document.text
+    assert HOSTILE[2] in document.text  # a path is shown whole
+    assert all(attributes.get("dir") == "ltr" for attributes in document.all("span"))
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    html = hostile_page()
+    document = Document(html)
+    for tag, attributes in document.tags:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
+        assert (attributes.get("src") or "data:").startswith("data:")
+        assert (attributes.get("href") or "#").startswith("#")
+        assert "url(" not in (attributes.get("style") or "")
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style and "@import" not in style and "http" not in style
+    policy = next(meta["content"] for meta in document.all("meta") if "http-equiv" in meta)
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_it_is_a_document() -> None:
+    html = hostile_page()
+    document = Document(html)
+    assert html.lstrip().startswith("<!DOCTYPE html>") and document.all("html") == [{"lang": "en"}]
+    assert len(document.all("h1")) == 1 and all(cell.get("scope") == "row" for cell in document.all("th"))
+    assert all("alt" in image for image in document.all("img"))
+
+
+def test_only_a_jpeg_or_png_is_shown() -> None:
+    with pytest.raises(ValueError, match="JPEG or PNG"):
+        page(outliers=[Case([shot(thumbnail=b"<svg onload=alert(1)>")])])
+
+
+# ---- in a browser: LEXNET_CHROMIUM names its executable
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=os.environ["LEXNET_CHROMIUM"],
+            args=["--no-sandbox", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+PAGES = {
+    "plain": page(
+        leaks=[Case([shot(), shot("test/hat/2.jpg")])] * 9, outliers=[Case([shot()], "4.1 spreads")]
+    ),
+    "hostile names": hostile_page(note=False),
+    "hostile notes": hostile_page(),
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("which", ["plain", "hostile names", "hostile notes"])
+def test_in_a_browser(browser: Any, tmp_path: Path, which: str, width: int) -> None:
+    file = tmp_path / "check.html"
+    file.write_text(PAGES[which], encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    tab = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("dialog", lambda dialog: said.append(dialog.message))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(file.as_uri())
+    try:
+        assert said == []
+        assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        for image in tab.locator("img").all()[:3]:
+            image.scroll_into_view_if_needed()
+            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+        tab.locator("a").first.click()
+        assert tab.evaluate("document.querySelector(':target').tagName") == "SECTION"
+    finally:
+        context.close()
