@@ -6,6 +6,8 @@ Taken as they are, they leave nothing that blocks but classes that are too small
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+import numpy as np
+
 from lexnet.check.examine import Findings
 from lexnet.data.fixes import Fix
 from lexnet.data.groups import units
@@ -17,9 +19,10 @@ def proposals(found: Findings) -> list[Fix]:
     """Rows for fixes.csv. Of copies in several parts those in the test part stay, then those in val."""
     fixes = [Fix(skip.path, "unreadable", "drop", why=skip.reason) for skip in found.unreadable]
     dropped: set[int] = set()
-    for fix, row in _drops(found):
-        fixes.append(fix)
-        dropped.add(row)
+    for drops in (_copies(found), _straddlers(found, dropped)):
+        for fix, row in drops:
+            fixes.append(fix)
+            dropped.add(row)
     fixes += _regroups(found, dropped)
     paths, classes = found.manifest.paths, found.manifest.classes
     for doubt in found.doubts:
@@ -31,7 +34,7 @@ def proposals(found: Findings) -> list[Fix]:
     return fixes
 
 
-def _drops(found: Findings) -> Iterator[tuple[Fix, int]]:
+def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
     """Of each set of copies: those under wrong labels, those in other parts, second copies of a file."""
     manifest = found.manifest
     paths, labels, parts = manifest.paths, manifest.labels, manifest.parts
@@ -54,34 +57,41 @@ def _drops(found: Findings) -> Iterator[tuple[Fix, int]]:
                 yield Fix(paths[row], "leaks", "drop", why=why), row
             elif first != row:
                 yield Fix(paths[row], "exact_duplicates", "drop", why=f"the same file as {paths[first]}"), row
+
+
+def _straddlers(found: Findings, dropped: set[int]) -> Iterator[tuple[Fix, int]]:
+    """Of a group that is in several parts: the pictures outside the part that has most of what stays."""
+    manifest = found.manifest
     for group, held in found.groups.items():
-        mine = [row for row, name in enumerate(manifest.groups) if name == group]
-        best = Counter(parts[row] for row in mine).most_common(1)[0][0]
+        mine = [row for row, name in enumerate(manifest.groups) if name == group and row not in dropped]
+        if not mine:
+            continue
+        best = Counter(manifest.parts[row] for row in mine).most_common(1)[0][0]
         for row in mine:
-            if parts[row] != best:
-                yield Fix(paths[row], "groups", "drop", why=f"{group} is in {' and '.join(held)}"), row
+            if manifest.parts[row] != best:
+                why = f"{group} is in {' and '.join(held)}"
+                yield Fix(manifest.paths[row], "groups", "drop", why=why), row
 
 
 def _regroups(found: Findings, dropped: set[int]) -> Iterator[Fix]:
     """One group for near copies that stay, and for whatever was in a group with one of them."""
-    manifest = found.manifest
-    near = [(p.first, p.second) for p in found.near if not {p.first, p.second} & dropped]
-    if not near:
-        return
-    joined = units(manifest, near)
-    touched = {int(joined[row]) for pair in near for row in pair}
+    stay = [row for row in range(len(found.manifest)) if row not in dropped]
+    kept = found.manifest.take(np.asarray(stay, np.int64), [])
+    place = {digest: row for row, digest in enumerate(kept.digests)}  # a copy may stand for a dropped one
+    digests = (
+        (found.manifest.digests[pair.first], found.manifest.digests[pair.second]) for pair in found.near
+    )
+    near = [(place[a], place[b]) for a, b in digests if a in place and b in place]
+    joined = units(kept, near)
     members: dict[int, list[int]] = defaultdict(list)
     for row, unit in enumerate(joined.tolist()):
-        if unit in touched and row not in dropped:
-            members[unit].append(row)
-    for unit, rows in members.items():
-        groups = [group for row in rows if (group := manifest.groups[row])]
-        name = groups[0] if groups else f"near-{manifest.digests[unit][:12]}"
-        for row in rows:
-            if manifest.groups[row] != name:
-                yield Fix(
-                    manifest.paths[row], "near_duplicates", "regroup", name, "nearly the same as another"
-                )
+        members[unit].append(row)
+    for unit in sorted({int(joined[row]) for pair in near for row in pair}):
+        groups = [group for row in members[unit] if (group := kept.groups[row])]
+        name = groups[0] if groups else f"near-{kept.digests[unit][:12]}"
+        for row in members[unit]:
+            if kept.groups[row] != name:
+                yield Fix(kept.paths[row], "near_duplicates", "regroup", name, "nearly the same as another")
 
 
 def _sets(found: Findings) -> list[list[int]]:
