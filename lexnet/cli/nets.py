@@ -1,11 +1,13 @@
 """`lexnet nets`"""
 
+import shutil
 from typing import Any
 
 import click
 
 from lexnet.cli.options import json_flag
 
+WIDE = 112
 KEYS = ("lexicon", "name", "params", "macs", "size", "year")
 
 
@@ -18,7 +20,10 @@ KEYS = ("lexicon", "name", "params", "macs", "size", "year")
 )
 @json_flag
 def command(size: int | None, sort: str, as_json: bool) -> None:
-    """List the nets that can be built: their cost, and which weights there are."""
+    """List the nets that can be built: their cost, and which weights there are.
+
+    Where the terminal is wide enough, also their papers and the weights' licences.
+    """
     from lexnet.cli.printing import print_json, table
 
     rows = lexicon(size)
@@ -27,6 +32,7 @@ def command(size: int | None, sort: str, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    wide = shutil.get_terminal_size((WIDE, 0)).columns >= WIDE
     shown = [
         (
             row["name"],
@@ -35,10 +41,12 @@ def command(size: int | None, sort: str, as_json: bool) -> None:
             _count(row["macs"]),
             f"{row['size']}{'' if row['any_size'] else ' only'}",
             row["year"],
+            *((row["paper"], ", ".join(w["licence"] for w in row["weights"]) or "-") if wide else ()),
         )
         for row in rows
     ]
-    head = ("net", "weights, top-1", "parameters", "multiply-adds", "pixels", "year")
+    more = ("paper", "licence") if wide else ()
+    head = ("net", "weights, top-1", "parameters", "multiply-adds", "pixels", "year", *more)
     click.echo(table(head, shown, left=2))
     click.echo("\n● on this machine  ○ to be had: `lexnet weights ls`    Layer by layer: `lexnet show NET`")
 

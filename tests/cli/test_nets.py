@@ -15,7 +15,7 @@ from lexnet.weights.files import WEIGHTS
 Call = Callable[..., Any]
 CONTRACT = ["name", "family", "year", "paper", "params", "macs", "size", "any_size", "weights"]
 
-HEAD = ["net", "weights, top-1", "parameters", "multiply-adds", "pixels", "year"]
+HEAD = ["net", "weights, top-1", "parameters", "multiply-adds", "pixels", "year", "paper", "licence"]
 
 
 def test_json_keeps_its_contract(call: Call) -> None:
@@ -46,24 +46,34 @@ def test_the_weights_that_a_package_brings_are_here(call: Call) -> None:
     assert rows["plain34"]["weights"] == []
 
 
-def test_every_net_has_a_line_in_the_table(call: Call) -> None:
+def test_every_net_has_a_line_in_the_table(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     said = call("nets")
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert re.split(r" {2,}", lines[0]) == HEAD and set(lines[1]) == {"─", " "}
     assert [line.split()[0] for line in lines[2 : 2 + len(NETS)]] == list(NETS)
     table = dict(zip(NETS, lines[2:], strict=False))
-    assert re.search(r"^resnet18 +○ imagenet 69\.8 % +11\.69 M +1\.81 G +224 +2015$", table["resnet18"])
+    assert re.search(
+        r"^resnet18 +○ imagenet 69\.8 % +11\.69 M +1\.81 G +224 +2015 +arXiv:1512\.03385 +BSD-3-Clause$",
+        table["resnet18"],
+    )
     assert re.search(r"^efficientnet_lite0 +● imagenet \d\d\.\d % +4\.65 M", table["efficientnet_lite0"])
-    assert re.search(r"^plain34 +- +21\.62 M +3\.64 G +224 +2015$", table["plain34"])
-    assert re.search(r" 61\.10 M +714\.2 M +224 only +2012$", table["alexnet"])
-    assert re.search(r" 0\.06 M +0\.3 M +32 only +1998$", table["lenet5"])
+    assert re.search(r"^plain34 +- +21\.62 M +3\.64 G +224 +2015 +arXiv:1512\.03385 +-$", table["plain34"])
+    assert re.search(r" 61\.10 M +714\.2 M +224 only +2012 +NIPS 2012 +BSD-3-Clause$", table["alexnet"])
+    assert re.search(r" 0\.06 M +0\.3 M +32 only +1998 +doi:10\.1109/5\.726791 +-$", table["lenet5"])
     for name, entry in NETS.items():
         assert (" only " in table[name]) != entry.any_size, name
         assert table[name].count(" G ") == (entry.macs >= 1e9), name
-    assert "arXiv" not in said.out and "doi" not in said.out, "papers are in the JSON"
     assert lines[-1].startswith("● on this machine") and "○" in lines[-1]
     assert "\x1b" not in said.out
+
+
+def test_a_terminal_of_80_columns_gets_what_fits(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = call("nets").out.splitlines()
+    assert re.split(r" {2,}", lines[0]) == HEAD[:-2]
+    assert max(map(len, lines[: 2 + len(NETS)])) <= 80
 
 
 @pytest.mark.parametrize(
@@ -109,7 +119,7 @@ def test_they_can_be_costed_at_another_size(call: Call) -> None:
 @pytest.mark.usefixtures("few")
 def test_the_table_says_at_which_size_each_is_costed(call: Call) -> None:
     lines = call("nets", "--size", 64).out.splitlines()
-    shown = {line.split()[0]: re.split(r" {2,}", line)[-2] for line in lines[2 : lines.index("")]}
+    shown = {line.split()[0]: re.split(r" {2,}", line)[4] for line in lines[2 : lines.index("")]}
     assert shown == {
         "lenet5": "32 only", "alexnet": "224 only", "nin_cifar": "64", "nin_imagenet": "64",
         "googlenet_2014": "64", "resnet18": "64", "mobilenet_v2": "64",
