@@ -18,17 +18,22 @@ from lexnet.config import available_cores
 from lexnet.nets import NETS
 
 BATCH = 8
-SHARED: dict[str, tuple[str, Callable[[], torch.nn.Module]]] = {
-    **{
-        name: ("torchvision", lambda name=name: getattr(torchvision.models, name)())
-        for name in ("alexnet", "vgg11", "vgg16_bn", "resnet18", "resnet34", "resnet50", "mobilenet_v2")
-    },
-    "googlenet": ("torchvision", lambda: torchvision.models.googlenet(init_weights=False, aux_logits=False)),
-    "mobilenet_v1": ("timm", lambda: timm.create_model("mobilenetv1_100")),
-    "mobilenet_v2_050": ("timm", lambda: timm.create_model("mobilenetv2_050")),
-    "efficientnet_lite0": ("timm", lambda: timm.create_model("tf_efficientnet_lite0")),
-    "efficientnet_lite2": ("timm", lambda: timm.create_model("tf_efficientnet_lite2")),
+TORCHVISION = [
+    *("alexnet", "mobilenet_v2"),
+    *(f"resnet{layers}" for layers in (18, 34, 50, 101, 152)),
+    *(f"vgg{layers}{norm}" for layers in (11, 13, 16, 19) for norm in ("", "_bn")),
+]
+TIMM = {
+    "mobilenet_v1": "mobilenetv1_100",
+    **{f"mobilenet_v2_{width}": f"mobilenetv2_{width}" for width in ("140", "075", "050", "035")},
+    **{f"efficientnet_lite{number}": f"tf_efficientnet_lite{number}" for number in range(5)},
 }
+SHARED: dict[str, tuple[str, Callable[[], torch.nn.Module]]] = {
+    **{n: ("torchvision", lambda n=n: getattr(torchvision.models, n)()) for n in TORCHVISION},
+    "googlenet": ("torchvision", lambda: torchvision.models.googlenet(init_weights=False, aux_logits=False)),
+    **{ours: ("timm", lambda theirs=theirs: timm.create_model(theirs)) for ours, theirs in TIMM.items()},
+}
+LARGE = 5e9  # multiply-adds from which on there are fewer rounds
 options = arguments(__doc__)
 rounds = 7 if options.quick else 25
 torch.set_num_threads(available_cores())
@@ -64,7 +69,8 @@ benchmark.add(
 for name, (library, make) in SHARED.items():
     pixels = torch.randn(BATCH, 3, NETS[name].size, NETS[name].size)
     ours, theirs = NETS[name].build().eval(), make().eval()
-    results = in_turn(rounds, ours=forward(ours, pixels), theirs=forward(theirs, pixels))
+    few = rounds if NETS[name].macs < LARGE else (rounds + 2) // 3
+    results = in_turn(few, ours=forward(ours, pixels), theirs=forward(theirs, pixels))
     benchmark.add(
         f"{name} / {library}'s",
         ratios(results["ours"], results["theirs"]),

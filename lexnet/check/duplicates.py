@@ -66,7 +66,7 @@ def _candidates(features: NDArray[np.float32], squares: Squares) -> dict[tuple[i
     found = _alike(features)
     cell = SIDE // 8
     coarse = squares.reshape(-1, 8, cell, 8, cell, 3).mean(axis=(2, 4))
-    flat, mirrored = (_plain(view.reshape(len(view), -1)) for view in (coarse, coarse[:, :, ::-1]))
+    flat, mirrored = _plain(coarse), _plain(coarse[:, :, ::-1])
     return {
         (a, b): alike
         for (a, b), alike in found.items()
@@ -75,9 +75,9 @@ def _candidates(features: NDArray[np.float32], squares: Squares) -> dict[tuple[i
 
 
 def _plain(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(N, pixels) without each one's brightness and contrast."""
+    """(N, H, W, 3) → (N, H·W·3) without each one's colour, brightness and contrast; a plain one is zeros."""
     x = np.asarray(pixels, np.float32)
-    x = x - x.mean(axis=1, keepdims=True)
+    x = (x - x.mean(axis=(1, 2), keepdims=True)).reshape(len(x), -1)
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6))
 
 
@@ -106,8 +106,5 @@ def _views(square: Squares) -> NDArray[np.float32]:
         for y in {0.0, (SIDE - part) / 2, SIDE - part}:
             for x in {0.0, (SIDE - part) / 2, SIDE - part}:
                 box = (x, y, x + part, y + part)
-                small = np.asarray(
-                    image.resize((GRAIN, GRAIN), Image.Resampling.BOX, box), np.float32
-                ).ravel()
-                views.append(small)
+                views.append(np.asarray(image.resize((GRAIN, GRAIN), Image.Resampling.BOX, box)))
     return _plain(np.stack(views))

@@ -140,7 +140,8 @@ def _bundle(path: Path) -> dict[str, Any]:
 
     bundle = read_bundle(path)
     facts = {key: value for key, value in bundle.manifest.items() if key not in ("golden", "members")}
-    facts["split"] = {key: value for key, value in facts.get("split", {}).items() if key != "seen"}
+    if isinstance(split := facts.get("split"), dict):
+        facts["split"] = {key: value for key, value in split.items() if key != "seen"}
     return {**facts, "golden": len(bundle.golden), "bytes": path.stat().st_size}
 
 

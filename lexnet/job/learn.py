@@ -13,6 +13,7 @@ from lexnet.check.examine import near_copies
 from lexnet.config import PreprocessSpec, available_cores
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, refuse_bad
+from lexnet.data.splits import is_divided
 from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import score
 from lexnet.export.bundle import pack_bundle
@@ -81,6 +82,8 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
             progress=lambda done, total: tell(Progress("frozen net", done, total)),
         )
     refuse_bad(extraction.manifest.skipped, config.skip_bad)
+    if is_divided(manifest) and not is_divided(extraction.manifest):
+        raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
     with clock.step("near copies"):
         near = near_copies(
             extraction,
