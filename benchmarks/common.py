@@ -31,6 +31,7 @@ def arguments(description: str | None) -> argparse.Namespace:
     """`--quick` for a run of under five minutes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer runs: under 5 minutes")
+    parser.add_argument("only", nargs="*", help="where a script measures several things: these alone")
     return parser.parse_args()
 
 

@@ -67,9 +67,11 @@ benchmark.add(
     ("<=", 0.5),
 )
 for name, (library, make) in SHARED.items():
+    if options.only and name not in options.only:
+        continue
     pixels = torch.randn(BATCH, 3, NETS[name].size, NETS[name].size)
     ours, theirs = NETS[name].build().eval(), make().eval()
-    few = rounds if NETS[name].macs < LARGE else (rounds + 2) // 3
+    few = rounds if NETS[name].macs < LARGE or options.only else (rounds + 2) // 3
     results = in_turn(few, ours=forward(ours, pixels), theirs=forward(theirs, pixels))
     benchmark.add(
         f"{name} / {library}'s",
