@@ -178,6 +178,7 @@ def _classes(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def straddling(manifest: Manifest) -> dict[str, list[str]]:
+    """The parts of each group that has pictures in several."""
     parts: dict[str, set[str]] = defaultdict(set)
     for group, part in zip(manifest.groups, manifest.parts, strict=True):
         if group:

@@ -85,6 +85,7 @@ class Members:
         return plain if new and not folder and reason is None else None
 
     def read(self, name: str) -> bytes:
+        """At most one byte more than the largest picture that is taken; each kind of archive has its way."""
         raise NotImplementedError
 
 
