@@ -68,12 +68,19 @@ class SplitConfig:
     ] = None
     limit: Annotated[int | None, "take this many pictures in all, of each class its share"] = None
     per_class: Annotated[int | None, "take this many pictures of each class (and part) at most"] = None
+    folds: Annotated[
+        int | None, "also measure on every picture in turn, in this many folds: for few held-out pictures"
+    ] = None
+    repeats: Annotated[int, "with --folds, how often, divided anew each time"] = 3
 
     def __post_init__(self) -> None:
         _within("val", self.val, 0.0, 0.5)
         _within("test", self.test, 0.05, 0.5)
         if self.val + self.test > 0.8:
             raise ConfigError(f"val={self.val} and test={self.test} leave under a fifth to train on")
+        if self.folds is not None:
+            _within("folds", self.folds, 2, 20)
+        _within("repeats", self.repeats, 1, 100)
         for name in ("limit", "per_class"):
             if getattr(self, name) is not None:
                 _within(name, getattr(self, name), 1, 10**9)
@@ -83,13 +90,13 @@ class SplitConfig:
 class ProbeConfig:
     """The linear head on frozen features."""
 
-    folds: Annotated[int, "cross-validation folds that choose the regularisation"] = 4
+    cv: Annotated[int, "folds of the cross-validation that chooses the regularisation"] = 4
     candidates: Annotated[tuple[float, ...], "values tried for C, the inverse regularisation"] = (
         0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        _within("folds", self.folds, 2, 20)
+        _within("cv", self.cv, 2, 20)
         if not self.candidates or not all(0 < c < math.inf for c in self.candidates):
             raise ConfigError(f"candidates={self.candidates} must be positive numbers")
 

@@ -6,6 +6,7 @@
     ├── UnknownStage      a net has no stage of that name           also a ValueError
     ├── ShapeError        pictures of a shape the net cannot take   also a ValueError
     ├── WeightsError      pretrained weights missing or not the published ones
+    ├── DownloadError     a file cannot be had over the network
     ├── DataError         a folder, its classes or its split cannot be trained on or scored
     │   └── PictureError  one picture cannot be used
     ├── OutputError       a result cannot be written where it was asked for
@@ -43,6 +44,10 @@ class ShapeError(LexNetError, ValueError):
 
 class WeightsError(LexNetError):
     """Pretrained weights are missing or are not the published ones."""
+
+
+class DownloadError(LexNetError):
+    """A file cannot be had over the network."""
 
 
 class DataError(LexNetError):

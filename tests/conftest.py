@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NEEDS = {
     "pictures": ("LEXNET_TEST_DATA", Path.is_dir),
+    "fashion": ("LEXNET_FASHION_MNIST", Path.is_dir),
     "browser": ("LEXNET_CHROMIUM", Path.is_file),
 }
 RUN_ALL = os.environ.get("LEXNET_RUN_ALL") == "1"
@@ -67,6 +68,12 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_data() -> Path:
     """The folder of real pictures; tests that ask for it are marked `pictures`."""
     return Path(os.environ["LEXNET_TEST_DATA"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def fashion_folder() -> Path:
+    """The folder of Fashion-MNIST's files; tests that ask for it are marked `fashion`."""
+    return Path(os.environ["LEXNET_FASHION_MNIST"])
 
 
 @pytest.fixture(scope="session")

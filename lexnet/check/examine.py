@@ -12,7 +12,7 @@ from lexnet.check.duplicates import Pair, near_duplicates
 from lexnet.check.headers import Header, headers
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
-from lexnet.config import EngineChoice
+from lexnet.config import EngineChoice, available_cores
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.transfer.trunk import Extraction, Trunk, extract
 
@@ -94,7 +94,7 @@ def examine(
     manifest: Manifest,
     trunk: Trunk,
     engine: EngineChoice,
-    workers: int,
+    workers: int | None,
     *,
     warn: Callable[[str], None],
     progress: Progress,
@@ -104,12 +104,14 @@ def examine(
         trunk,
         manifest,
         engine,
-        workers,
+        workers or available_cores(),
         warn=warn,
         progress=lambda done, total: progress("frozen net", done, total),
     )
     manifest, features = extraction.manifest, extraction.features
-    found = headers(manifest, workers, lambda done, total: progress("headers", done, total))
+    found = headers(
+        manifest, workers or available_cores(), lambda done, total: progress("headers", done, total)
+    )
     small = squares(manifest, workers, warn, lambda done, total: progress("decode", done, total))
     copies = _copies(manifest)
     exact = [rows for rows in copies if len(rows) > 1]
@@ -132,11 +134,13 @@ def examine(
 
 
 def near_copies(
-    extraction: Extraction, workers: int, warn: Callable[[str], None], progress: Progress
+    extraction: Extraction, workers: int | None, warn: Callable[[str], None], progress: Progress
 ) -> list[Pair]:
     """Pairs of pictures that are nearly the same; decodes each, unless it was looked at before."""
     manifest = extraction.manifest
-    found = headers(manifest, workers, lambda done, total: progress("headers", done, total))
+    found = headers(
+        manifest, workers or available_cores(), lambda done, total: progress("headers", done, total)
+    )
     small = squares(manifest, workers, warn, lambda done, total: progress("near copies", done, total))
     return _near(_copies(manifest), found, extraction.features, small)
 

@@ -70,4 +70,12 @@ def summary(metrics: dict[str, Any]) -> str:
         f"bundle         {metrics['bundle']}  ({metrics['bundle_bytes'] / 1e6:.1f} MB)",
         f"report         {metrics['report']}",
     ]
+    if turns := metrics["cross_validation"]:
+        low, high = turns["interval"]
+        lines.insert(
+            1,
+            f"in turn        {percent(turns['accuracy'])}  (95 %: {percent(low)} to {percent(high)}; "
+            f"{turns['count']:,} pictures in {turns['folds']} folds, {len(turns['repeats'])} times: "
+            f"{percent(min(turns['repeats']))} to {percent(max(turns['repeats']))})",
+        )
     return "\n".join(["", *lines])

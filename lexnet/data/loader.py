@@ -1,11 +1,27 @@
-"""A manifest's pictures as a net sees them."""
+"""A manifest's pictures as a net sees them: decoded once, then read from disk."""
 
 import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from lexnet.config import PreprocessSpec
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from lexnet.config import PreprocessSpec, available_cores
 from lexnet.data.manifest import Manifest
+from lexnet.data.store import Store, fill
+from lexnet.data.threads import measured
 from lexnet.errors import PictureError
 from lexnet.preprocess import Pixels, load_bytes
+from lexnet.runtime.stream import in_order
+
+SHARD = 32 * 2**20  # bytes of pictures that are kept together, and so the most that a kill can lose
+SHARE = 0.5  # of the free disk that pictures may take
 
 
 def load_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
@@ -15,3 +31,99 @@ def load_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
     if hashlib.sha256(content).hexdigest() != manifest.digests[row]:
         raise PictureError(where, "has changed since it was listed; run again")
     return load_bytes(content, spec, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """N pictures, each a (size, size, channels) uint8 square."""
+
+    manifest: Manifest
+    """Without those that turned out to be damaged, if they were decoded; these are in its `skipped`."""
+    spec: PreprocessSpec
+    workers: int | None
+    stored: tuple[Store, NDArray[np.int64]] | None
+    """Where they were decoded to, and the place of each; none where the disk has no room for them."""
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def read(self, rows: NDArray[np.int64]) -> Pixels:
+        """(n, size, size, channels) of these rows, in one piece of memory.
+
+        Raises `PictureError` where a picture has to be decoded and cannot be.
+        """
+        if self.stored is not None:
+            store, places = self.stored
+            return store.read(places[rows]).reshape(len(rows), *shape(self.spec))
+        result = np.empty((len(rows), *shape(self.spec)), np.uint8)
+        load = partial(load_row, self.manifest, spec=self.spec)
+        for i, (_, pixels) in enumerate(in_order(rows.tolist(), load, self.workers or available_cores())):
+            if isinstance(pixels, PictureError):
+                raise pixels
+            result[i] = pixels
+        return result
+
+    def batches(self, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Pixels]]:
+        """(rows, their pictures) in this order, `size` at a time, read one batch ahead of the caller."""
+        with ThreadPoolExecutor(1) as pool:
+            ahead = None
+            for start in range(0, len(order), size):
+                rows = order[start : start + size]
+                coming = rows, pool.submit(self.read, rows)
+                if ahead is not None:
+                    yield ahead[0], ahead[1].result()
+                ahead = coming
+            if ahead is not None:
+                yield ahead[0], ahead[1].result()
+
+
+def open_pictures(
+    manifest: Manifest,
+    spec: PreprocessSpec,
+    workers: int | None,
+    *,
+    warn: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> Pictures:
+    """Decodes what was not decoded before; by how many threads is measured where `workers` does not say.
+
+    Where the pictures would take over half of the free disk, `warn` is told so and they are decoded
+    whenever they are read. `progress(done, total)` counts those that are decoded now.
+    """
+    recipe = {
+        "size": spec.size,
+        "short_side": spec.short_side,
+        "interpolation": spec.interpolation,
+        "channels": spec.channels,
+        "rules": spec.rules,
+        "pillow": PIL.__version__,
+    }
+    store = Store("pictures", recipe, warn)
+    each = int(np.prod(shape(spec)))
+    needed, free = each * int((store.find(manifest.digests) < 0).sum()), _free(store.folder)
+    if needed > SHARE * free:
+        warn(
+            f"decoded, the pictures take {needed / 1e9:.1f} GB, over half of the {free / 1e9:.1f} GB "
+            f"free at {store.folder}; they are decoded each time (LEXNET_CACHE names another place)"
+        )
+        return Pictures(manifest=manifest, spec=spec, workers=workers, stored=None)
+    load = partial(load_row, manifest, spec=spec)
+    whole, _ = fill(
+        store,
+        manifest,
+        lambda rows: measured(rows, load) if workers is None else in_order(rows, load, workers),
+        max(1, SHARD // each),
+        progress,
+    )
+    return Pictures(manifest=whole, spec=spec, workers=workers, stored=(store, store.find(whole.digests)))
+
+
+def shape(spec: PreprocessSpec) -> tuple[int, int, int]:
+    """Of a picture as the net sees it."""
+    return spec.size, spec.size, spec.channels
+
+
+def _free(folder: Path) -> int:
+    """Bytes free where the folder is, or will be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free

@@ -67,11 +67,16 @@ class Manifest:
     """(N,) sha256 of each picture's bytes, in hex."""
     groups: Strings = field(default_factory=lambda: Strings.of(()))
     """(N,) pictures of one group stay in one part; "" for none. Empty where the source has no groups."""
+    weights: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """(N,) how much each counts in training; all the same where the source does not say."""
     skipped: list[Skipped] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not len(self.groups):
             object.__setattr__(self, "groups", Strings.empty(len(self.labels)))
+        if not len(self.weights):
+            object.__setattr__(self, "weights", np.ones(len(self.labels), np.float32))
+        assert len(self.weights) == len(self.labels)
         for name in COLUMNS:
             values = Strings.of(getattr(self, name))
             assert len(values) == len(self.labels), name
@@ -100,7 +105,8 @@ class Manifest:
     def take(self, keep: NDArray[np.int64], skipped: list[Skipped]) -> "Manifest":
         """The manifest of these rows; the classes and their order stay."""
         columns = {name: getattr(self, name).take(keep) for name in COLUMNS}
-        return replace(self, **columns, labels=self.labels[keep], skipped=[*self.skipped, *skipped])
+        arrays = {name: getattr(self, name)[keep] for name in ("labels", "weights")}
+        return replace(self, **columns, **arrays, skipped=[*self.skipped, *skipped])
 
     def with_parts(self, parts: Iterable[str]) -> "Manifest":
         """The same pictures, divided otherwise."""

@@ -11,7 +11,7 @@ from lexnet.files import cache_folder
 SAMPLES = {
     "clipart": "621 pieces of public-domain clip art, up to 160 px, in 12 classes from birds to vehicles",
     "digits": "1,797 handwritten digits, 8 x 8 px grey, in 10 classes (scikit-learn's load_digits)",
-    "fashion-mnist": "70,000 pieces of clothing, 28 x 28 px grey, in 10 classes (a Debian package has them)",
+    "fashion-mnist": "70,000 pieces of clothing, 28 x 28 px grey, in 10 classes (fetched or Debian's)",
 }
 
 

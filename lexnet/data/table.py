@@ -1,4 +1,4 @@
-"""A CSV or Parquet file with a row a picture: `path` and `label`, and perhaps `split`, `group`, `sha256`.
+"""A CSV or Parquet file with a row a picture: `path`, `label`, perhaps `split`, `group`, `weight`, `sha256`.
 
 Paths are relative to the file's folder. A Parquet file may hold the pictures themselves, in a column
 `image` or `bytes`; each is then called after its row.
@@ -24,7 +24,7 @@ from lexnet.errors import DataError, MissingExtra, PictureError
 from lexnet.files import is_printable, natural
 
 TABLES = (".csv", ".parquet")
-COLUMNS = ("path", "label", "split", "group", "sha256")
+COLUMNS = ("path", "label", "split", "group", "weight", "sha256")
 PICTURES = ("image", "bytes")
 BATCH = 65_536
 OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
@@ -67,6 +67,7 @@ def read_table(
         parts=_parts(columns["split"], path),
         digests=columns["sha256"],
         groups=columns["group"],
+        weights=_weights(columns["weight"], path),
     )
     return _digested(manifest, progress)
 
@@ -212,7 +213,7 @@ def _check_head(head: list[str], path: Path, pictures: bool) -> None:
     if missing := [name for name in needed if name not in head]:
         raise DataError(
             f"{path} has no column {' and no column '.join(missing)}; it has {', '.join(head) or 'none'}. "
-            "Give path and label, and if you like split, group and sha256"
+            "Give path and label, and if you like split, group, weight and sha256"
         )
 
 
@@ -241,6 +242,25 @@ def _parts(column: Strings, path: Path) -> Strings:
         row = int(np.flatnonzero(codes == values.index(""))[0])
         raise DataError(f"{path} gives a split for some rows, but not for row {row + 1}; give all or none")
     return Strings.of([known[value.lower()] for value in values]).take(codes)
+
+
+def _weights(column: Strings, path: Path) -> NDArray[np.float32]:
+    """(N,) positive numbers; ones where the column is empty."""
+    if not column.lengths.any():
+        return np.ones(len(column), np.float32)
+    weights = np.empty(len(column), np.float32)
+    for row, text in enumerate(column):
+        try:
+            weights[row] = float(text)
+        except ValueError:
+            weights[row] = np.nan
+    odd = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
+    if len(odd):
+        raise DataError(
+            f"{path} has the weight {column[odd[0]]!r} in row {odd[0] + 1}; give every row a positive "
+            "number, or leave the column out"
+        )
+    return weights
 
 
 def _name(label: str, path: Path) -> str:

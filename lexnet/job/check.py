@@ -13,7 +13,7 @@ from PIL import Image
 
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
 from lexnet.check.propose import proposals
-from lexnet.config import EngineChoice, PreprocessSpec, available_cores
+from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.fixes import apply_fixes, fixes_csv, read_fixes
 from lexnet.data.groups import group_by
 from lexnet.data.loader import load_row
@@ -60,7 +60,6 @@ def check(
     if unknown := [name for name in fail_on if name not in FAULTS]:
         raise ConfigError(f"fail_on={unknown[0]!r} is no fault; they are {', '.join(FAULTS)}")
     start = time.perf_counter()
-    workers = workers or available_cores()
     root = find_data(data)
     folder = _folder(out, os.path.basename(os.path.abspath(root)), root)
     manifest = read_data(data, progress=lambda done, total: tell(Progress("read pictures", done, total)))

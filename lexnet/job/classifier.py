@@ -53,7 +53,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         group_by: str | None = None,
         limit: int | None = None,
         per_class: int | None = None,
-        folds: int = 4,
+        folds: int | None = None,
+        repeats: int = 3,
+        cv: int = 4,
         candidates: tuple[float, ...] = ProbeConfig.candidates,
     ) -> None:
         self.net = net
@@ -71,6 +73,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.limit = limit
         self.per_class = per_class
         self.folds = folds
+        self.repeats = repeats
+        self.cv = cv
         self.candidates = candidates
 
     def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener = ignore) -> Self:
@@ -147,8 +151,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 group_by=self.group_by,
                 limit=self.limit,
                 per_class=self.per_class,
+                folds=self.folds,
+                repeats=self.repeats,
             ),
-            probe=ProbeConfig(folds=self.folds, candidates=tuple(self.candidates)),
+            probe=ProbeConfig(cv=self.cv, candidates=tuple(self.candidates)),
         )
 
     def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lexnet.check.examine import near_copies
 from lexnet.config import PreprocessSpec, available_cores
+from lexnet.data.groups import units
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
@@ -27,7 +28,8 @@ from lexnet.job.specimens import golden_pictures, worst_mistakes
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import stream
-from lexnet.transfer.probe import fit_probe
+from lexnet.transfer.cross_validate import cross_validate
+from lexnet.transfer.probe import Examples, fit_probe
 from lexnet.transfer.trunk import extract, open_trunk
 
 
@@ -87,28 +89,43 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     with clock.step("near copies"):
         near = near_copies(
             extraction,
-            workers,
+            config.workers,
             lambda text: tell(Warned(text)),
             lambda step, done, total: tell(Progress(step, done, total)),
         )
+    given = is_divided(manifest)
     manifest = divide(extraction.manifest, near, config, tell)
     extraction = replace(extraction, manifest=manifest)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)
     if not len(held_out):
         raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
+    examples = Examples(
+        features=extraction.features,
+        labels=manifest.labels,
+        weights=manifest.weights,
+        units=list(manifest.digests.take(units(manifest, [(pair.first, pair.second) for pair in near]))),
+    )
     with clock.step("head"):
-        train = manifest.where("train")
         probe = fit_probe(
-            extraction.features[train],
-            manifest.labels[train],
-            [manifest.digests[i] for i in train],
+            examples.take(manifest.where("train")),
             len(manifest.classes),
             config.probe,
             config.seed,
             workers,
             lambda done, total: tell(Progress("head", done, total)),
         )
+    validation = None
+    if config.split.folds is not None:
+        with clock.step("folds"):  # on all but what the source itself keeps back to measure on
+            rows = np.asarray([i for i, p in enumerate(manifest.parts) if not given or p != part], np.int64)
+            validation = cross_validate(
+                examples.take(rows),
+                manifest.classes,
+                config,
+                workers,
+                lambda done, total: tell(Progress("folds", done, total)),
+            )
     with clock.step("verify"):
         headed = append_head(trunk.graph, probe.weight, probe.bias, probe.temperature)
         engine = OnnxRuntime(headed.graph, workers)
@@ -124,6 +141,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         part=part,
         scores=score(exported, manifest.labels[held_out], manifest.classes),
         parity=parity,
+        validation=validation,
     )
     with clock.step("bundle"):
         pictures = golden_pictures(config.golden, manifest, held_out, trunk.spec, config.seed)

@@ -16,6 +16,7 @@ from lexnet.evaluate.metrics import Scores
 from lexnet.export.graph import Headed
 from lexnet.export.parity import Parity
 from lexnet.job.plan import Plan
+from lexnet.transfer.cross_validate import CrossValidation
 from lexnet.transfer.probe import Probe
 from lexnet.transfer.trunk import Extraction, Trunk
 
@@ -36,6 +37,7 @@ class Findings:
     """The part that was held out and measured: test or val."""
     scores: Scores
     parity: Parity
+    validation: CrossValidation | None
 
 
 def bundle_facts(found: Findings) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "training": {
             "seed": found.plan.config.seed,
             "C": found.probe.C,
-            "folds": found.plan.config.probe.folds,
+            "cv": found.plan.config.probe.cv,
             "engine": found.extraction.engine,
             "versions": _versions(),
         },
@@ -71,6 +73,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
             "accuracy": scores.accuracy,
             "interval": list(scores.interval),
             "macro_f1": scores.macro_f1,
+            "cross_validation": _validation(found),
         },
         "verification": asdict(found.parity),
         "weights": [_weights(found.trunk)],
@@ -96,6 +99,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "macro_f1": scores.macro_f1,
         "log_loss": scores.log_loss,
         "ece": scores.ece,
+        "cross_validation": _validation(found),
         "majority_accuracy": _majority_accuracy(manifest, found.part),
         "params": found.headed.params,
         "macs": found.headed.macs,
@@ -144,6 +148,12 @@ def _val_accuracy(found: Findings) -> float | None:
         return None
     predicted = found.probe.logits(found.extraction.features[val]).argmax(axis=1)
     return float((predicted == manifest.labels[val]).mean())
+
+
+def _validation(found: Findings) -> dict[str, Any] | None:
+    if found.validation is None:
+        return None
+    return asdict(found.validation) | {"interval": list(found.validation.interval)}
 
 
 def _majority_accuracy(manifest: Manifest, part: str) -> float:

@@ -28,7 +28,7 @@ from lexnet.runtime.predictor import Predictor
 BUNDLE, REPORT, SPLIT, PREDICTIONS, HISTORY = (
     "model.lexnet", "report.html", "split.csv", "predictions.csv", "history.csv",
 )  # fmt: skip
-SMALL_TEST = 100
+SMALL_TEST = 300
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,11 @@ def history_csv(metrics: dict[str, Any]) -> str:
 
 def _warn_small(outcome: Outcome, tell: Listener) -> None:
     count, part = len(outcome.held_out), outcome.metrics["measured_on"]
-    if count < SMALL_TEST:
+    if count < SMALL_TEST and outcome.metrics["cross_validation"] is None:
         low, high = outcome.metrics["interval"]
         shown = f"{100 * low:.0f} to {100 * high:.0f} %"
-        tell(Warned(f"only {count} {part} pictures: the accuracy may be anywhere from {shown}"))
+        more = "--folds 5 measures on every picture in turn"
+        tell(Warned(f"only {count} {part} pictures: the accuracy may be anywhere from {shown}; {more}"))
     if part == "val":
         tell(
             Warned(

@@ -1,7 +1,4 @@
-"""Many pictures through one engine: each thread loads a picture and runs it, results come in order.
-
-No core waits for another: there is no loader to starve the net and no net to hold up the loader.
-"""
+"""Many pictures at once, results in the order of the pictures, few of them in memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +10,7 @@ from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Engine, Outputs
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 AHEAD = 4  # tasks in flight per thread: enough to keep all busy, few enough to hold little memory
 
@@ -22,21 +20,32 @@ def stream(
 ) -> Iterator[tuple[T, Outputs | PictureError]]:
     """(item, outputs of its one picture, or why it could not be used), in the order of the items.
 
+    Each thread loads a picture and runs it, so no core waits for another: there is no loader to starve
+    the net and no net to hold up the loader.
+    """
+    return in_order(items, lambda item: engine.run(load(item)[None]), engine.callers)
+
+
+def in_order(
+    items: Iterable[T], work: Callable[[T], R], threads: int
+) -> Iterator[tuple[T, R | PictureError]]:
+    """(item, what came of it, or why its picture could not be used), in the order of the items.
+
     Any error but a `PictureError` ends it and is raised; its threads end with it.
     """
 
-    def work(item: T) -> Outputs | PictureError:
+    def attempt(item: T) -> R | PictureError:
         try:
-            return engine.run(load(item)[None])
+            return work(item)
         except PictureError as error:
             return error
 
-    pool = ThreadPoolExecutor(engine.callers)
+    pool = ThreadPoolExecutor(threads)
     try:
-        pending: deque[tuple[T, Future[Outputs | PictureError]]] = deque()
+        pending: deque[tuple[T, Future[R | PictureError]]] = deque()
         for item in items:
-            pending.append((item, pool.submit(work, item)))
-            if len(pending) > AHEAD * engine.callers:
+            pending.append((item, pool.submit(attempt, item)))
+            if len(pending) > AHEAD * threads:
                 done, future = pending.popleft()
                 yield done, future.result()
         for done, future in pending:

@@ -1,6 +1,6 @@
 """A linear probe: multinomial logistic regression on frozen features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import ProbeConfig
-from lexnet.data.random import address
 from lexnet.errors import DataError
 from lexnet.evaluate.calibrate import fit_temperature
+from lexnet.transfer.folds import assign_folds
 
 CV_TOLERANCE, TOLERANCE = 1e-3, 1e-4
 MAX_STEPS = 2000
@@ -43,27 +43,52 @@ class Probe:
         return softmax(self.logits(features) / np.float32(self.temperature))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """What a head is fitted on."""
+
+    features: NDArray[np.float32]
+    """(N, width)"""
+    labels: NDArray[np.int64]
+    """(N,)"""
+    weights: NDArray[np.float32]
+    """(N,) how much each counts; only their ratios matter."""
+    units: Sequence[str]
+    """(N,) what must share a fold: a name for each group, or for each picture."""
+
+    def take(self, rows: NDArray[np.int64]) -> "Examples":
+        """Those of these rows."""
+        return Examples(
+            features=self.features[rows],
+            labels=self.labels[rows],
+            weights=self.weights[rows],
+            units=[self.units[row] for row in rows],
+        )
+
+
 def fit_probe(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    digests: list[str],
+    examples: Examples,
     classes: int,
     config: ProbeConfig,
     seed: int,
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Probe:
-    """Fits the head on (N, width) features. Only these pictures choose the regularisation (by log loss
-    over stratified folds) and the temperature (on the same out-of-fold predictions).
-    `progress(done, total)` counts folds and the last fit. Raises `DataError` for what cannot be fitted."""
+    """Fits the head. Only these examples choose the regularisation (by log loss over stratified folds)
+    and the temperature (on the same out-of-fold predictions).
+
+    `progress(done, total)` counts folds and the last fit. Raises `DataError` for what cannot be fitted.
+    """
     import sklearn.linear_model  # noqa: F401  loads its BLAS now, so that the limit below holds for it too
     from threadpoolctl import threadpool_limits
 
+    features, labels = examples.features, examples.labels
+    weights = examples.weights / examples.weights.mean()  # the regularisation stays what it says
     centre, scale = features.mean(axis=0), np.float32(features.std())
     if not scale > 0:
         raise DataError("all pictures look the same to the net; check that the files hold different pictures")
     x = (features - centre) / scale
-    folds = assign_folds(labels, digests, config.folds, seed)
+    folds = assign_folds(labels, examples.units, config.cv, seed)
     candidates = sorted(config.candidates)
     memory = 4 * len(candidates) * len(labels) * classes
     if memory > MAX_MEMORY:
@@ -79,7 +104,7 @@ def fit_probe(
         train, test = folds != fold, folds == fold
         model = _model(CV_TOLERANCE)
         for i, C in enumerate(candidates):
-            model.set_params(C=C).fit(x[train], labels[train])
+            model.set_params(C=C).fit(x[train], labels[train], weights[train])
             held_out[i, test] = _decision(x[test], model)
 
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
@@ -89,9 +114,12 @@ def fit_probe(
                 path.result()
                 progress(done, paths + 1)
         rows = np.arange(len(labels))
-        losses = [float(-np.log(softmax(logits)[rows, labels] + 1e-15).mean()) for logits in held_out]
+        losses = [
+            float(np.average(-np.log(softmax(logits)[rows, labels] + 1e-15), weights=weights))
+            for logits in held_out
+        ]
         best = int(np.argmin(losses))
-        model = _model(TOLERANCE).set_params(C=candidates[best]).fit(x, labels)
+        model = _model(TOLERANCE).set_params(C=candidates[best]).fit(x, labels, weights)
         progress(paths + 1, paths + 1)
     row, bias = _binary_as_two(model.coef_, model.intercept_)
     weight = row.astype(np.float64) / scale
@@ -104,20 +132,6 @@ def fit_probe(
         cv_log_loss=losses,
         cv_accuracy=[float((logits.argmax(axis=1) == labels).mean()) for logits in held_out],
     )
-
-
-def assign_folds(labels: NDArray[np.int64], digests: list[str], folds: int, seed: int) -> NDArray[np.int64]:
-    """(N,) fold of each picture: stratified; copies of one file share a fold; no more folds than the
-    smallest class has different pictures."""
-    result = np.zeros(len(labels), np.int64)
-    unique = [len({digests[i] for i in np.flatnonzero(labels == label)}) for label in np.unique(labels)]
-    folds = min(folds, *unique)
-    for label in np.unique(labels):
-        mine = np.flatnonzero(labels == label)
-        order = sorted({digests[i] for i in mine}, key=lambda digest: address(seed, "fold", digest))
-        place = {digest: k % folds for k, digest in enumerate(order)}
-        result[mine] = [place[digests[i]] for i in mine]
-    return result
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.loader import load_row
-from lexnet.data.manifest import Manifest, Skipped
-from lexnet.errors import LexNetError, MissingExtra, PictureError
+from lexnet.data.manifest import Manifest
+from lexnet.data.store import Store, fill
+from lexnet.errors import LexNetError, MissingExtra
 from lexnet.files import cache_folder, write_atomic
 from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.graph import check_self_contained
-from lexnet.runtime.stream import stream
-from lexnet.transfer.cache import FeatureCache
+from lexnet.runtime.stream import in_order
 from lexnet.weights.files import Weights, find_weights
 
 SHARD = 512  # pictures whose features are kept together: what a kill can lose
@@ -88,61 +88,21 @@ def extract(
         "precision": "f32",
         "pillow": PIL.__version__,
     }
-    cache = FeatureCache(recipe, warn)
-    first: dict[str, int] = {}  # of several copies of a picture one is run
-    for row, digest in enumerate(manifest.digests):
-        if digest not in cache:
-            first.setdefault(digest, row)
-    missing = list(first.values())
-    reasons = _compute(cache, trunk.spec, engine, manifest, missing, progress)
-    keep = np.asarray([i for i, d in enumerate(manifest.digests) if d in cache], np.int64)
-    bad = [
-        Skipped(path, reasons[d], bad=True)
-        for path, d in zip(manifest.paths, manifest.digests, strict=True)
-        if d in reasons
-    ]
-    whole = manifest.take(keep, bad) if bad else manifest
+    store = Store("features", recipe, warn)
+
+    def features(row: int) -> Features:
+        return engine.run(load_row(manifest, row, trunk.spec)[None])["features"][0]
+
+    whole, computed = fill(
+        store, manifest, lambda rows: in_order(rows, features, engine.callers), SHARD, progress
+    )
     return Extraction(
-        features=cache.read(whole.digests),
+        features=store.read(store.find(whole.digests)),
         manifest=whole,
         engine=engine.name,
-        computed=len(missing) - len(reasons),
-        from_cache=len(whole) - len(missing) + len(reasons),
+        computed=computed,
+        from_cache=len(whole) - computed,
     )
-
-
-def _compute(
-    cache: FeatureCache,
-    spec: PreprocessSpec,
-    engine: Engine,
-    manifest: Manifest,
-    missing: list[int],
-    progress: Callable[[int, int], None],
-) -> dict[str, str]:
-    """Runs the missing pictures and caches what comes out; returns why others could not be, by digest."""
-    reasons: dict[str, str] = {}
-    rows: list[tuple[str, Features]] = []
-
-    def pixels(i: int) -> Pixels:
-        return load_row(manifest, i, spec)
-
-    def keep() -> None:
-        if rows:
-            cache.add([digest for digest, _ in rows], np.stack([row for _, row in rows]))
-            rows.clear()
-
-    try:
-        for done, (i, result) in enumerate(stream(missing, pixels, engine), start=1):
-            if isinstance(result, PictureError):
-                reasons[manifest.digests[i]] = result.reason
-            else:
-                rows.append((manifest.digests[i], result["features"][0]))
-            if len(rows) == SHARD:
-                keep()
-            progress(done, len(missing))
-    finally:
-        keep()  # also when interrupted: what was computed is not computed again
-    return reasons
 
 
 def _open_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:

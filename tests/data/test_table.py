@@ -610,3 +610,30 @@ def test_suffixes_in_any_case(root: Path) -> None:
         path = make(root / f"LIST.{kind.upper()}", rows_of(root))
         assert is_table(path) and len(read_table(path)) == 5
     assert not is_table(Path("a.tsv")) and not is_table(Path("csv"))
+
+
+@both
+def test_weights_follow_their_pictures(kind: str, root: Path) -> None:
+    rows = [row | {"weight": 0.5 + number} for number, row in enumerate(rows_of(root))]
+    manifest = read_table(MAKERS[kind](root / f"list.{kind}", rows[::-1]))
+    assert manifest.weights.dtype == np.float32
+    assert manifest.weights.tolist() == [4.5, 3.5, 2.5, 1.5, 0.5]
+    keep = np.asarray([4, 0])
+    assert manifest.take(keep, []).weights.tolist() == [0.5, 4.5]
+    assert manifest.take(keep, []).paths == [rows[0]["path"], rows[4]["path"]]
+
+
+@both
+def test_without_weights_all_count_the_same(kind: str, root: Path) -> None:
+    assert read_table(MAKERS[kind](root / f"list.{kind}", rows_of(root))).weights.tolist() == [1.0] * 5
+
+
+@both
+@pytest.mark.parametrize("weight", ["0", "-1", "nan", "inf", "much", ""])
+def test_a_weight_that_is_no_positive_number_is_named_with_its_row(
+    kind: str, weight: str, root: Path
+) -> None:
+    rows = [row | {"weight": "2"} for row in rows_of(root)]
+    rows[3]["weight"] = weight
+    with pytest.raises(DataError, match=rf"has the weight '{weight}' in row 4; give every row a positive"):
+        read_table(MAKERS[kind](root / f"list.{kind}", rows))

@@ -5,21 +5,22 @@ import importlib.util
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 from picture_makers import CLIPART, state_of
 from PIL import Image, ImageOps
 
 from lexnet.check.examine import FAULTS
-from lexnet.config import TrainConfig
+from lexnet.config import PreprocessSpec, TrainConfig
+from lexnet.data.loader import load_row
+from lexnet.data.manifest import Manifest
 from lexnet.job import check as module
 from lexnet.job.check import Checked, check
 from lexnet.job.events import Event, Progress, Warned
 from lexnet.job.run import train
+from lexnet.preprocess import Pixels
 from lexnet.transfer import trunk
 
 CLASSES = ("flags", "fruit", "music")
@@ -126,14 +127,13 @@ def test_a_second_look_computes_nothing(
     data: Path, first: Checked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for what could not be decoded, which is tried again."""
-    compute: Callable[..., Any] = trunk._compute
     missing: list[str] = []
 
-    def spy(cache: Any, spec: Any, engine: Any, manifest: Any, rows: list[int], progress: Any) -> Any:
-        missing.extend(manifest.paths[row] for row in rows)
-        return compute(cache, spec, engine, manifest, rows, progress)
+    def spy(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
+        missing.append(manifest.paths[row])
+        return load_row(manifest, row, spec)
 
-    monkeypatch.setattr(trunk, "_compute", spy)
+    monkeypatch.setattr(trunk, "load_row", spy)
     events: list[Event] = []
     again = check(str(data), tmp_path / "again", tell=events.append)
     assert missing == ["val/fruit/half.png"] and again.counts == first.counts

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import lexnet
-from lexnet.config import TrainConfig
+from lexnet.config import ProbeConfig, SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, WeightsError
 from lexnet.job import learn as learning
@@ -218,6 +218,32 @@ def test_clothing_photographs(test_data: Path, tmp_path: Path) -> None:
     run = train(str(tmp_path / "data"), TrainConfig(), tmp_path / "run")
     assert run.metrics["measured_on"] == "test" and run.metrics["counts"]["val"] > 0
     assert run.metrics["test_accuracy"] > 0.7
+
+
+def test_every_picture_in_turn(few: Path, tmp_path: Path) -> None:
+    """All thirty of an undivided folder; of a divided one all but those it keeps back to measure on."""
+    config = TrainConfig(split=SplitConfig(folds=3, repeats=2), probe=ProbeConfig(candidates=(0.01, 0.1)))
+    run = train(str(few), config, tmp_path / "a")
+    turns = run.metrics["cross_validation"]
+    assert turns["count"] == 30 and turns["folds"] == 3 and len(turns["repeats"]) == 2
+    assert turns["interval"][0] < turns["accuracy"] <= turns["interval"][1] and turns["accuracy"] > 0.5
+    assert "Every picture in turn" in (run.folder / "report.html").read_text(encoding="utf-8")
+    assert not any("--folds" in text for text in run.metrics["warnings"])
+    assert lexnet.load(run.folder / "model.lexnet").bundle.manifest["measured"]["cross_validation"] == turns
+    for row in read_csv(run.folder / "split.csv"):
+        target = tmp_path / "divided" / row["split"] / row["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(few / row["path"], target)
+    divided = train(str(tmp_path / "divided"), config, tmp_path / "b").metrics
+    assert divided["cross_validation"]["count"] == 30 - divided["counts"]["test"]
+
+
+def test_few_held_out_pictures_are_warned_about_with_a_way_on(few: Path, tmp_path: Path) -> None:
+    metrics = train(str(few), TrainConfig(), tmp_path / "run").metrics
+    (warning,) = (text for text in metrics["warnings"] if "only" in text)
+    assert warning.startswith(f"only {metrics['counts']['test']} test pictures: the accuracy may be anywhere")
+    assert warning.endswith("; --folds 5 measures on every picture in turn")
+    assert metrics["cross_validation"] is None
 
 
 def test_without_a_test_part_the_val_part_is_measured_and_said_to_be(few: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from lexnet.data.folder import read_folder
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError
 from lexnet.evaluate.metrics import expected_calibration_error
-from lexnet.transfer.probe import Probe, assign_folds, fit_probe, softmax
+from lexnet.transfer.folds import assign_folds
+from lexnet.transfer.probe import Examples, Probe, fit_probe, softmax
 from lexnet.transfer.trunk import extract, open_trunk
 
 Data = tuple[np.ndarray, np.ndarray, list[str]]
@@ -42,10 +43,14 @@ def fitted(
     workers: int = 2,
     seed: int = 0,
     progress: Callable[[int, int], None] = silent,
+    weights: np.ndarray | None = None,
 ) -> Probe:
     x, labels, names = data
+    if weights is None:
+        weights = np.ones(len(labels), np.float32)
+    examples = Examples(features=x, labels=labels, weights=weights, units=names)
     config = ProbeConfig(candidates=candidates)
-    return fit_probe(x, labels, names, int(labels.max()) + 1, config, seed, workers, progress)
+    return fit_probe(examples, int(labels.max()) + 1, config, seed, workers, progress)
 
 
 def standardised(x: np.ndarray) -> np.ndarray:
@@ -160,34 +165,17 @@ def test_two_pictures_of_a_class_are_enough() -> None:
     assert (probe.logits(x[120:]).argmax(axis=1) == 2).mean() > 0.9
 
 
-def test_folds_hold_equal_shares_of_every_class() -> None:
-    labels = np.repeat([0, 1, 2], [40, 21, 7])
-    folds = assign_folds(labels, digests(68), 4, seed=0)
-    for label, most in ((0, 10), (1, 6), (2, 2)):
-        counts = np.bincount(folds[labels == label], minlength=4)
-        assert counts.max() == most and counts.max() - counts.min() <= 1
-
-
-def test_folds_follow_the_picture_and_the_seed() -> None:
-    labels, names = np.repeat([0, 1], 30), digests(60)
-    folds = assign_folds(labels, names, 4, seed=0)
-    order = np.random.default_rng(0).permutation(60)
-    assert np.array_equal(assign_folds(labels[order], [names[i] for i in order], 4, seed=0), folds[order])
-    assert not np.array_equal(assign_folds(labels, names, 4, seed=1), folds)
-
-
-def test_copies_share_a_fold() -> None:
-    names = digests(20) * 3
-    labels = np.array([i % 2 for i in range(20)] * 3)
-    folds = assign_folds(labels, names, 4, seed=0)
-    assert all(len({folds[i], folds[i + 20], folds[i + 40]}) == 1 for i in range(20))
-    assert set(folds) == {0, 1, 2, 3}
-
-
-def test_there_are_no_more_folds_than_different_pictures_of_a_class() -> None:
-    labels = np.array([0] * 9 + [1] * 9)
-    names = [*digests(9), *(["a" * 64, "b" * 64, "c" * 64] * 3)]
-    assert set(assign_folds(labels, names, 4, seed=0)) == {0, 1, 2}
+def test_a_weight_is_as_good_as_so_many_copies() -> None:
+    """Pictures that count three times pull the border as three would."""
+    x, labels, names = clouds(2, 60, apart=2)
+    weights = np.where(labels == 1, 3, 1).astype(np.float32)
+    times = np.repeat(np.arange(len(labels)), weights.astype(int))
+    weighted = fitted((x, labels, names), (4.0,), weights=weights)
+    copied = fitted((x[times], labels[times], [names[i] for i in times]), (2.0,))  # of twice as many
+    plain = fitted((x, labels, names), (4.0,))
+    said = [(probe.logits(x).argmax(axis=1) == 1).mean() for probe in (plain, weighted, copied)]
+    assert said[1] > said[0] + 0.03 and abs(said[1] - said[2]) < 0.02
+    assert same_bits(weighted, fitted((x, labels, names), (4.0,), weights=weights * 4))
 
 
 def test_shuffled_labels_score_at_chance() -> None:

@@ -13,8 +13,9 @@ import pytest
 from safetensors.torch import save
 from weight_makers import Server, entry_for, files_below, flip, pickled, same, small_state
 
+from lexnet.download import TRIES
 from lexnet.errors import OutputError, WeightsError
-from lexnet.weights.fetch import TRIES, by_hand, fetch
+from lexnet.weights.fetch import by_hand, fetch
 from lexnet.weights.files import Https, Hub, Package
 from lexnet.weights.store import folder, intact, locate, read_state
 
@@ -122,7 +123,8 @@ def test_a_refusal_is_final_and_a_servers_trouble_is_not(status: int, tries: int
     message = str(refusal.value)
     assert message.startswith(f"cannot fetch {server.url} (") and message.endswith(by_hand(weights))
     assert len(server.asked) == tries and files_below(cache) == []
-    assert refusal.value.__cause__.closed  # type: ignore[union-attr]  # no connection is left open
+    answer = refusal.value.__cause__.__cause__  # type: ignore[union-attr]
+    assert answer.closed  # type: ignore[union-attr]  # no connection is left open
 
 
 def test_other_content_is_refused_and_nothing_of_it_stays(cache: Path) -> None:

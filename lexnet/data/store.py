@@ -1,0 +1,153 @@
+"""What was computed once of each picture (pixels, features), kept on disk and read back memory-mapped.
+
+    KIND/RECIPE/SHA256.npy     N times (the picture's sha256, its row)
+
+RECIPE is the digest of everything a row depends on besides the picture. A file is named after the
+sha256 of its own bytes and appears by an atomic rename, so any number of processes may share a
+store without locks, and a flipped byte is seen: the file is then set aside and its pictures are
+computed again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.config import available_cores
+from lexnet.data.manifest import Manifest, Skipped
+from lexnet.errors import PictureError
+from lexnet.files import cache_folder, write_atomic
+
+Rows = NDArray[Any]
+"""(N, ...) of any type and shape; a recipe's are all alike."""
+
+LAYOUT = 2
+"""Raised when what is in a file changes: older files are then not looked at."""
+
+
+class Store:
+    """The rows of one recipe. `warn` is told once about each damaged file."""
+
+    def __init__(self, kind: str, recipe: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+        text = json.dumps({**recipe, "layout": LAYOUT}, sort_keys=True).encode()
+        self.folder = cache_folder(kind, hashlib.sha256(text).hexdigest()[:32])
+        with ThreadPoolExecutor(available_cores()) as pool:
+            read = pool.map(lambda file: _read(file, warn), sorted(self.folder.glob("*.npy")))
+            self._shards = [shard for shard in read if shard is not None]
+        self._index: _Index | None = None
+
+    def find(self, digests: Iterable[str]) -> NDArray[np.int64]:
+        """(N,) the place of each picture's row, -1 where there is none."""
+        if self._index is None:
+            self._index = _Index([shard["key"] for shard in self._shards])
+        return self._index.find(_keys(digests))
+
+    def read(self, places: NDArray[np.int64]) -> Rows:
+        """(N, ...) a copy of the rows at these places; (0, 0) of an empty store."""
+        if not self._shards:
+            return np.empty((0, 0), np.float32)
+        some = self._shards[0]["row"]
+        result = np.empty((len(places), *some.shape[1:]), some.dtype)
+        starts = np.cumsum([0, *map(len, self._shards)])
+        shards = np.searchsorted(starts, places, side="right") - 1
+        for number in np.unique(shards):
+            mine = np.flatnonzero(shards == number)
+            result[mine] = self._shards[number]["row"][places[mine] - starts[number]]
+        return result
+
+    def add(self, digests: Iterable[str], rows: Rows) -> None:
+        """Keeps a row for each of these pictures."""
+        keys = _keys(digests)
+        shard = np.empty(len(keys), [("key", "S32"), ("row", rows.dtype, rows.shape[1:])])
+        shard["key"], shard["row"] = keys, rows
+        buffer = BytesIO()
+        np.lib.format.write_array(buffer, shard, allow_pickle=False)
+        content = buffer.getbuffer()
+        file = self.folder / f"{hashlib.sha256(content).hexdigest()}.npy"
+        if not file.exists():  # another process had the same pictures; Windows cannot replace a mapped file
+            write_atomic(file, content)
+        self._shards.append(np.load(file, mmap_mode="r", allow_pickle=False))
+        self._index = None
+
+
+class _Index:
+    """Sorted keys, and the place of each, counted through all shards."""
+
+    def __init__(self, keys: list[NDArray[np.bytes_]]) -> None:
+        joined = np.concatenate(keys) if keys else np.empty(0, "S32")
+        self._places = np.argsort(joined, kind="stable")
+        self._keys = joined[self._places]
+
+    def find(self, wanted: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        if not len(self._keys):
+            return np.full(len(wanted), -1, np.int64)
+        near = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
+        return np.where(self._keys[near] == wanted, self._places[near], -1)
+
+
+def _keys(digests: Iterable[str]) -> NDArray[np.bytes_]:
+    """(N,) the 32 bytes of each sha256."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), "S32")
+
+
+def _read(file: Path, warn: Callable[[str], None]) -> Rows | None:
+    """The file's shard, memory-mapped; none if its bytes are not those it was named after."""
+    try:
+        with file.open("rb") as stream:
+            intact = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
+        if intact:
+            return np.load(file, mmap_mode="r", allow_pickle=False)
+        file.replace(file.with_suffix(".damaged"))
+        warn(f"{file} was damaged; what it kept of some pictures is computed again")
+    except FileNotFoundError:
+        pass  # another process has just set it aside
+    return None
+
+
+def fill(
+    store: Store,
+    manifest: Manifest,
+    compute: Callable[[list[int]], Iterable[tuple[int, Rows | PictureError]]],
+    shard: int,
+    progress: Callable[[int, int], None],
+) -> tuple[Manifest, int]:
+    """Computes the rows that the store lacks; returns the pictures that have one now, and how many
+    rows were computed.
+
+    `compute` is given the numbers of the pictures and gives each with its row, or with why there is
+    none, which the manifest's `skipped` then says. `shard` rows are kept at a time, and also what
+    there is when it is interrupted: it is not computed again.
+    """
+    lacking = np.flatnonzero(store.find(manifest.digests) < 0)
+    _, first = np.unique(_keys(manifest.digests.take(lacking)), return_index=True)  # one of several copies
+    missing = lacking[np.sort(first)].tolist()
+    reasons: dict[str, str] = {}
+    fresh: list[tuple[str, Rows]] = []
+
+    def keep() -> None:
+        if fresh:
+            store.add([digest for digest, _ in fresh], np.stack([row for _, row in fresh]))
+            fresh.clear()
+
+    try:
+        for done, (i, row) in enumerate(compute(missing), start=1):
+            if isinstance(row, PictureError):
+                reasons[manifest.digests[i]] = row.reason
+            else:
+                fresh.append((manifest.digests[i], row))
+            if len(fresh) == shard:
+                keep()
+            progress(done, len(missing))
+    finally:
+        keep()
+    if not reasons:
+        return manifest, len(missing)
+    there = store.find(manifest.digests) >= 0
+    bad = [Skipped(manifest.paths[i], reasons[manifest.digests[i]], bad=True) for i in np.flatnonzero(~there)]
+    return manifest.take(np.flatnonzero(there), bad), len(missing) - len(reasons)

@@ -1,0 +1,71 @@
+"""How good the head is, measured on every picture in turn: for when few can be held out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lexnet.config import TrainConfig
+from lexnet.errors import DataError
+from lexnet.evaluate.intervals import wilson
+from lexnet.transfer.folds import assign_folds, units_of
+from lexnet.transfer.probe import Examples, fit_probe
+
+LEAST = 3  # units of a class: one to measure on, two for what chooses the regularisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidation:
+    """Shares of pictures that heads got right which had not seen them."""
+
+    count: int
+    folds: int
+    repeats: list[float]
+    """The accuracy of each repeat, over all pictures."""
+    accuracy: float
+    """Their mean."""
+    interval: tuple[float, float]
+    """95 %, for which pictures there are; what dividing them does is seen in the repeats."""
+
+
+def cross_validate(
+    examples: Examples,
+    classes: list[str],
+    config: TrainConfig,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> CrossValidation:
+    """Fits a head on all folds but one, its regularisation chosen there too, and measures it on that one.
+
+    Raises `DataError` for a class with fewer than three units.
+    """
+    labels = examples.labels
+    own = {label: len(mine) for label, mine in units_of(labels, examples.units).items()}
+    for label, name in enumerate(classes):
+        if own.get(label, 0) < LEAST:
+            raise DataError(
+                f"class {name!r} has {own.get(label, 0)} pictures (or groups of them) to measure in turn, "
+                f"folds={config.split.folds} needs {LEAST}; add some, or leave it out"
+            )
+    assert config.split.folds is not None
+    folds, repeats, seed = min(config.split.folds, *own.values()), config.split.repeats, config.seed
+    accuracies = []
+    for repeat in range(repeats):
+        fold_of = assign_folds(labels, examples.units, folds, seed, f"measured fold {repeat}")
+        right = 0
+        for fold in range(folds):
+            train, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+            probe = fit_probe(
+                examples.take(train), len(classes), config.probe, seed, workers, lambda done, total: None
+            )
+            right += int((probe.logits(examples.features[held]).argmax(axis=1) == labels[held]).sum())
+            progress(repeat * folds + fold + 1, repeats * folds)
+        accuracies.append(right / len(labels))
+    mean = float(np.mean(accuracies))
+    return CrossValidation(
+        count=len(labels),
+        folds=folds,
+        repeats=accuracies,
+        accuracy=mean,
+        interval=wilson(round(mean * len(labels)), len(labels)),
+    )
