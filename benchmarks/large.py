@@ -3,7 +3,7 @@
     python benchmarks/large.py [--quick]
 
 200 photos of clothes (40 with --quick), enlarged to 12 million pixels and saved at quality 90. Rounds go
-A B A B, one thread. The features are EfficientNet-Lite0's.
+A B A B, one thread, whose processor time is what is compared. The features are EfficientNet-Lite0's.
 """
 
 import io
@@ -34,8 +34,18 @@ def enlarged(path: str) -> bytes:
     return buffer.getvalue()
 
 
+def usual(content: bytes) -> Pixels:
+    """As torchvision's and timm's evaluation does: decode, resize to the short side, cut the centre out."""
+    with Image.open(io.BytesIO(content)) as image:
+        scale = spec.short_side / min(image.size)
+        size = round(image.width * scale), round(image.height * scale)
+        small = image.resize(size, FILTERS[spec.interpolation])
+        left, top = ((n - spec.size) // 2 for n in size)
+        return np.asarray(small.crop((left, top, left + spec.size, top + spec.size)))
+
+
 def whole(content: bytes) -> Pixels:
-    """What load does, without the decoder's own scaling."""
+    """What load does, without the decoder's own scaling: only what is cut out is resized."""
     with Image.open(io.BytesIO(content)) as image:
         image.load()
         side = min(image.size) * spec.size / spec.short_side
@@ -50,20 +60,23 @@ contents = [enlarged(str(path)) for path in files]
 
 
 def seconds(function: object) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     for content in contents[:20]:
         function(content)  # type: ignore[operator]
-    return (time.perf_counter() - start) / 20
+    return (time.thread_time() - start) / 20
 
 
 results = in_turn(
     3 if options.quick else 7,
     ours=lambda: seconds(lambda content: load(content, spec)),
-    pillow=lambda: seconds(whole),
+    usual=lambda: seconds(usual),
+    whole=lambda: seconds(whole),
 )
 benchmark.add("ours, ms a picture", [1e3 * s for s in results["ours"]], "ms")
-benchmark.add("Pillow's full decode and resize, ms", [1e3 * s for s in results["pillow"]], "ms")
-benchmark.add("times faster", ratios(results["pillow"], results["ours"]), "ratio", (">=", 7))
+benchmark.add("full decode, resize, centre, ms", [1e3 * s for s in results["usual"]], "ms")
+benchmark.add("full decode, resize of the centre alone, ms", [1e3 * s for s in results["whole"]], "ms")
+benchmark.add("times faster", ratios(results["usual"], results["ours"]), "ratio", (">=", 7))
+benchmark.add("times faster than the latter", ratios(results["whole"], results["ours"]), "ratio")
 engine = open_engine("auto", trunk.graph, 2)
 cosines, apart = [], []
 for content in contents:
