@@ -32,7 +32,7 @@ bench-env: .venv-peers/peers.done
 .venv-peers/peers.done: pyproject.toml constraints.txt benchmarks/peers.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'
-	.venv-peers/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/peers.txt
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement benchmarks/peers.txt
 	touch $@
 
 .venv/%.done: pyproject.toml constraints.txt
