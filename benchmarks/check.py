@@ -38,6 +38,7 @@ def pairs(sets: list[dict[str, Any]]) -> Pairs:
 
 
 def imagededup(data: Path) -> Pairs:
+    import peers  # noqa: F401  makes torchvision importable
     from imagededup.methods import PHash
 
     found = PHash(verbose=False).find_duplicates(str(data), recursive=True, max_distance_threshold=10)
@@ -98,8 +99,8 @@ with tempfile.TemporaryDirectory() as temporary:
     )
     for path in truth["broken"]:
         (data / path).unlink()  # the peers stop at some of them
-    peers: dict[str, Callable[[Path], Pairs]] = {"imagededup": imagededup, "cleanvision": cleanvision}
-    for name, peer in peers.items():
+    others: dict[str, Callable[[Path], Pairs]] = {"imagededup": imagededup, "cleanvision": cleanvision}
+    for name, peer in others.items():
         if find_spec(name) is None:
             print(f"{name} is not installed here: left out", file=sys.stderr)
         else:

@@ -82,21 +82,7 @@ def _built(name: str, classes: int | None, **pieces: Any) -> Net:
     entry = NETS[name]
     torch.manual_seed(0)
     with ExitStack() as stack:
-        for draw in (nn.init.normal_, nn.init.kaiming_uniform_):
-            stack.enter_context(patch.object(nn.init, draw.__name__, _quick))
         if entry.family in (ALEXNET, VGG):
             module = import_module(f"lexnet.nets.{entry.family.name.lower()}")
             stack.enter_context(patch.multiple(module, **pieces))
         return entry.build(classes=entry.classes if classes is None else classes)
-
-
-def _quick(weight: Tensor, *settings: Any, std: float | None = None, **more: Any) -> Tensor:
-    """Normal numbers, the same few over and over: to draw all of them takes longer than the tests do."""
-    std = std if std is not None else (3 * weight[0].numel()) ** -0.5
-    with torch.no_grad():
-        return weight.copy_(
-            NUMBERS.repeat(-(-weight.numel() // len(NUMBERS)))[: weight.numel()].view_as(weight) * std
-        )
-
-
-NUMBERS = torch.randn(99_991, generator=torch.Generator().manual_seed(0))

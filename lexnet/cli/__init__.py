@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -73,6 +74,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else a file on Windows would be in a code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")  # we say so of each, by name
     try:
         code = cli(standalone_mode=False)
     except ParityError as error:

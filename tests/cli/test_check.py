@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from picture_makers import CLIPART, clipart_folder, state_of
+from PIL import Image
 
 from lexnet.check.examine import BLOCKING, FAULTS
 
@@ -257,3 +258,15 @@ def test_a_second_look_needs_no_torch(call: Call, folder: Path, tmp_path: Path) 
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "CODE 0" in run.stdout and "TORCH False" in run.stdout, run.stdout + run.stderr
+
+
+def test_a_bomb_is_named_once_and_by_us(folder: Path, tmp_path: Path) -> None:
+    """Pillow warns of such a file as well, on stderr and without its name."""
+    Image.new("1", (9_500, 9_500)).save(folder / "birds" / "bomb.png")
+    command = [sys.executable, "-m", "lexnet", "check", str(folder), "--json", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    (unreadable,) = json.loads(done.stdout)["unreadable"]
+    assert (
+        unreadable["path"] == "birds/bomb.png" and "9500x9500 pixels, over 64,000,000" in unreadable["reason"]
+    )
+    assert "Warning" not in done.stderr and "bomb" not in done.stderr
