@@ -100,18 +100,17 @@ def examine(
     progress: Progress,
 ) -> Findings:
     """Decodes every picture, takes its features (from the cache where they are), and compares."""
+    cores = workers or available_cores()
     extraction = extract(
         trunk,
         manifest,
         engine,
-        workers or available_cores(),
+        cores,
         warn=warn,
         progress=lambda done, total: progress("frozen net", done, total),
     )
     manifest, features = extraction.manifest, extraction.features
-    found = headers(
-        manifest, workers or available_cores(), lambda done, total: progress("headers", done, total)
-    )
+    found = headers(manifest, cores, lambda done, total: progress("headers", done, total))
     small = squares(manifest, workers, warn, lambda done, total: progress("decode", done, total))
     copies = _copies(manifest)
     exact = [rows for rows in copies if len(rows) > 1]

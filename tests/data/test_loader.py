@@ -42,14 +42,14 @@ def opened(
     manifest: Manifest,
     spec: PreprocessSpec = SPEC,
     workers: int | None = 2,
-    warn: Callable[[str], object] = pytest.fail,
+    warn: Callable[[str], None] = pytest.fail,
     counted: list[int] | None = None,
 ) -> Pictures:
     def progress(done: int, total: int) -> None:
         if counted is not None:
             counted.append(done)
 
-    return open_pictures(manifest, spec, workers, warn=warn, progress=progress)  # type: ignore[arg-type]
+    return open_pictures(manifest, spec, workers, warn=warn, progress=progress)
 
 
 def no_room(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -9,19 +10,20 @@ from lexnet.data import threads as module
 from lexnet.data.threads import TRIAL, measured
 from lexnet.errors import PictureError
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 class Work:
-    """Takes as long with n threads as it is told to, and counts the threads that are in it at once."""
+    """Takes as long with n threads as it is told to, and notes which numbers were tried."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> None:
-        self.seconds, self.used, self.clock = seconds, [], 0.0
+        self.seconds, self.clock = seconds, 0.0
+        self.used: list[int] = []
         monkeypatch.setattr(module, "available_cores", lambda: 4)
         monkeypatch.setattr(module, "in_order", self.in_order)
         monkeypatch.setattr(time, "perf_counter", lambda: self.clock)
 
-    def in_order(self, items, work, threads):  # type: ignore[no-untyped-def]
+    def in_order(
+        self, items: Iterable[int], work: Callable[[int], int], threads: int
+    ) -> Iterator[tuple[int, int]]:
         self.used.append(threads)
         for item in items:
             self.clock += self.seconds[threads]

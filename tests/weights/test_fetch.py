@@ -7,6 +7,7 @@ import sys
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import huggingface_hub
 import pytest
@@ -123,8 +124,9 @@ def test_a_refusal_is_final_and_a_servers_trouble_is_not(status: int, tries: int
     message = str(refusal.value)
     assert message.startswith(f"cannot fetch {server.url} (") and message.endswith(by_hand(weights))
     assert len(server.asked) == tries and files_below(cache) == []
-    answer = refusal.value.__cause__.__cause__  # type: ignore[union-attr]
-    assert answer.closed  # type: ignore[union-attr]  # no connection is left open
+    refused = refusal.value.__cause__
+    assert refused is not None and isinstance(refused.__cause__, HTTPError)
+    assert refused.__cause__.closed  # no connection is left open
 
 
 def test_other_content_is_refused_and_nothing_of_it_stays(cache: Path) -> None:
