@@ -3,11 +3,10 @@
     make bench-env && make bench NAME=nets
 
 Building is on the meta device, imports excluded. A forward pass is a batch of 8 at the net's own size
-in evaluation mode, eager torch in float32; both get the same weights shape by shape, so the work is the
-same. Rounds go A B A B; a ratio over 1 means that ours is slower. What is compared is the processor
-time of one thread, since a neighbour on a shared machine can make any pass take ten times as long.
-glibc is told to keep the memory that is freed: else every pass pays for new pages, more or fewer of
-them by what ran before, which shows as a tenth of the time of nets whose activations are large.
+in evaluation mode, eager torch in float32 on all cores; both do the same work. Rounds go A B A B; a ratio
+over 1 means that ours is slower. A neighbour on a shared machine can make any pass take ten times as
+long: look at the spread. glibc is told to keep the memory that is freed: else every pass pays for new
+pages, more or fewer of them by what ran before, a tenth of the time where activations are large.
 """
 
 import os
@@ -45,14 +44,13 @@ SHARED: dict[str, tuple[str, Callable[[], torch.nn.Module]]] = {
 LARGE = 5e9  # multiply-adds from which on there are fewer rounds
 options = arguments(__doc__)
 rounds = 7 if options.quick else 25
-torch.set_num_threads(1)
 benchmark = Benchmark("nets")
 
 
 def seconds(work: Callable[[], object]) -> float:
-    start = time.thread_time()
+    start = time.perf_counter()
     work()
-    return time.thread_time() - start
+    return time.perf_counter() - start
 
 
 def build(name: str) -> None:
@@ -68,6 +66,7 @@ def forward(net: torch.nn.Module, pixels: torch.Tensor) -> Callable[[], float]:
     return lambda: seconds(work)
 
 
+build("resnet18")  # the first build of all pays for what torch sets up
 slowest = max(NETS, key=lambda name: seconds(lambda: build(name)))
 benchmark.add(
     f"build on meta, the slowest of {len(NETS)} ({slowest})",
