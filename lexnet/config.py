@@ -7,7 +7,7 @@ import math
 import os
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from lexnet.errors import ConfigError
 
@@ -15,6 +15,10 @@ Interpolation = Literal["bicubic", "bilinear"]
 Golden = Literal["real", "synthetic", "none"]
 EngineChoice = Literal["auto", "openvino", "onnxruntime", "torch"]
 Mode = Literal["auto", "probe"]
+Crop = Literal["centre", "random", "resized"]
+Border = Literal["reflect", "edge", "colour"]
+Tta = Literal["none", "mirror", "crops", "ten"]
+Range = tuple[float, float]
 
 MAX_PIXELS = 64_000_000
 """Pictures with more are refused before decoding; well below Pillow's own limit of 179 million."""
@@ -26,6 +30,8 @@ PIXEL_RULES = 2
 """Raised when `preprocess` turns a file into other pixels: what was made by older rules is then refused."""
 MAX_ASPECT = 100
 """Pictures longer than this many times their width are refused: a crop would show nothing of them."""
+MAX_BEND = 8
+"""A local warp under the wavelength over this never turns a picture inside out: see `augment.warp`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +44,9 @@ class PreprocessSpec:
     channels: Annotated[int, "1 grey or 3 RGB"] = 3
     mean: Annotated[tuple[float, ...], "subtracted from the pixels, 0..255"] = (0.0, 0.0, 0.0)
     std: Annotated[tuple[float, ...], "then divides them"] = (255.0, 255.0, 255.0)
+    tta: Annotated[Tta, "views that an answer is the mean of: none but the square, mirror, crops, ten"] = (
+        "none"
+    )
     rules: Annotated[int, "version of the rules of decoding, orientation, alpha and 16 bits"] = PIXEL_RULES
 
     def __post_init__(self) -> None:
@@ -49,6 +58,9 @@ class PreprocessSpec:
         _within("short_side", self.short_side, self.size, 2048)
         _one_of("interpolation", self.interpolation, ("bicubic", "bilinear"))
         _one_of("channels", self.channels, (1, 3))
+        _one_of("tta", self.tta, get_args(Tta))
+        if self.tta in ("crops", "ten") and self.short_side == self.size:
+            raise ConfigError(f"tta={self.tta!r} has no room: short_side={self.short_side} is size itself")
         if not len(self.mean) == len(self.std) == self.channels:
             raise ConfigError(f"mean={self.mean} and std={self.std} need {self.channels} values each")
         if not all(-math.inf < m < math.inf for m in self.mean):
@@ -102,6 +114,76 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How much a picture is changed before training sees it; 0 or (1, 1) leaves a thing alone.
+
+    Lengths are shares of the square's side, so that a recipe means the same at every size.
+    """
+
+    crop: Annotated[Crop, "centre (as in evaluation), random (of that size) or resized (of any size)"] = (
+        "centre"
+    )
+    pad: Annotated[float, "a random crop may reach this far beyond the picture's central square"] = 0.0
+    area: Annotated[Range, "share of the picture that a resized crop takes"] = (1.0, 1.0)
+    aspect: Annotated[Range, "width over height of a resized crop"] = (1.0, 1.0)
+    mirror: Annotated[float, "probability of left for right"] = 0.0
+    flip: Annotated[float, "probability of top for bottom"] = 0.0
+    rotate: Annotated[float, "degrees either way at most"] = 0.0
+    shear: Annotated[float, "degrees either way at most"] = 0.0
+    translate: Annotated[float, "at most, either way"] = 0.0
+    zoom: Annotated[Range, "how many times larger"] = (1.0, 1.0)
+    perspective: Annotated[float, "how much nearer one side may come: the homography's last row"] = 0.0
+    warp: Annotated[float, "local warping: how far a point may move"] = 0.0
+    wavelength: Annotated[float, "from one bulge of the local warping to the next"] = 0.3
+    border: Annotated[Border, "what lies beyond the picture: reflect, edge, or a colour"] = "reflect"
+    colour: Annotated[tuple[int, int, int], "of the border, where it is one"] = (128, 128, 128)
+    brightness: Annotated[float, "factor 1 ± this at most"] = 0.0
+    contrast: Annotated[float, "factor 1 ± this at most, about mid-grey"] = 0.0
+    saturation: Annotated[float, "factor 1 ± this at most, about the luma"] = 0.0
+    hue: Annotated[float, "degrees either way at most, the luma kept"] = 0.0
+    grey: Annotated[float, "probability of no colour at all"] = 0.0
+    channels: Annotated[float, "shift of each channel at most, of 255"] = 0.0
+    pca: Annotated[float, "deviation of AlexNet's shifts along the colours' principal axes"] = 0.0
+    gamma: Annotated[Range, "exponent of the tone curve"] = (1.0, 1.0)
+    damage: Annotated[float, "probability of each of blur, noise and JPEG"] = 0.0
+    blur: Annotated[float, "deviation at most"] = 0.0
+    noise: Annotated[float, "deviation at most, of 255"] = 0.0
+    jpeg: Annotated[int, "quality at least; 100 for none"] = 100
+    erase: Annotated[float, "probability that a rectangle is painted over"] = 0.0
+    erased: Annotated[Range, "share of the square that it takes"] = (0.02, 0.2)
+    mixup: Annotated[float, "alpha of the Beta distribution of two pictures' shares"] = 0.0
+    cutmix: Annotated[float, "alpha of the same, of the area that is another picture's"] = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("crop", self.crop, get_args(Crop))
+        _one_of("border", self.border, get_args(Border))
+        for name in ("mirror", "flip", "grey", "damage", "erase"):
+            _within(name, getattr(self, name), 0.0, 1.0)
+        for name, most in {
+            "pad": 0.5, "rotate": 180.0, "shear": 45.0, "translate": 0.5, "perspective": 0.4, "warp": 0.1,
+            "brightness": 0.9, "contrast": 0.9, "saturation": 2.0, "hue": 180.0, "channels": 0.5,
+            "pca": 1.0, "blur": 0.05, "noise": 0.5, "mixup": 10.0, "cutmix": 10.0,
+        }.items():  # fmt: skip
+            _within(name, getattr(self, name), 0.0, most)
+        _within("wavelength", self.wavelength, 0.1, 2.0)
+        _within("jpeg", self.jpeg, 5, 100)
+        _range("area", self.area, 0.02, 1.0)
+        _range("aspect", self.aspect, 0.2, 5.0)
+        _range("zoom", self.zoom, 0.2, 5.0)
+        _range("gamma", self.gamma, 0.2, 5.0)
+        _range("erased", self.erased, 0.0, 0.8)
+        if len(self.colour) != 3:
+            raise ConfigError(f"colour={self.colour} must be three levels: red, green, blue")
+        for level in self.colour:
+            _within("colour", level, 0, 255)
+        if self.warp > self.wavelength / MAX_BEND:
+            raise ConfigError(
+                f"warp={self.warp} at wavelength={self.wavelength} would fold the picture over; "
+                f"keep it under wavelength / {MAX_BEND}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """What `lexnet train` and `lexnet.Classifier` can be told."""
 
@@ -113,6 +195,13 @@ class TrainConfig:
     seed: Annotated[int, "of the split and of every other random choice"] = 0
     workers: Annotated[int | None, "threads [default: all cores]"] = None
     engine: Annotated[EngineChoice, "what runs the frozen net"] = "auto"
+    recipe: Annotated[
+        str | Recipe, "how training pictures are changed: auto, a name (see `lexnet augment`), or a YAML file"
+    ] = "auto"
+    views: Annotated[int, "changed copies of each training picture, where the recipe changes any"] = 4
+    tta: Annotated[
+        Tta, "answer with the mean over several views: none, mirror, crops (five) or ten (both)"
+    ] = "none"
     golden: Annotated[
         Golden, "pictures kept in the bundle to verify it by: some of yours, made up, or none"
     ] = "real"
@@ -127,6 +216,8 @@ class TrainConfig:
         _one_of("mode", self.mode, ("auto", "probe"))
         _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
         _one_of("golden", self.golden, ("real", "synthetic", "none"))
+        _one_of("tta", self.tta, get_args(Tta))
+        _within("views", self.views, 1, 1000)
         _within("seed", self.seed, 0, 2**63 - 1)
         if self.size is not None:
             _within("size", self.size, 32, 512)
@@ -146,6 +237,15 @@ def _within(name: str, value: Any, low: float, high: float) -> None:
         raise ConfigError(f"{name}={value!r} must lie in [{low}, {high}]")
     if isinstance(low, int) and not isinstance(value, Integral):
         raise ConfigError(f"{name}={value!r} must be a whole number")
+
+
+def _range(name: str, value: Any, low: float, high: float) -> None:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ConfigError(f"{name}={value!r} must be two numbers, the least and the most")
+    for number in value:
+        _within(name, number, low, high)
+    if value[0] > value[1]:
+        raise ConfigError(f"{name}={value} must have the lesser number first")
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

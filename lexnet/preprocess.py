@@ -8,6 +8,7 @@ measured is what is served. Resizing and cropping are one antialiased resampling
 
 import os
 import stat
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,15 +36,15 @@ SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # wha
 MARGIN = 2
 
 
-def load(picture: Picture, spec: PreprocessSpec) -> Pixels:
-    """The picture as the net sees it: (size, size, channels) uint8.
+def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixels:
+    """The picture as the net sees it: (size, size, channels) uint8. `name` is that of encoded bytes.
 
     Raises `PictureError` with the picture's name and the reason.
     """
     if isinstance(picture, (str, os.PathLike)):
         return load_bytes(read(picture), spec, os.fspath(picture))
     if isinstance(picture, bytes):
-        return load_bytes(picture, spec)
+        return load_bytes(picture, spec, name)
     if isinstance(picture, Image.Image):
         name = getattr(picture, "filename", "") or "PIL image"
         return _square(_checked(picture, name), spec, name)
@@ -53,6 +54,32 @@ def load(picture: Picture, spec: PreprocessSpec) -> Pixels:
 def load_bytes(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixels:
     """An encoded picture as the net sees it: (size, size, channels) uint8."""
     return _square(_open(content, name), spec, name)
+
+
+def load_views(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixels:
+    """The picture in each view of the spec's test-time augmentation: (views, size, size, channels) uint8.
+
+    Crops are whole-pixel cuts of the central square whose side is the spec's short side.
+    """
+    if spec.tta in ("none", "mirror"):
+        views = [load(picture, spec, name)]
+    else:
+        square = load(picture, replace(spec, size=spec.short_side, tta="none"), name)
+        room = spec.short_side - spec.size
+        corners = [(room // 2, room // 2), (0, 0), (0, room), (room, 0), (room, room)]
+        views = [square[y : y + spec.size, x : x + spec.size] for y, x in corners]
+    if spec.tta in ("mirror", "ten"):
+        views += [view[:, ::-1] for view in views]
+    return np.stack(views)
+
+
+def decode(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixels:
+    """The whole picture, upright and in 8 bits: (H, W, channels) uint8, for augmentation to sample from.
+
+    A large JPEG is shrunk by its decoder, as for `load`.
+    """
+    image, _, _ = _upright(_open(content, name), spec, name)
+    return _array(image, spec)
 
 
 def check(content: bytes, name: str = "picture") -> None:
@@ -117,7 +144,18 @@ def _what_it_is(content: bytes) -> str:
 
 
 def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
-    """Decodes, and samples the centre of the picture onto the net's square.
+    """Decodes, and samples the centre of the picture onto the net's square."""
+    image, (width, height), (left, top) = _upright(image, spec, name)
+    side = min(width, height) * spec.size / spec.short_side
+    left, top = left + (width - side) / 2, top + (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return _array(image.resize((spec.size, spec.size), FILTERS[spec.interpolation], box=box), spec)
+
+
+def _upright(
+    image: Image.Image, spec: PreprocessSpec, name: str
+) -> tuple[Image.Image, tuple[float, float], tuple[float, float]]:
+    """The decoded picture, and the size and place in it of what is shown.
 
     The decoder of a JPEG far larger than the net's square shrinks it to 1/2, 1/4 or 1/8 on the way, to
     no less than `MARGIN` times what is needed.
@@ -139,10 +177,10 @@ def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
         width, height = (n / scale for n in (full[::-1] if orientation in SIDEWAYS else full))
         left = (image.width - width) * (orientation in FLIPPED_X)
         top = (image.height - height) * (orientation in FLIPPED_Y)
-    side = min(width, height) * spec.size / spec.short_side
-    left, top = left + (width - side) / 2, top + (height - side) / 2
-    box = (left, top, left + side, top + side)
-    image = image.resize((spec.size, spec.size), FILTERS[spec.interpolation], box=box)
+    return image, (width, height), (left, top)
+
+
+def _array(image: Image.Image, spec: PreprocessSpec) -> Pixels:
     if spec.channels == 1:
         return np.asarray(image.convert("L"))[:, :, None]
     return np.asarray(image)

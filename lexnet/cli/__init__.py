@@ -16,6 +16,7 @@ from lexnet.errors import LexNetError, MissingExtra, ParityError
 VERBS = {
     "check": "look pictures over before anything is trained on them",
     "train": "train a classifier on a folder of labelled pictures",
+    "augment": "show how pictures are changed for training",
     "predict": "label pictures with a bundle",
     "val": "score a bundle on labelled pictures",
     "verify": "check a bundle's digests, graph and golden pictures",

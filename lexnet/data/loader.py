@@ -17,7 +17,7 @@ from lexnet.data.manifest import Manifest
 from lexnet.data.store import Store, fill
 from lexnet.data.threads import measured
 from lexnet.errors import PictureError
-from lexnet.preprocess import Pixels, load_bytes
+from lexnet.preprocess import Pixels, load_bytes, load_views
 from lexnet.runtime.stream import in_order
 
 SHARD = 32 * 2**20  # bytes of pictures that are kept together, and so the most that a kill can lose
@@ -26,11 +26,21 @@ SHARE = 0.5  # of the free disk that pictures may take
 
 def load_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
     """(size, size, channels) uint8; raises `PictureError` for a file that is damaged or has changed."""
+    return load_bytes(*read_row(manifest, row, spec))
+
+
+def load_row_views(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
+    """(views, size, size, channels) uint8, as the spec's test-time augmentation has it."""
+    return load_views(*read_row(manifest, row, spec))
+
+
+def read_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> tuple[bytes, PreprocessSpec, str]:
+    """The picture's bytes, the spec, and the picture's name for errors; the bytes are those listed."""
     content = manifest.read(row)
     where = manifest.source.where(manifest.paths[row])
     if hashlib.sha256(content).hexdigest() != manifest.digests[row]:
         raise PictureError(where, "has changed since it was listed; run again")
-    return load_bytes(content, spec, where)
+    return content, spec, where
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.data.loader import load_row
+from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes
 from lexnet.errors import DataError, PictureError
@@ -50,7 +50,7 @@ def evaluate(
     trained_on, rows = int(known.sum()), rows[~known]
     bad = [skip for skip in manifest.skipped if skip.bad]
     probabilities, labels = [], []
-    results = stream(rows, lambda row: load_row(manifest, int(row), predictor.spec), predictor.engine)
+    results = stream(rows, lambda row: load_row_views(manifest, int(row), predictor.spec), predictor.engine)
     for done, (i, result) in enumerate(results, start=1):
         if isinstance(result, PictureError):
             bad.append(Skipped(manifest.paths[i], result.reason, bad=True))

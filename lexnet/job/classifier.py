@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from lexnet.config import EngineChoice, Golden, Mode, ProbeConfig, SplitConfig, TrainConfig
+from lexnet.config import EngineChoice, Golden, Mode, ProbeConfig, Recipe, SplitConfig, TrainConfig, Tta
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import read_data
@@ -45,6 +45,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed: int = 0,
         workers: int | None = None,
         engine: EngineChoice = "auto",
+        recipe: str | Recipe = "auto",
+        views: int = 4,
+        tta: Tta = "none",
         golden: Golden = "real",
         fixes: str | None = None,
         skip_bad: bool = False,
@@ -64,6 +67,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.workers = workers
         self.engine = engine
+        self.recipe = recipe
+        self.views = views
+        self.tta = tta
         self.golden = golden
         self.fixes = fixes
         self.skip_bad = skip_bad
@@ -142,6 +148,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.seed,
             workers=self.workers,
             engine=self.engine,
+            recipe=self.recipe,
+            views=self.views,
+            tta=self.tta,
             golden=self.golden,
             fixes=self.fixes,
             skip_bad=self.skip_bad,

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.augment.recipes import breaks_labels
 from lexnet.check.examine import near_copies
-from lexnet.config import PreprocessSpec, available_cores
+from lexnet.config import PreprocessSpec, Recipe, available_cores
 from lexnet.data.groups import units
-from lexnet.data.loader import load_row
+from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
 from lexnet.errors import DataError, PictureError
@@ -24,13 +25,14 @@ from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.job.records import Findings, bundle_facts, run_metrics
-from lexnet.job.specimens import golden_pictures, worst_mistakes
+from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import stream
 from lexnet.transfer.cross_validate import cross_validate
 from lexnet.transfer.probe import Examples, fit_probe
 from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.transfer.views import Look, answering, augmented, colour_axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Outcome:
     held_out: NDArray[np.int64]
     """(N,) their rows in the manifest."""
     mistakes: list[Mistake]
+    seen: bytes | None
+    """A contact sheet of what training saw, where a recipe changed it."""
 
 
 @dataclass
@@ -72,6 +76,9 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     """
     config = plan.config
     workers = config.workers or available_cores()
+    recipe = plan.recipe()
+    for risk in breaks_labels(recipe, manifest.classes):
+        tell(Warned(f"recipe {plan.recipe_name()} may change what a picture shows: {risk}"))
     with clock.step("frozen net"):
         tell(Progress("frozen net", 0, len(manifest)))
         trunk = open_trunk(config.net, config.size, lambda text: tell(Warned(text)))
@@ -96,6 +103,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     given = is_divided(manifest)
     manifest = divide(extraction.manifest, near, config, tell)
     extraction = replace(extraction, manifest=manifest)
+    spec = replace(trunk.spec, tta=config.tta)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)
     if not len(held_out):
@@ -106,9 +114,34 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         weights=manifest.weights,
         units=list(manifest.digests.take(units(manifest, [(pair.first, pair.second) for pair in near]))),
     )
+    train = manifest.where("train")
+
+    def features_of(look: Look, rows: NDArray[np.int64], step: str) -> NDArray[np.float32]:
+        with clock.step(step):
+            return extract(
+                trunk,
+                manifest.take(rows, []),
+                config.engine,
+                workers,
+                look=look,
+                warn=lambda text: tell(Warned(text)),
+                progress=lambda done, total: tell(Progress(step, done, total)),
+            ).features
+
+    axes = None
+    if recipe != Recipe():
+        axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
+        views = np.zeros((len(manifest), config.views, extraction.features.shape[1]), np.float32)
+        views[train] = features_of(
+            augmented(recipe, config.seed, config.views, axes), train, "changed copies"
+        )
+        examples = replace(examples, views=views)
+    if config.tta != "none":
+        every = np.arange(len(manifest))
+        examples = replace(examples, looks=features_of(answering(spec), every, "views to answer by"))
     with clock.step("head"):
         probe = fit_probe(
-            examples.take(manifest.where("train")),
+            examples.take(train),
             len(manifest.classes),
             config.probe,
             config.seed,
@@ -129,12 +162,15 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     with clock.step("verify"):
         headed = append_head(trunk.graph, probe.weight, probe.bias, probe.temperature)
         engine = OnnxRuntime(headed.graph, workers)
-        exported = _run(engine, trunk.spec, manifest, held_out, tell)
-        measured = probe.probabilities(extraction.features[held_out])
+        exported = _run(engine, spec, manifest, held_out, tell)
+        measured = probe.probabilities(examples.take(held_out).measured())
         parity = check_parity(measured, exported, [manifest.paths[i] for i in held_out])
     found = Findings(
         plan=plan,
         trunk=trunk,
+        spec=spec,
+        axes=axes,
+        examples=examples,
         extraction=extraction,
         probe=probe,
         headed=headed,
@@ -148,6 +184,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         golden = [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in pictures]
         bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
         mistakes = worst_mistakes(exported, manifest, held_out, trunk.spec)
+        seen = training_sheet(plan, manifest, trunk.spec, axes) if recipe != Recipe() else None
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
     metrics["verification"]["golden"] = len(golden)
@@ -158,6 +195,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         probabilities=exported,
         held_out=held_out,
         mistakes=mistakes,
+        seen=seen,
     )
 
 
@@ -170,7 +208,7 @@ def _run(
 ) -> NDArray[np.float32]:
     """(N, classes) probabilities of the exported graph, from the files themselves."""
     results = []
-    pictures = stream(rows, lambda i: load_row(manifest, int(i), spec), engine)
+    pictures = stream(rows, lambda i: load_row_views(manifest, int(i), spec), engine)
     for done, (_, result) in enumerate(pictures, start=1):
         if isinstance(result, PictureError):
             raise result

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from lexnet.config import TrainConfig
+from lexnet.augment.recipes import RECIPES, find_recipe
+from lexnet.config import Recipe, TrainConfig
 from lexnet.errors import ConfigError
 from lexnet.weights.files import WEIGHTS, find_weights
 from lexnet.weights.store import need
@@ -25,11 +26,23 @@ class Plan:
     reasons: tuple[str, ...] = ()
     """Why each automatic choice came out as it did."""
 
+    def recipe(self) -> Recipe:
+        """How the training pictures are changed."""
+        recipe = self.config.recipe
+        return recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
+
     def summary(self) -> str:
         """The decisions in one line."""
         config = self.config
         size = f"{config.size} px" if config.size else "the weights' own size"
-        return f"plan: {config.net}, {config.mode}, {size}, seed {config.seed}, engine {config.engine}"
+        more = [f"{config.views} views by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
+        more += [f"tta {config.tta}"] if config.tta != "none" else []
+        choices = ", ".join((config.net, config.mode, size, *more))
+        return f"plan: {choices}, seed {config.seed}, engine {config.engine}"
+
+    def recipe_name(self) -> str:
+        """The recipe's name; "own" for one from a file."""
+        return self.config.recipe if isinstance(self.config.recipe, str) else "own"
 
     def to_yaml(self) -> str:
         """The plan as `lexnet train plan.yaml` reads it."""
@@ -48,9 +61,15 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     if mode == "auto":
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
+    recipe = config.recipe
+    if recipe == "auto":
+        recipe = "none"
+        reasons.append("recipe none: each changed copy costs as much as a picture; --recipe photo adds some")
+    elif isinstance(recipe, str) and recipe not in RECIPES:
+        recipe = find_recipe(recipe)
     net = _resolved(net)
     need(find_weights(net))
-    return Plan(data=data, config=replace(config, net=net, mode=mode), reasons=tuple(reasons))
+    return Plan(data=data, config=replace(config, net=net, mode=mode, recipe=recipe), reasons=tuple(reasons))
 
 
 def read_plan(path: Path) -> Plan:
@@ -88,6 +107,8 @@ def _build(kind: type[Any], record: dict[str, Any], path: Path) -> Any:
             if not isinstance(value, dict):
                 raise ConfigError(f"{path} gives {name}: {value!r}; it has settings of its own, one a line")
             value = _build(default, value, path)
+        elif name == "recipe" and isinstance(value, dict):  # one of the user's own, written out
+            value = _build(Recipe, value, path)
         values[name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
 

@@ -7,9 +7,10 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexnet import __version__
-from lexnet.config import available_cores
+from lexnet.config import PreprocessSpec, Recipe, available_cores
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import prefixes, split_hash
 from lexnet.evaluate.metrics import Scores
@@ -17,10 +18,10 @@ from lexnet.export.graph import Headed
 from lexnet.export.parity import Parity
 from lexnet.job.plan import Plan
 from lexnet.transfer.cross_validate import CrossValidation
-from lexnet.transfer.probe import Probe
+from lexnet.transfer.probe import Examples, Probe
 from lexnet.transfer.trunk import Extraction, Trunk
 
-PACKAGES = ("numpy", "pillow", "onnxruntime", "openvino", "scikit-learn")
+PACKAGES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "openvino", "scikit-learn")
 """What can change a number."""
 
 
@@ -30,6 +31,12 @@ class Findings:
 
     plan: Plan
     trunk: Trunk
+    spec: PreprocessSpec
+    """How pictures are prepared by the bundle."""
+    axes: NDArray[np.float64] | None
+    """(3, 3) the principal axes of the training pictures' colours, where the recipe needed them."""
+    examples: Examples
+    """All pictures' features, by row of the extraction's manifest."""
     extraction: Extraction
     probe: Probe
     headed: Headed
@@ -49,7 +56,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "mode": found.plan.config.mode,
         "cut": None,
         "classes": manifest.classes,
-        "preprocess": asdict(found.trunk.spec),
+        "preprocess": asdict(found.spec),
         "threshold": 0.0,
         "guard": None,
         "temperature": found.probe.temperature,
@@ -65,6 +72,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
             "C": found.probe.C,
             "cv": found.plan.config.probe.cv,
             "engine": found.extraction.engine,
+            "augmentation": _augmentation(found),
             "versions": _versions(),
         },
         "measured": {
@@ -115,6 +123,8 @@ def run_metrics(found: Findings) -> dict[str, Any]:
             "cv_accuracy": probe.cv_accuracy,
         },
         "temperature": probe.temperature,
+        "augmentation": _augmentation(found),
+        "tta": found.spec.tta,
         "trunk": {
             "engine": found.extraction.engine,
             "computed": found.extraction.computed,
@@ -125,6 +135,18 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {available_cores()} cores, {platform.system()}",
         "lexnet": __version__,
         "seed": found.plan.config.seed,
+    }
+
+
+def _augmentation(found: Findings) -> dict[str, Any] | None:
+    recipe = found.plan.recipe()
+    if recipe == Recipe():
+        return None
+    return {
+        "name": found.plan.recipe_name(),
+        "views": found.plan.config.views,
+        "recipe": asdict(recipe),
+        "colour_axes": None if found.axes is None else found.axes.tolist(),
     }
 
 
@@ -146,7 +168,7 @@ def _val_accuracy(found: Findings) -> float | None:
     val = manifest.where("val")
     if not len(val):
         return None
-    predicted = found.probe.logits(found.extraction.features[val]).argmax(axis=1)
+    predicted = found.probe.probabilities(found.examples.take(val).measured()).argmax(axis=1)
     return float((predicted == manifest.labels[val]).mean())
 
 

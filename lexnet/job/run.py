@@ -97,7 +97,7 @@ def train(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
     }
-    write_atomic(folder / REPORT, render(metrics, outcome.mistakes))
+    write_atomic(folder / REPORT, render(metrics, outcome.mistakes, outcome.seen))
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
     return Run(folder, metrics)
 

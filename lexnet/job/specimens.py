@@ -5,19 +5,22 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from lexnet.config import Golden, PreprocessSpec
-from lexnet.data.loader import load_row
+from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.export.bundle import synthetic_pictures
+from lexnet.job.plan import Plan
 from lexnet.preprocess import Pixels
 from lexnet.report.page import Mistake
+from lexnet.report.sheet import Row, draw_sheet, picture
+from lexnet.transfer.views import augmented
 
 GOLDEN = 8
 WORST = 24
 THUMBNAIL = 160  # longest side, pixels
+SHEET_ROWS, SHEET_VIEWS, SHEET_SIZE = 6, 5, 144
 
 
 def golden_pictures(
@@ -60,8 +63,33 @@ def worst_mistakes(
     ]
 
 
+def training_sheet(
+    plan: Plan, manifest: Manifest, spec: PreprocessSpec, axes: NDArray[np.float64] | None
+) -> bytes:
+    """A JPEG of some training pictures, each of another class: as they are, and their changed copies."""
+    seed, count = plan.config.seed, min(plan.config.views, SHEET_VIEWS)
+    look = augmented(plan.recipe(), seed, count, axes)
+    train = manifest.where("train").tolist()
+    first = {int(manifest.labels[row]): row for row in reversed(train)}
+    rows = []
+    for row in list(first.values())[:SHEET_ROWS]:
+        content, _, where = read_row(manifest, row, spec)
+        views = look.show(content, spec, where, manifest.digests[row])
+        plain = load_row(manifest, row, spec)
+        rows.append(Row(manifest.paths[row], _smaller(plain), [_smaller(view) for view in views]))
+    buffer = BytesIO()
+    draw_sheet(rows, explain=False).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _smaller(pixels: Pixels) -> Pixels:
+    image = picture(pixels)
+    image.thumbnail((SHEET_SIZE, SHEET_SIZE))
+    return np.asarray(image)
+
+
 def _thumbnail(pixels: Pixels) -> bytes:
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image = picture(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=80)

@@ -56,10 +56,11 @@ class Mistake:
     thumbnail: bytes
 
 
-def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
+def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes | None = None) -> str:
     """The run's page as one HTML document.
 
-    `metrics` is the content of the run's metrics.json; `mistakes` come in any order.
+    `metrics` is the content of the run's metrics.json; `mistakes` come in any order; `seen` is a contact
+    sheet of what training saw, JPEG or PNG.
     Raises ValueError where the confusion matrix does not fit the classes or a thumbnail is neither
     JPEG nor PNG, and jinja2.UndefinedError where `metrics` lacks a key.
     """
@@ -79,6 +80,7 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
         wrong=sum(map(sum, confusion)) - sum(row[i] for i, row in enumerate(confusion)),
         steps=_steps(metrics["steps"], metrics["seconds"]),
         most_skipped=SKIPPED,
+        seen=seen,
         zip=zip,
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lexnet.config import available_cores
 from lexnet.errors import PictureError
 from lexnet.files import walk
-from lexnet.preprocess import SUFFIXES, Picture, Pixels, load
+from lexnet.preprocess import SUFFIXES, Picture, Pixels, load_views
 from lexnet.runtime.bundle import Bundle, read_bundle
 from lexnet.runtime.engines import Outputs, open_engine
 from lexnet.runtime.stream import stream
@@ -92,7 +92,7 @@ class Predictor:
 
     def _run(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Outputs | PictureError]]:
         def pixels(picture: Picture) -> Pixels:
-            return load(picture, self.spec)
+            return load_views(picture, self.spec)
 
         return stream(pictures, pixels, self.engine)
 

@@ -20,10 +20,17 @@ def stream(
 ) -> Iterator[tuple[T, Outputs | PictureError]]:
     """(item, outputs of its one picture, or why it could not be used), in the order of the items.
 
+    Where `load` gives several views of a picture, (V, H, W, C), its outputs are the means over them.
     Each thread loads a picture and runs it, so no core waits for another: there is no loader to starve
     the net and no net to hold up the loader.
     """
-    return in_order(items, lambda item: engine.run(load(item)[None]), engine.callers)
+
+    def run(item: T) -> Outputs:
+        pixels = load(item)
+        outputs = engine.run(pixels if pixels.ndim == 4 else pixels[None])
+        return {name: values.mean(axis=0, keepdims=True) for name, values in outputs.items()}
+
+    return in_order(items, run, engine.callers)
 
 
 def in_order(

@@ -58,7 +58,8 @@ def cross_validate(
             probe = fit_probe(
                 examples.take(train), len(classes), config.probe, seed, workers, lambda done, total: None
             )
-            right += int((probe.logits(examples.features[held]).argmax(axis=1) == labels[held]).sum())
+            answers = probe.probabilities(examples.take(held).measured())
+            right += int((answers.argmax(axis=1) == labels[held]).sum())
             progress(repeat * folds + fold + 1, repeats * folds)
         accuracies.append(right / len(labels))
     mean = float(np.mean(accuracies))

@@ -35,12 +35,13 @@ class Probe:
     cv_accuracy: list[float]
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, width) → (N, classes)"""
+        """(..., width) → (..., classes)"""
         return features @ self.weight.T + self.bias
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(N, width) → (N, classes), calibrated."""
-        return softmax(self.logits(features) / np.float32(self.temperature))
+        """(N, width), or (N, views, width) to be averaged over → (N, classes), calibrated."""
+        each = softmax(self.logits(features) / np.float32(self.temperature))
+        return each.mean(axis=1) if each.ndim == 3 else each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,19 @@ class Examples:
     """(N,) how much each counts; only their ratios matter."""
     units: Sequence[str]
     """(N,) what must share a fold: a name for each group, or for each picture."""
+    views: NDArray[np.float32] | None = None
+    """(N, K, width) of changed copies of each picture, to be fitted on too."""
+    looks: NDArray[np.float32] | None = None
+    """(N, V, width) of the views whose mean is the answer, where it is not that of `features`."""
+
+    def seen(self) -> NDArray[np.float32]:
+        """(N, 1 + K, width) what is fitted on."""
+        plain = self.features[:, None]
+        return plain if self.views is None else np.concatenate([plain, self.views], axis=1)
+
+    def measured(self) -> NDArray[np.float32]:
+        """(N, V, width) what is answered by."""
+        return self.features[:, None] if self.looks is None else self.looks
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
         """Those of these rows."""
@@ -63,6 +77,8 @@ class Examples:
             labels=self.labels[rows],
             weights=self.weights[rows],
             units=[self.units[row] for row in rows],
+            views=None if self.views is None else self.views[rows],
+            looks=None if self.looks is None else self.looks[rows],
         )
 
 
@@ -82,30 +98,37 @@ def fit_probe(
     import sklearn.linear_model  # noqa: F401  loads its BLAS now, so that the limit below holds for it too
     from threadpoolctl import threadpool_limits
 
-    features, labels = examples.features, examples.labels
+    seen, measured, labels = examples.seen(), examples.measured(), examples.labels
+    many = seen.shape[1]
     weights = examples.weights / examples.weights.mean()  # the regularisation stays what it says
-    centre, scale = features.mean(axis=0), np.float32(features.std())
+    centre, scale = seen.mean(axis=(0, 1)), np.float32(seen.std())
     if not scale > 0:
         raise DataError("all pictures look the same to the net; check that the files hold different pictures")
-    x = (features - centre) / scale
+    x, answered = (seen - centre) / scale, (measured - centre) / scale
     folds = assign_folds(labels, examples.units, config.cv, seed)
     candidates = sorted(config.candidates)
-    memory = 4 * len(candidates) * len(labels) * classes
+    views = measured.shape[1]
+    memory = 4 * len(candidates) * len(labels) * views * classes
     if memory > MAX_MEMORY:
         raise DataError(
             f"{len(labels):,} pictures, {classes:,} classes and {len(candidates)} candidates need "
             f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give fewer --candidates"
         )
-    held_out = np.empty((len(candidates), len(labels), classes), np.float32)
+    held_out = np.empty((len(candidates), len(labels), views, classes), np.float32)
     paths = int(folds.max()) + 1
+
+    def fit(model: Any, rows: NDArray[Any]) -> Any:
+        """On the pictures of these rows and their changed copies, which together count once."""
+        shares = np.repeat(weights[rows] / many, many)
+        return model.fit(x[rows].reshape(-1, x.shape[2]), np.repeat(labels[rows], many), shares)
 
     def fold_path(fold: int) -> None:
         """From strong to weak regularisation, each fit starting where the last ended."""
         train, test = folds != fold, folds == fold
         model = _model(CV_TOLERANCE)
         for i, C in enumerate(candidates):
-            model.set_params(C=C).fit(x[train], labels[train], weights[train])
-            held_out[i, test] = _decision(x[test], model)
+            fit(model.set_params(C=C), train)
+            held_out[i, test] = _decision(answered[test], model)
 
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
     with threadpool_limits(1):
@@ -114,12 +137,12 @@ def fit_probe(
                 path.result()
                 progress(done, paths + 1)
         rows = np.arange(len(labels))
+        answers = [softmax(logits).mean(axis=1) for logits in held_out]
         losses = [
-            float(np.average(-np.log(softmax(logits)[rows, labels] + 1e-15), weights=weights))
-            for logits in held_out
+            float(np.average(-np.log(answer[rows, labels] + 1e-15), weights=weights)) for answer in answers
         ]
         best = int(np.argmin(losses))
-        model = _model(TOLERANCE).set_params(C=candidates[best]).fit(x, labels, weights)
+        model = fit(_model(TOLERANCE).set_params(C=candidates[best]), rows)
         progress(paths + 1, paths + 1)
     row, bias = _binary_as_two(model.coef_, model.intercept_)
     weight = row.astype(np.float64) / scale
@@ -130,14 +153,14 @@ def fit_probe(
         C=candidates[best],
         candidates=candidates,
         cv_log_loss=losses,
-        cv_accuracy=[float((logits.argmax(axis=1) == labels).mean()) for logits in held_out],
+        cv_accuracy=[float((answer.argmax(axis=1) == labels).mean()) for answer in answers],
     )
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, classes) → (N, classes), in float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    """(..., classes) → (..., classes), in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def _model(tolerance: float) -> Any:

@@ -12,7 +12,7 @@ import PIL
 from numpy.typing import NDArray
 
 from lexnet.config import EngineChoice, PreprocessSpec
-from lexnet.data.loader import load_row
+from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.store import Store, fill
 from lexnet.errors import LexNetError, MissingExtra
@@ -21,6 +21,7 @@ from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.graph import check_self_contained
 from lexnet.runtime.stream import in_order
+from lexnet.transfer.views import Look
 from lexnet.weights.files import Weights, find_weights
 
 SHARD = 512  # pictures whose features are kept together: what a kill can lose
@@ -44,7 +45,7 @@ class Extraction:
     """The features of a manifest's pictures."""
 
     features: Features
-    """(N, width), for the rows of `manifest`."""
+    """(N, width), or (N, views, width), for the rows of `manifest`."""
     manifest: Manifest
     """Without the pictures that turned out to be damaged; they are in its `skipped`."""
     engine: str
@@ -67,10 +68,13 @@ def extract(
     choice: EngineChoice,
     workers: int,
     *,
+    look: Look | None = None,
     warn: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Extraction:
-    """Features of every picture, from the cache where they are there.
+    """Features of every picture, (N, width), from the cache where they are there.
+
+    With a `look` they are those of each of its views: (N, views, width).
 
     `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
     Raises `LexNetError` where the engine that was asked for cannot be had.
@@ -78,7 +82,7 @@ def extract(
     engine = _open_engine(trunk, choice, workers, warn)
     recipe = {
         "preprocess": asdict(trunk.spec),
-        "view": "plain",
+        "view": "plain" if look is None else look.key,
         "net": trunk.net,
         "weights": trunk.weights.sha256,
         "graph": hashlib.sha256(trunk.graph).hexdigest(),
@@ -91,6 +95,9 @@ def extract(
     store = Store("features", recipe, warn)
 
     def features(row: int) -> Features:
+        if look is not None:
+            views = look.show(*read_row(manifest, row, trunk.spec), manifest.digests[row])
+            return engine.run(views)["features"]
         return engine.run(load_row(manifest, row, trunk.spec)[None])["features"][0]
 
     whole, computed = fill(

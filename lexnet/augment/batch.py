@@ -1,0 +1,201 @@
+"""Views of a batch of pictures in torch, on a GPU or the CPU: for the same parameters what `apply` gives.
+
+views ─ prepare (on the CPU, ahead of time) ─ matrices, splines, colours ─┐
+pictures (N, C, H, W), all of one size ───────────────────────────────────┴ grid_sample, one product
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from lexnet.augment import colour
+from lexnet.augment.apply import compressed
+from lexnet.augment.sample import View, noise
+from lexnet.augment.warp import LEAST, is_exact, matrix, scales, shrink, spline
+from lexnet.config import PreprocessSpec
+from lexnet.errors import ShapeError
+
+PADDING = {"reflect": "reflection", "edge": "border", "colour": "zeros"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What N views of pictures of one size and recipe do, as tensors; `to` moves them to a device."""
+
+    views: list[View]
+    size: int
+    halvings: list[tuple[int, int]]
+    """For each view, how often its picture is halved across and down."""
+    soften: Tensor
+    """(N, 2) weight of either neighbour, across and down."""
+    matrices: Tensor
+    """(N, 3, 3) from the view's pixels to those of the halved picture."""
+    knots: Tensor | None
+    """(N, 3, n, n) the spline through the local warp; none without one."""
+    colours: Tensor
+    """(N, 3, 4)"""
+    gammas: Tensor
+    """(N,)"""
+    noise: Tensor | None
+    """(N, C, size, size) levels to add."""
+
+    def to(self, device: torch.device | str) -> "Prepared":
+        """The same on another device."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return Prepared(**{**vars(self), **moved})
+
+
+def prepare(
+    views: list[View],
+    shape: tuple[int, int, int],
+    spec: PreprocessSpec,
+    axes: NDArray[np.float64] | None = None,
+) -> Prepared:
+    """What the views, all of one recipe, do to pictures of `shape` (C, H, W)."""
+    channels, height, width = shape
+    recipe = views[0].recipe
+    halvings, soften, matrices, knots, colours = [], [], [], [], []
+    for view in views:
+        whole = matrix(view, height, width, spec)
+        across, down = (shrink(scale) for scale in scales(whole, spec.size))
+        exact = is_exact(whole) and not recipe.warp
+        weak = max(abs(across[1]), abs(down[1])) <= LEAST
+        halvings.append((across[0], down[0]))
+        soften.append((0.0, 0.0) if exact or weak else (across[1], down[1]))
+        rows = [[1 / 2**k, 0, 0.5 / 2**k - 0.5] for k in halvings[-1]]
+        whole = np.array([rows[0], [0, rows[1][0], rows[1][2]], [0, 0, 1]]) @ whole
+        matrices.append(whole / whole[2, 2])
+        if view.bend is not None:
+            _, places = spline(spec.size, view.bend.shape[1])
+            x, y = view.bend[0] * spec.size + places[None, :], view.bend[1] * spec.size + places[:, None]
+            knots.append([row[0] * x + row[1] * y + row[2] for row in matrices[-1]])
+        levels = colour.matrix(view, axes)
+        colours.append(np.eye(3, 4) if levels is None else levels)
+    return Prepared(
+        views=views,
+        size=spec.size,
+        halvings=halvings,
+        soften=torch.tensor(soften, dtype=torch.float32),
+        matrices=torch.from_numpy(np.stack(matrices).astype(np.float32)),
+        knots=torch.from_numpy(np.asarray(knots, np.float32)) if knots else None,
+        colours=torch.from_numpy(np.stack(colours).astype(np.float32)),
+        gammas=torch.tensor([view.gamma for view in views]),
+        noise=_noises(views, (spec.size, spec.size, channels)),
+    )
+
+
+def apply_batch(pictures: Tensor, prepared: Prepared) -> Tensor:
+    """(N, C, H, W) uint8 → (N, C, size, size) uint8, on the device that both are on.
+
+    Raises `ShapeError` where there is not one view for each picture.
+    """
+    if pictures.dtype != torch.uint8 or pictures.ndim != 4 or len(pictures) != len(prepared.views):
+        raise ShapeError(
+            f"pictures are {pictures.dtype} {tuple(pictures.shape)}, "
+            f"the views need uint8 ({len(prepared.views)}, C, H, W)"
+        )
+    pixels = _warp(pictures, prepared)
+    pixels = _colour(pixels, prepared).round_().clamp_(0, 255)
+    return _damage(pixels, prepared).to(torch.uint8)
+
+
+def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
+    """(N, C, size, size) float levels."""
+    size, channels, recipe = prepared.size, pictures.shape[1], prepared.views[0].recipe
+    result = torch.empty(len(pictures), channels, size, size, device=pictures.device)
+    level = torch.tensor(recipe.colour if channels == 3 else (float(colour.LUMA @ recipe.colour),))
+    outside = level.to(result).view(1, -1, 1, 1) * (recipe.border == "colour")
+    for halvings in sorted(set(prepared.halvings)):
+        mine = [i for i, own in enumerate(prepared.halvings) if own == halvings]
+        rows: Tensor | slice = slice(None) if len(mine) == len(pictures) else torch.tensor(mine)
+        some = pictures[rows].float() - outside
+        if any(halvings):
+            _, _, high, wide = some.shape
+            block = min(1 << halvings[1], high), min(1 << halvings[0], wide)
+            some = F.avg_pool2d(some, block)
+        some = _softened(some, prepared.soften[rows])
+        grid = _grid(prepared, rows, some.shape[3], some.shape[2])
+        padding = PADDING[recipe.border]
+        result[rows] = F.grid_sample(some, grid, "bilinear", padding, align_corners=False)
+    return result + outside
+
+
+def _softened(pixels: Tensor, weights: Tensor) -> Tensor:
+    if not weights.any():
+        return pixels
+    across, down = weights.view(len(weights), 2, 1, 1, 1).unbind(1)
+    wide = F.pad(pixels, (1, 1, 0, 0), "replicate")
+    pixels = pixels * (1 - 2 * across) + across * (wide[..., :-2] + wide[..., 2:])
+    high = F.pad(pixels, (0, 0, 1, 1), "replicate")
+    return pixels * (1 - 2 * down) + down * (high[..., :-2, :] + high[..., 2:, :])
+
+
+def _grid(prepared: Prepared, rows: Tensor | slice, wide: int, high: int) -> Tensor:
+    """(n, size, size, 2) where in the picture each pixel lies, -1..1 from edge to edge."""
+    device = prepared.matrices.device
+    if prepared.knots is not None:
+        basis = torch.from_numpy(spline(prepared.size, prepared.knots.shape[-1])[0]).to(device)
+        planes = basis @ prepared.knots[rows] @ basis.T
+    else:
+        at = torch.arange(prepared.size, device=device, dtype=torch.float32)
+        x, y = at.view(1, -1).expand(len(at), -1), at.view(-1, 1).expand(-1, len(at))
+        planes = torch.einsum(
+            "nij,jhw->nihw", prepared.matrices[rows], torch.stack([x, y, torch.ones_like(x)])
+        )
+    places = planes[:, :2] / planes[:, 2:]
+    lengths = torch.tensor([wide, high], device=device).view(1, 2, 1, 1)
+    return ((2 * places + 1) / lengths - 1).permute(0, 2, 3, 1)
+
+
+def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
+    if (prepared.gammas != 1).any():
+        gammas = prepared.gammas.view(-1, 1, 1, 1)
+        pixels = 255 * (pixels.round().clamp(0, 255) / 255) ** gammas
+    gains, shifts = prepared.colours[..., :3], prepared.colours[..., 3:]
+    if pixels.shape[1] == 1:
+        luma = torch.from_numpy(colour.LUMA).to(gains)
+        gains, shifts = (luma @ gains.sum(2, keepdim=True))[:, None], (luma @ shifts)[:, None]
+    shape = pixels.shape
+    return (gains @ pixels.clamp(0, 255).flatten(2) + shifts).view(shape)
+
+
+def _damage(pixels: Tensor, prepared: Prepared) -> Tensor:
+    """As `apply`'s; JPEG has no place on a GPU and goes through the CPU, picture by picture."""
+    size = prepared.size
+    for i, view in enumerate(prepared.views):
+        if view.blur:
+            pixels[i] = _blurred(pixels[i], view.blur * size).round()
+        if view.noise and prepared.noise is not None:
+            pixels[i] = (pixels[i] + prepared.noise[i]).round().clamp(0, 255)
+        if view.jpeg < 100:
+            small = pixels[i].permute(1, 2, 0).to(torch.uint8).cpu().numpy()
+            back = compressed(small, view.jpeg).reshape(small.shape)
+            pixels[i] = torch.from_numpy(back).permute(2, 0, 1).to(pixels)
+        if view.erase is not None:
+            left, top, right, bottom = (round(share * size) for share in view.erase)
+            pixels[i, :, top:bottom, left:right] = view.erase_level
+    return pixels
+
+
+def _blurred(pixels: Tensor, deviation: float) -> Tensor:
+    """(C, H, W) with OpenCV's kernel for 8 bits: three deviations to either side."""
+    radius = (round(6 * deviation + 1) | 1) // 2
+    at = torch.arange(-radius, radius + 1, device=pixels.device, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (at / deviation) ** 2)
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    padded = F.pad(pixels[:, None], (radius,) * 4, "replicate")
+    return F.conv2d(F.conv2d(padded, kernel), kernel.mT)[:, 0]
+
+
+def _noises(views: list[View], shape: tuple[int, int, int]) -> Tensor | None:
+    if not any(view.noise for view in views):
+        return None
+    levels = np.zeros((len(views), *shape), np.float32)
+    for i, view in enumerate(views):
+        if view.noise:
+            levels[i] = 255 * view.noise * noise(view, shape)
+    return torch.from_numpy(levels).permute(0, 3, 1, 2)

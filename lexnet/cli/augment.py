@@ -1,0 +1,119 @@
+"""`lexnet augment PATH...`"""
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lexnet.cli.options import json_flag
+from lexnet.errors import DataError, OutputError
+from lexnet.files import display, write_atomic
+from lexnet.runtime.predictor import pictures_under
+
+MOST = 6  # pictures of folders that a sheet shows
+
+
+@click.command("augment")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option(
+    "--recipe",
+    default="photo",
+    show_default=True,
+    help="none, mirror, alexnet, lecture, photo, digits, strong, or a YAML file of your own.",
+)
+@click.option("--views", type=click.IntRange(1, 32), default=6, show_default=True, help="Of each picture.")
+@click.option("--size", type=click.IntRange(16, 512), default=160, show_default=True, help="Pixels a side.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="As for train.")
+@click.option("--explain", is_flag=True, help="Write under each view what was done.")
+@click.option("--out", type=click.Path(path_type=Path), help="The sheet.  [default: augment-RECIPE.png]")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the recipe as YAML to start your own from.")
+@json_flag
+def command(
+    paths: tuple[str, ...],
+    recipe: str,
+    views: int,
+    size: int,
+    seed: int,
+    explain: bool,
+    out: Path | None,
+    as_yaml: bool,
+    as_json: bool,
+) -> None:
+    """Show what training will see: a contact sheet of pictures (files, or some of a folder's).
+
+    The views are the very ones that `lexnet train` with the same recipe and seed takes, at its size.
+    """
+    from lexnet.augment.recipes import find_recipe, recipe_yaml
+    from lexnet.cli.printing import print_json
+
+    chosen = find_recipe(recipe)
+    if as_yaml:
+        click.echo(recipe_yaml(chosen), nl=False)
+        return
+    files = _some(paths)
+    out = _place(out, Path(recipe).stem)
+    from lexnet.report.sheet import draw_sheet, png
+
+    rows = _rows(files, chosen, views, size, seed)
+    sheet = draw_sheet(rows, explain)
+    write_atomic(out, png(sheet))
+    if as_json:
+        pictures = [{"path": row.name, "views": list(row.notes)} for row in rows]
+        print_json({"sheet": display(out), "recipe": recipe, "pictures": pictures})
+        return
+    if sys.stdout.isatty():
+        from lexnet.cli.terminal import picture
+
+        if drawn := picture(sheet, min(shutil.get_terminal_size().columns, 120)):
+            click.echo(drawn)
+    click.echo(f"{len(rows)} pictures, {views} views each by recipe {recipe}: {display(out)}")
+
+
+def _some(paths: tuple[str, ...]) -> list[Path]:
+    """The files, and of folders a few that lie evenly among theirs; clip art where no path is given."""
+    from lexnet.data.samples import sample_folder
+
+    found: list[Path] = []
+    for path in map(Path, paths or [str(sample_folder("clipart"))]):
+        inside = pictures_under(path)
+        if not inside:
+            raise DataError(f"{display(path)} holds no pictures; give files or a folder with pictures")
+        found += [inside[i * len(inside) // min(MOST, len(inside))] for i in range(min(MOST, len(inside)))]
+    return found
+
+
+def _place(out: Path | None, recipe: str) -> Path:
+    if out is not None and out.exists():
+        raise OutputError(f"{display(out)} exists; choose another --out")
+    number, free = 1, out or Path(f"augment-{recipe}.png")
+    while free.exists():
+        number += 1
+        free = Path(f"augment-{recipe}-{number}.png")
+    return free
+
+
+def _rows(files: list[Path], recipe: Any, views: int, size: int, seed: int) -> list[Any]:
+    import numpy as np
+
+    from lexnet.augment.apply import apply
+    from lexnet.augment.colour import principal_axes
+    from lexnet.augment.sample import sample
+    from lexnet.config import PreprocessSpec
+    from lexnet.preprocess import decode, load_bytes, read
+    from lexnet.report.sheet import Row
+
+    spec = PreprocessSpec(size=size, short_side=round(size * 256 / 224))
+    contents = [read(file) for file in files]
+    plain = [load_bytes(c, spec, display(f)) for c, f in zip(contents, files, strict=True)]
+    axes = principal_axes(np.stack(plain)) if recipe.pca else None
+    rows = []
+    for file, content, square in zip(files, contents, plain, strict=True):
+        digest = hashlib.sha256(content).hexdigest()
+        chosen = [sample(recipe, seed, "train", number, digest) for number in range(views)]
+        picture = decode(content, spec, display(file))
+        seen = [apply(picture, view, spec, axes) for view in chosen]
+        rows.append(Row(display(file), square, seen, [view.numbers() for view in chosen]))
+    return rows
