@@ -80,37 +80,27 @@ def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
     names that cannot be written as UTF-8.
     """
     seen: set[tuple[int, int]] = set()
-
-    def folder(path: Path) -> Iterator[tuple[Path, str | None]]:
+    ahead = [root]  # the next one last
+    while ahead:
+        path = ahead.pop()
+        if path is not root and (reason := left_out(path.name)):
+            yield path, reason
+            continue
         try:
             status = path.stat()
+            if not stat.S_ISDIR(status.st_mode):
+                yield path, None if stat.S_ISREG(status.st_mode) else "is not a regular file"
+                continue
             if (status.st_dev, status.st_ino) in seen and status.st_ino:
                 yield path, "is a link to a folder already seen"
-                return
+                continue
             seen.add((status.st_dev, status.st_ino))
-            entries = sorted(os.scandir(path), key=lambda entry: natural(entry.name))
+            names = sorted((entry.name for entry in os.scandir(path)), key=natural, reverse=True)
         except OSError as error:
-            yield path, f"cannot be read ({error.strerror})"
-            return
-        for entry in entries:
-            child = path / entry.name
-            if reason := left_out(entry.name):
-                yield child, reason
-                continue
-            try:
-                mode = child.stat().st_mode
-            except OSError as error:
-                yield (
-                    child,
-                    "is a link to nothing" if child.is_symlink() else f"cannot be read ({error.strerror})",
-                )
-                continue
-            if stat.S_ISDIR(mode):
-                yield from folder(child)
-            else:
-                yield child, None if stat.S_ISREG(mode) else "is not a regular file"
-
-    yield from folder(root)
+            nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and os.path.islink(path)
+            yield path, "is a link to nothing" if nowhere else f"cannot be read ({error.strerror})"
+            continue
+        ahead += [path / name for name in names]
 
 
 def left_out(name: str) -> str | None:

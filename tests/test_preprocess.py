@@ -1,9 +1,12 @@
 """One path for pixels: whatever a picture is stored as, the net sees the same."""
 
 import os
+import struct
 import tracemalloc
+import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,8 +16,8 @@ from picture_makers import CLIPART, HEIC, ORIENTATIONS, encode, noise, png_heade
 from PIL import Image
 
 from lexnet.config import MAX_BYTES, MAX_PIXELS, Interpolation, PreprocessSpec
-from lexnet.errors import PictureError
-from lexnet.preprocess import FILTERS, Picture, Pixels, check, load, load_bytes
+from lexnet.errors import ConfigError, PictureError
+from lexnet.preprocess import FILTERS, Picture, Pixels, check, decode, load, load_bytes, load_views
 
 SPEC = PreprocessSpec(size=64, short_side=64)
 SAME = PreprocessSpec(size=64, short_side=64, interpolation="bilinear")
@@ -195,6 +198,25 @@ def test_a_16_bit_ramp_keeps_its_256_levels(kind: str) -> None:
     assert np.array_equal(np.unique(seen), np.arange(256))
 
 
+def png_of(side: int, bits: int, kind: int, lines: bytes) -> bytes:
+    """A square PNG of a depth that Pillow does not write."""
+    content = b"\x89PNG\r\n\x1a\n"
+    head = struct.pack(">IIBBBBB", side, side, bits, kind, 0, 0, 0)
+    for name, body in ((b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")):
+        content += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return content
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "LA", "RGBA"])
+def test_a_16_bit_ramp_in_colour_or_with_alpha_keeps_its_256_levels(kind: int, channels: int) -> None:
+    ramp = np.repeat(np.arange(65_536, dtype=">u2").reshape(256, 256, 1), channels, axis=2)
+    if kind != 2:
+        ramp[:, :, -1] = 65_535  # opaque
+    lines = b"".join(b"\0" + row.tobytes() for row in ramp)
+    seen = load(png_of(256, 16, kind, lines), PreprocessSpec(size=256, short_side=256))
+    assert np.array_equal(seen[:, 0], np.repeat(np.arange(256)[:, None], 3, axis=1))
+
+
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
 def test_16_bit_images_of_either_byte_order_are_read(order: str) -> None:
     assert middle(Image.fromarray(np.full((64, 64), 0x80FF, order))) == (128, 128, 128)
@@ -288,6 +310,13 @@ def test_of_an_animation_the_first_frame_is_seen(kind: str) -> None:
     content = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert Image.open(BytesIO(content)).n_frames == 3
     assert middle(content) == RED
+
+
+def test_of_a_phones_pair_of_jpegs_in_one_file_the_first_is_seen() -> None:
+    frames = [plain(RED), plain((0, 0, 255))]
+    content = encode(frames[0], "MPO", save_all=True, append_images=frames[1:], quality=100)
+    assert Image.open(BytesIO(content)).n_frames == 2
+    assert np.abs(np.subtract(middle(content), RED)).max() <= 3
 
 
 # --- resampling
@@ -533,3 +562,38 @@ def test_what_would_never_end_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "vast.jpg").open("wb") as file:
         file.truncate(MAX_BYTES + 1)  # sparse: no bytes on the disk
     assert refusal(tmp_path / "vast.jpg").endswith("has 536,870,913 bytes, over 536,870,912")
+
+
+@pytest.mark.parametrize("tta, count", [("none", 1), ("mirror", 2), ("crops", 5), ("ten", 10)])
+def test_the_views_that_are_answered_by(tta: Any, count: int) -> None:
+    spec = PreprocessSpec(size=32, short_side=40, tta=tta)
+    content = encode(noise(0, 40, 40))  # 40 px like the short side: nothing is resampled
+    views = load_views(content, spec)
+    assert views.shape == (count, 32, 32, 3)
+    pixels = np.asarray(noise(0, 40, 40))
+    places = [(4, 4), (0, 0), (0, 8), (8, 0), (8, 8)] if tta in ("crops", "ten") else [(4, 4)]
+    cuts = [pixels[y : y + 32, x : x + 32] for y, x in places]
+    cuts += [cut[:, ::-1] for cut in cuts] if tta in ("mirror", "ten") else []
+    np.testing.assert_array_equal(views, cuts)
+    np.testing.assert_array_equal(views[0], load(content, spec))
+
+
+def test_crops_need_room() -> None:
+    with pytest.raises(ConfigError, match="tta='crops' has no room: short_side=32 is size itself"):
+        PreprocessSpec(size=32, short_side=32, tta="crops")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_whole_picture_is_upright(orientation: int, channels: Literal[1, 3]) -> None:
+    image = noise(1, 48, 40)
+    spec = PreprocessSpec(size=32, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels)
+    whole = decode(stored_as(image, orientation, "PNG"), spec)
+    expected = np.asarray(image if channels == 3 else image.convert("L")).reshape(40, 48, channels)
+    np.testing.assert_array_equal(whole, expected)
+
+
+def test_a_large_jpeg_is_decoded_small_for_augmentation_too() -> None:
+    content = encode(Image.linear_gradient("L").resize((1600, 1200)).convert("RGB"), "JPEG")
+    assert decode(content, PreprocessSpec(size=64, short_side=72)).shape == (150, 200, 3)
+    assert decode(content, PreprocessSpec(size=224, short_side=256)).shape == (600, 800, 3)

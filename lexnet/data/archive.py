@@ -6,11 +6,9 @@ order, is unpacked as a whole into one plain tar in the cache.
 """
 
 import hashlib
-import lzma
 import shutil
 import tarfile
 import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,16 +16,12 @@ from typing import Any
 from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
 from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
-from lexnet.errors import DataError, OutputError, PictureError
+from lexnet.errors import DataError, LexNetError, OutputError, PictureError
 from lexnet.files import atomic_file, cache_folder, left_out, natural, write_atomic
 from lexnet.preprocess import SUFFIXES
 
 MAX_MEMBERS = 5_000_000
 LEAVES = "has a name that leaves the archive"
-DAMAGED = (
-    OSError, EOFError, ValueError, NotImplementedError, RecursionError,
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
-)  # fmt: skip
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
@@ -45,8 +39,10 @@ def read_archive(
     """
     try:
         members: Members = ZipMembers(path) if path.suffix.lower() == ".zip" else TarMembers(_plain_tar(path))
-    except DAMAGED as error:
-        raise DataError(f"{path} cannot be read as an archive ({error}); pack it again") from error
+    except LexNetError:
+        raise
+    except Exception as error:
+        raise _damaged(path, error) from error
     names = sorted(members.reasons, key=lambda name: [natural(piece) for piece in name.split("/")])
     top = _only_folder([name for name in names if members.reasons[name] is None])
     folders: dict[str, set[str]] = {"": set()}
@@ -56,7 +52,7 @@ def read_archive(
         outside = members.reasons.get(name) == LEAVES or not name.startswith(top)
         if outside or any(map(left_out, inner)):
             continue
-        for depth in range(len(inner)):
+        for depth in range(min(len(inner), 2)):  # parts and classes; a name may go 100,000 folders down
             folders.setdefault("/".join(pieces[:depth]), set()).add(pieces[depth])
     files = ((name.removeprefix(top), members.reasons[name]) for name in names)
     source = Archive(path, members, top)
@@ -121,6 +117,8 @@ class TarMembers(Members):
                 regular = member.isreg() and not member.issparse()
                 if (name := self.note(member.name, regular, member.isdir())) is not None:
                     self._stretches[name] = (member.offset_data, member.size)
+                if archive.offset <= member.offset:  # Python's tarfile would go round for ever
+                    raise tarfile.ReadError("a member of it ends before it begins")
             end = archive.offset
         with path.open("rb") as file:  # a broken header would end the list like the end mark does
             file.seek(end)
@@ -148,7 +146,7 @@ class Archive:
     def read(self, path: str) -> bytes:
         try:
             content = self.members.read(self.top + path)
-        except (*DAMAGED, KeyError, RuntimeError) as error:  # the last: it is encrypted
+        except Exception as error:
             raise PictureError(self.where(path), f"cannot be read ({error})") from error
         if len(content) > MAX_BYTES:
             raise PictureError(self.where(path), f"has over {MAX_BYTES:,} bytes")
@@ -161,7 +159,7 @@ class Archive:
 
 
 def _plain(name: str) -> str:
-    return name.strip("/").removeprefix("./")
+    return "/".join(piece for piece in name.split("/") if piece not in ("", "."))
 
 
 def _reason(name: str, regular: bool) -> str | None:
@@ -201,6 +199,12 @@ def _plain_tar(path: Path) -> Path:
     return plain
 
 
+def _damaged(path: Path, error: Exception) -> DataError:
+    """Python's modules for archives raise nearly everything on broken files."""
+    reason = str(error) or type(error).__name__
+    return DataError(f"{path} cannot be read as an archive ({reason}); pack it again")
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -210,13 +214,14 @@ def _read(stream: Any, path: Path) -> bytes:
     """The next bytes of what is unpacked; an error here is the archive's, not that of the disk it goes to."""
     try:
         return bytes(stream.read(2**22))
-    except DAMAGED as error:
-        raise DataError(f"{path} cannot be read as an archive ({error}); pack it again") from error
+    except Exception as error:
+        raise _damaged(path, error) from error
 
 
 def _decompressed(path: Path) -> Any:
     import bz2
     import gzip
+    import lzma
 
     name = path.name.lower()
     if name.endswith(("gz", "tgz")):

@@ -33,6 +33,10 @@ def read_listing(
         raise DataError("labels of several types, text and other; give them all as text or all as numbers")
     distinct, indices = np.unique(values, return_inverse=True)
     files = [Path(path).absolute().as_posix() for path in paths]
+    try:
+        column = Strings.of(files)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{error.object!r} is not written in UTF-8; rename it") from error
     source = Files(Path())
     digests = digest_all(source, files, lambda done, total: None)
     good = [i for i, d in enumerate(digests) if isinstance(d, str)]
@@ -40,7 +44,7 @@ def read_listing(
         name="the list of paths",
         source=source,
         classes=[str(label) for label in distinct],
-        paths=Strings.of(files[i] for i in good),
+        paths=column.take(np.asarray(good, np.int64)),
         labels=indices[good].astype(np.int64),
         parts=Strings.empty(len(good)),
         digests=Strings.of(str(digests[i]) for i in good),

@@ -115,7 +115,6 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
 def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
     try:
         import pyarrow as pa
-        import pyarrow.compute as pc
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtra("pyarrow") from error
@@ -127,21 +126,18 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
             (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
         )
         _check_head([name.lower() for name in names], path, pictures=pictures is not None)
-        rows = file.metadata.num_rows
-        columns = {}
-        for name in COLUMNS:
-            if name not in head:
-                columns[name] = Strings.empty(rows)
-                continue
-            batches = file.iter_batches(columns=[head[name]], batch_size=BATCH)  # for memory's sake
-            texts = (pc.fill_null(pc.cast(b.column(0), pa.large_string()), "") for b in batches)
-            columns[name] = Strings.join(map(_from_arrow, texts))
-    except (OSError, pa.ArrowException) as error:
+        columns = {name: _texts(file, head[name]) for name in COLUMNS if name in head}
+        starts = np.cumsum([0, *_group_rows(file)])
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
+    rows = file.metadata.num_rows
+    if {rows, int(starts[-1]), *map(len, columns.values())} != {rows}:
+        raise DataError(f"{path} cannot be read as Parquet (its columns are not of one length)")
     source = None
     if pictures is not None:
         columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
-        source = Rows(path, pictures, np.cumsum([0, *(_group_rows(file))]))
+        source = Rows(path, pictures, starts)
+    columns = {name: columns[name] if name in columns else Strings.empty(rows) for name in COLUMNS}
     return _checked(columns, path), source
 
 
@@ -153,13 +149,25 @@ def _holds_bytes(file: Any, column: str) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind))
 
 
+def _texts(file: Any, column: str) -> Strings:
+    """The column as text, "" where there is none; read in pieces for memory's sake."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    batches = file.iter_batches(columns=[column], batch_size=BATCH)
+    return Strings.join(
+        _from_arrow(pc.fill_null(pc.cast(batch.column(0), pa.large_string()), "")) for batch in batches
+    )
+
+
 def _group_rows(file: Any) -> Iterator[int]:
     for group in range(file.metadata.num_row_groups):
         yield file.metadata.row_group(group).num_rows
 
 
 def _from_arrow(array: Any) -> Strings:
-    """Arrow's own buffers; only the offsets are moved to start at 0."""
+    """Arrow's own buffers; only the offsets are moved to start at 0. Raises for bytes that are no UTF-8."""
+    array.validate(full=True)
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
@@ -249,11 +257,12 @@ def _weights(column: Strings, path: Path) -> NDArray[np.float32]:
     if not column.lengths.any():
         return np.ones(len(column), np.float32)
     weights = np.empty(len(column), np.float32)
-    for row, text in enumerate(column):
-        try:
-            weights[row] = float(text)
-        except ValueError:
-            weights[row] = np.nan
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        for row, text in enumerate(column):
+            try:
+                weights[row] = float(text)
+            except ValueError:
+                weights[row] = np.nan
     odd = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if len(odd):
         raise DataError(

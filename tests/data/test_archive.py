@@ -233,10 +233,11 @@ FILES = st.tuples(
 EMPTY = st.lists(PIECES, min_size=1, max_size=3)
 
 
-def outcome(read: Callable[[], Manifest], root: Path) -> Read | str:
-    """What was read, or the message with ROOT for the place."""
+def outcome(read: Callable[[], Manifest], root: Path) -> tuple[Read, list[str]] | str:
+    """What was read and in which order, or the message with ROOT for the place."""
     try:
-        return facts(read())
+        manifest = read()
+        return facts(manifest), list(manifest.paths)
     except DataError as error:
         return str(error).replace(str(root), "ROOT")
 
