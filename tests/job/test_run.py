@@ -18,7 +18,7 @@ from lexnet.config import ProbeConfig, SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, WeightsError
 from lexnet.job import learn as learning
-from lexnet.job.events import Event, Found, Note, Progress
+from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.run import Run, train
 
 # The JSON contract of `lexnet train`: keys may be added, these stay.
@@ -268,3 +268,57 @@ def test_what_cannot_be_done_says_so_before_any_work(few: Path, tmp_path: Path) 
     with pytest.raises(ConfigError, match="settings this lexnet does not know: speed"):
         train(str(tmp_path / "plan.yaml"), None, tmp_path / "c")
     assert not any((tmp_path / name).exists() for name in "abc")
+
+
+def test_changed_copies_and_views_to_answer_by(few: Path, tmp_path: Path) -> None:
+    """One run of both: what is measured, what is in the file, and what runs again."""
+    told: list[Event] = []
+    config = TrainConfig(recipe="alexnet", views=2, tta="mirror", size=64)
+    first = train(str(few), config, tmp_path / "a", told.append)
+    augmentation = first.metrics["augmentation"]
+    assert (augmentation["name"], augmentation["views"]) == ("alexnet", 2)
+    assert np.shape(augmentation["colour_axes"]) == (3, 3)
+    assert first.metrics["verification"]["agreement"] == 1
+    assert any("2 views by recipe alexnet, tta mirror" in e.text for e in told if isinstance(e, Note))
+    assert 'id="seen"' in (first.folder / "report.html").read_text()
+    model = lexnet.load(first.folder / "model.lexnet")
+    assert model.spec.tta == "mirror"
+    rows = read_csv(first.folder / "predictions.csv")
+    paths = {hashlib.sha256(p.read_bytes()).hexdigest(): p for p in few.rglob("*.png")}
+    said = model.predict_proba([paths[row["sha256"]] for row in rows])
+    written = [[float(row[name]) for name in model.bundle.classes] for row in rows]
+    np.testing.assert_allclose(said, written, atol=1e-5)
+    again = train(str(first.folder / "plan.yaml"), None, tmp_path / "b")
+    assert (again.folder / "model.lexnet").read_bytes() == (first.folder / "model.lexnet").read_bytes()
+
+
+def test_a_recipe_of_ones_own_is_written_into_the_plan(few: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("flip: 0.5\nrotate: 20\nzoom: [0.9, 1.2]\n")
+    config = TrainConfig(recipe=str(recipe), views=1, size=64)
+    first = train(str(few), config, tmp_path / "a")
+    recipe.unlink()  # the plan runs again without it
+    plan = yaml.safe_load((first.folder / "plan.yaml").read_text())
+    assert plan["recipe"]["flip"] == 0.5 and plan["recipe"]["zoom"] == [0.9, 1.2]
+    again = train(str(first.folder / "plan.yaml"), None, tmp_path / "b")
+    assert (again.folder / "model.lexnet").read_bytes() == (first.folder / "model.lexnet").read_bytes()
+    assert first.metrics["augmentation"]["name"] == "own"
+
+
+def test_a_recipe_that_may_break_labels_is_warned_of_before_the_work(tmp_path: Path) -> None:
+    told: list[Event] = []
+    config = TrainConfig(recipe="mirror", views=1, size=32, split=SplitConfig(per_class=8))
+    train("digits", config, tmp_path / "a", told.append)
+    texts = [event.text if isinstance(event, Warned) else "" for event in told]
+    risk = next(
+        i for i, text in enumerate(texts) if text.startswith("recipe mirror may change what a picture")
+    )
+    work = next(
+        i for i, event in enumerate(told) if isinstance(event, Progress) and event.step == "frozen net"
+    )
+    assert risk < work
+
+
+def test_without_a_recipe_nothing_is_changed_and_the_reason_is_told(run: Run) -> None:
+    assert run.metrics["augmentation"] is None and run.metrics["tta"] == "none"
+    assert 'id="seen"' not in (run.folder / "report.html").read_text()

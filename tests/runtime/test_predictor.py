@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import CLASSES, forged, tiny_bundle
+from tiny import CLASSES, SPEC, forged, tiny_bundle
 
 import lexnet
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, PictureError
-from lexnet.preprocess import load
+from lexnet.preprocess import load, load_views
 from lexnet.runtime.predictor import Predictor, load_predictor
 
 CLIPART = sample_folder("clipart")
@@ -200,3 +201,20 @@ def test_serving_loads_nothing_that_training_needs(bundle: str, engine: str) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
+
+
+def test_several_views_are_answered_by_their_mean(tmp_path: Path) -> None:
+    plain = tiny(tmp_path)
+    spec = asdict(SPEC) | {"short_side": 20, "tta": "ten"}
+    several = tiny(tmp_path, preprocess=spec)
+    views = load_views(BIRDS[0], several.spec)
+    each = plain.engine.run(views)
+    assert len(views) == 10
+    for name, got in (
+        ("probabilities", several.predict_proba(BIRDS[0])),
+        ("features", several.embed(BIRDS[0])),
+    ):
+        np.testing.assert_allclose(got[0], each[name].mean(axis=0), atol=1e-6)
+    assert np.ptp(each["features"], axis=0).max() > 1e-2  # they do not all say the same
+    one = next(several.stream(BIRDS[:1]))[1].probabilities
+    np.testing.assert_array_equal(one, several.predict_proba(BIRDS[0])[0])
