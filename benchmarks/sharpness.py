@@ -1,0 +1,102 @@
+"""How sharp a view is beside what evaluation sees, and where SOFTEN, NEUTRAL and NEUTRAL_HALVED come from.
+
+    python benchmarks/sharpness.py [--quick]
+
+Up to 60 photos of clothes (26 with --quick). A square of each, somewhere, is sampled at a scale: so many of
+the photo's pixels from one pixel of the view to the next. The view, upright or turned by 8 degrees, is
+compared with Pillow's antialiased bicubic resize of the same square: the ratio of the mean squared
+Laplacian, and of the mean squared step from one pixel to the next across. Medians over the photos.
+
+Then the filter (a, 1 - 2a, a) is left open: at which `a` the view's Laplacian, upright and turned together,
+is Pillow's, and the line through these over the scales, a = SOFTEN (scale - NEUTRAL). Where the photo was
+halved first, the scale is that of the halved photo, and the line another.
+"""
+
+import math
+from dataclasses import replace
+from unittest import mock
+
+import cv2
+import numpy as np
+from common import Benchmark, arguments, pictures
+from PIL import Image
+
+from lexnet.augment import apply as engine
+from lexnet.augment import warp
+from lexnet.augment.sample import View, sample
+from lexnet.config import PreprocessSpec, Recipe
+from lexnet.preprocess import Pixels
+
+SCALES = (0.6, 1.0, 1.2, 1.5, 1.9, 2.05, 2.4, 3.0, 3.6, 5.0)
+KINDS = ("upright, Laplacian", "upright, gradient", "turned, Laplacian", "turned, gradient")
+FILTERS = np.linspace(-0.15, 0.25, 9)
+options = arguments(__doc__)
+benchmark = Benchmark("sharpness")
+Case = tuple[Pixels, View, PreprocessSpec, tuple[float, float]]
+
+
+def sharpness(pixels: Pixels) -> tuple[float, float]:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float((cv2.Laplacian(grey, cv2.CV_32F) ** 2).mean()), float((np.diff(grey) ** 2).mean())
+
+
+def case(photo: Pixels, scale: float, random: np.random.Generator) -> Case:
+    """A square of the photo, to be seen at this scale, and how sharp Pillow's resize of it is."""
+    height, width = photo.shape[:2]
+    size = min(160, int(360 / scale))
+    spec = PreprocessSpec(size=size, short_side=size)
+    area = (size * scale) ** 2 / (height * width)
+    plain = sample(Recipe(crop="resized"), 0, "", 0, "")
+    view = replace(plain, area=area, place=tuple(random.random(2).tolist()))
+    left, top, wide, high = warp.crop_box(view, height, width, spec)
+    box = (left, top, left + wide, top + high)
+    resized = Image.fromarray(photo).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return photo, view, spec, sharpness(np.asarray(resized))
+
+
+def compared(case: Case) -> list[float]:
+    """The ratios, in the order of KINDS."""
+    photo, view, spec, reference = case
+    found = [sharpness(engine.apply(photo, replace(view, rotate=turn), spec)) for turn in (0.0, 8.0)]
+    return [ours / theirs for pair in found for ours, theirs in zip(pair, reference, strict=True)]
+
+
+def neutral(cases: list[Case], scale: float) -> list[float]:
+    """For each photo the `a` at which the view's Laplacian, upright and turned together, is Pillow's."""
+    halvings = warp.shrink(scale)[0]
+    logs = []
+    for a in FILTERS:
+        with mock.patch.object(engine, "shrink", lambda _, a=a: (halvings, float(a))):
+            ratios = np.array([compared(case) for case in cases])
+        logs.append(np.log(ratios[:, 0]) + np.log(ratios[:, 2]))
+    rows = np.array(logs).T  # falling from left to right: a greater `a` is softer
+    return [float(np.interp(0.0, row[::-1], FILTERS[::-1])) for row in rows]
+
+
+files = sorted((pictures() / "clothing/train").glob("*/*.jpg"))[:: 120 if options.quick else 40][:60]
+photos = []
+for file in files:
+    with Image.open(file) as image:
+        if min(image.size) >= 360:
+            photos.append(np.asarray(image.convert("RGB")))
+random = np.random.default_rng(0)
+furthest = dict.fromkeys(KINDS, 0.0)
+wanted: dict[float, float] = {}
+for scale in SCALES:
+    cases = [case(photo, scale, random) for photo in photos]
+    for kind, ratios in zip(KINDS, zip(*map(compared, cases), strict=True), strict=True):
+        benchmark.add(f"scale {scale}: {kind}", ratios, "ratio")
+        furthest[kind] = max(furthest[kind], abs(1 - float(np.median(ratios))))
+    if scale >= 1:
+        found = neutral(cases, scale)
+        wanted[scale] = float(np.median(found))
+        benchmark.add(f"scale {scale}: a of Pillow's sharpness", found, "")
+        benchmark.add(f"scale {scale}: a in use", [warp.shrink(scale)[1]], "")
+for kind, distance in furthest.items():
+    benchmark.add(f"furthest from 1 at any scale: {kind}", [distance], "ratio", ("<=", 0.15))
+for halved, name in ((False, "NEUTRAL"), (True, "NEUTRAL_HALVED")):
+    some = {s / 2 ** math.floor(math.log2(s)): a for s, a in wanted.items() if (s >= 2) == halved}
+    slope, start = np.polyfit(list(some), list(some.values()), 1)
+    benchmark.add(f"line through those a: SOFTEN{' where halved' * halved}", [float(slope)], "")
+    benchmark.add(f"line through those a: {name}", [float(-start / slope)], "")
+benchmark.finish()
