@@ -192,6 +192,12 @@ class TrainConfig:
     size: Annotated[
         int | None, "side of the square that the net sees, pixels [default: the weights' own]"
     ] = None
+    cut: Annotated[
+        str, "last stage of the net to keep: none for the whole, a stage (see `lexnet show`), or auto"
+    ] = "none"
+    max_macs: Annotated[
+        float | None, "with --cut auto, most multiply-adds a picture may cost, such as 150e6"
+    ] = None
     seed: Annotated[int, "of the split and of every other random choice"] = 0
     workers: Annotated[int | None, "threads [default: all cores]"] = None
     engine: Annotated[EngineChoice, "what runs the frozen net"] = "auto"
@@ -221,6 +227,10 @@ class TrainConfig:
         _within("seed", self.seed, 0, 2**63 - 1)
         if self.size is not None:
             _within("size", self.size, 32, 512)
+        if self.max_macs is not None:
+            _within("max_macs", self.max_macs, 1.0, 1e15)
+            if self.cut != "auto":
+                raise ConfigError(f"max_macs={self.max_macs:g} limits cut='auto', not cut={self.cut!r}")
         if self.workers is not None:
             _within("workers", self.workers, 1, 256)
 

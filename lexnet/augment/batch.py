@@ -62,12 +62,12 @@ def prepare(
     for view in views:
         whole = matrix(view, height, width, spec)
         across, down = (shrink(scale) for scale in scales(whole, spec.size))
-        exact = is_exact(whole) and not recipe.warp
-        weak = max(abs(across[1]), abs(down[1])) <= LEAST
         halvings.append((across[0], down[0]))
-        soften.append((0.0, 0.0) if exact or weak else (across[1], down[1]))
         rows = [[1 / 2**k, 0, 0.5 / 2**k - 0.5] for k in halvings[-1]]
         whole = np.array([rows[0], [0, rows[1][0], rows[1][2]], [0, 0, 1]]) @ whole
+        exact = is_exact(whole) and not recipe.warp
+        weak = max(abs(across[1]), abs(down[1])) <= LEAST
+        soften.append((0.0, 0.0) if exact or weak else (across[1], down[1]))
         matrices.append(whole / whole[2, 2])
         if view.bend is not None:
             _, places = spline(spec.size, view.bend.shape[1])
@@ -104,7 +104,7 @@ def apply_batch(pictures: Tensor, prepared: Prepared) -> Tensor:
 
 
 def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
-    """(N, C, size, size) float levels."""
+    """(N, C, size, size) whole levels, rounded where `apply` rounds."""
     size, channels, recipe = prepared.size, pictures.shape[1], prepared.views[0].recipe
     result = torch.empty(len(pictures), channels, size, size, device=pictures.device)
     level = torch.tensor(recipe.colour if channels == 3 else (float(colour.LUMA @ recipe.colour),))
@@ -112,16 +112,16 @@ def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
     for halvings in sorted(set(prepared.halvings)):
         mine = [i for i, own in enumerate(prepared.halvings) if own == halvings]
         rows: Tensor | slice = slice(None) if len(mine) == len(pictures) else torch.tensor(mine)
-        some = pictures[rows].float() - outside
+        some = pictures[rows].float()
         if any(halvings):
             _, _, high, wide = some.shape
             block = min(1 << halvings[1], high), min(1 << halvings[0], wide)
-            some = F.avg_pool2d(some, block)
-        some = _softened(some, prepared.soften[rows])
+            some = F.avg_pool2d(some, block).round_()
+        some = _softened(some, prepared.soften[rows]) - outside
         grid = _grid(prepared, rows, some.shape[3], some.shape[2])
         padding = PADDING[recipe.border]
         result[rows] = F.grid_sample(some, grid, "bilinear", padding, align_corners=False)
-    return result + outside
+    return (result + outside).round_()
 
 
 def _softened(pixels: Tensor, weights: Tensor) -> Tensor:
@@ -131,7 +131,8 @@ def _softened(pixels: Tensor, weights: Tensor) -> Tensor:
     wide = F.pad(pixels, (1, 1, 0, 0), "replicate")
     pixels = pixels * (1 - 2 * across) + across * (wide[..., :-2] + wide[..., 2:])
     high = F.pad(pixels, (0, 0, 1, 1), "replicate")
-    return pixels * (1 - 2 * down) + down * (high[..., :-2, :] + high[..., 2:, :])
+    pixels = pixels * (1 - 2 * down) + down * (high[..., :-2, :] + high[..., 2:, :])
+    return pixels.round_().clamp_(0, 255)
 
 
 def _grid(prepared: Prepared, rows: Tensor | slice, wide: int, high: int) -> Tensor:
@@ -154,13 +155,13 @@ def _grid(prepared: Prepared, rows: Tensor | slice, wide: int, high: int) -> Ten
 def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
     if (prepared.gammas != 1).any():
         gammas = prepared.gammas.view(-1, 1, 1, 1)
-        pixels = 255 * (pixels.round().clamp(0, 255) / 255) ** gammas
+        pixels = 255 * (pixels / 255) ** gammas
     gains, shifts = prepared.colours[..., :3], prepared.colours[..., 3:]
     if pixels.shape[1] == 1:
         luma = torch.from_numpy(colour.LUMA).to(gains)
         gains, shifts = (luma @ gains.sum(2, keepdim=True))[:, None], (luma @ shifts)[:, None]
     shape = pixels.shape
-    return (gains @ pixels.clamp(0, 255).flatten(2) + shifts).view(shape)
+    return (gains @ pixels.flatten(2) + shifts).view(shape)
 
 
 def _damage(pixels: Tensor, prepared: Prepared) -> Tensor:
@@ -184,6 +185,8 @@ def _damage(pixels: Tensor, prepared: Prepared) -> Tensor:
 def _blurred(pixels: Tensor, deviation: float) -> Tensor:
     """(C, H, W) with OpenCV's kernel for 8 bits: three deviations to either side."""
     radius = (round(6 * deviation + 1) | 1) // 2
+    if not radius:
+        return pixels  # and 0 / 0 is kept out of the kernel
     at = torch.arange(-radius, radius + 1, device=pixels.device, dtype=torch.float32)
     kernel = torch.exp(-0.5 * (at / deviation) ** 2)
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)

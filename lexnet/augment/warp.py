@@ -18,7 +18,7 @@ from lexnet.augment.sample import View
 from lexnet.config import PreprocessSpec
 
 Matrix = NDArray[np.float64]
-SOFTEN, NEUTRAL, NEUTRAL_HALVED = 0.2, 1.36, 1.5
+SOFTEN, NEUTRAL, NEUTRAL_HALVED = 0.2, 1.35, 1.45
 LEAST = 0.02  # a filter weaker than this is not seen
 
 
@@ -80,8 +80,17 @@ def is_exact(matrix: Matrix) -> bool:
     return bool(np.abs(matrix - np.rint(matrix)).max() < 1e-6) and abs(abs(np.linalg.det(matrix)) - 1) < 1e-6
 
 
+def plane(matrix: Matrix, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(size, size) float32 x and y in the picture of each pixel of the view."""
+    at = np.arange(size, dtype=np.float32)
+    across, down, depth = (
+        np.add.outer(np.float32(b) * at, np.float32(a) * at + np.float32(c)) for a, b, c in matrix
+    )
+    return across / depth, down / depth
+
+
 def surfaces(matrix: Matrix, bend: NDArray[np.float32], size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(size, size) float32 x and y in the picture of each pixel of the view, the local warp included."""
+    """The same with a local warp: `bend` (2, n, n) moves the knots of a spline through the view."""
     basis, knots = spline(size, bend.shape[1])
     x = bend[0] * size + knots[None, :]
     y = bend[1] * size + knots[:, None]

@@ -50,6 +50,10 @@ def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
         click.echo(summary(run.metrics))
 
 
+def _cut(metrics: dict[str, Any]) -> str:
+    return f" up to {metrics['cut']}" if metrics["cut"] else ""
+
+
 def summary(metrics: dict[str, Any]) -> str:
     """What a run came to, in a few lines."""
     from lexnet.cli.printing import percent
@@ -62,8 +66,8 @@ def summary(metrics: dict[str, Any]) -> str:
         f"{metrics['measured_on']} accuracy  {percent(metrics['accuracy'])}  "
         f"(95 %: {percent(low)} to {percent(high)}; {count:,} pictures; "
         f"always the commonest class: {percent(metrics['majority_accuracy'])})",
-        f"net            {metrics['net']}, {metrics['mode']}; {metrics['params'] / 1e6:.2f} M parameters, "
-        f"{metrics['macs'] / 1e6:.0f} M multiply-adds",
+        f"net            {metrics['net']}{_cut(metrics)}, {metrics['mode']}; "
+        f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e6:.0f} M multiply-adds",
         f"verified       {check['pictures']:,} held-out pictures through the file: "
         f"{percent(check['agreement'])} equal, probabilities within {check['max_difference']:.1g}",
         f"time           {metrics['seconds']:.1f} s ({steps})",

@@ -19,6 +19,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from lexnet.cost import cost as cost_of_net
 from lexnet.export.graph import Graph
+from lexnet.nets.adapt import EveryStage
 from lexnet.nets.lenet import Distance, Maps, Squash, SubSampling
 from lexnet.nets.net import Net
 from lexnet.nets.parts import OnlySize, SameConv2d
@@ -28,10 +29,14 @@ OPSET = 17
 IR_VERSION = 8  # what opset 17 came with, so that older runtimes read it too
 
 
-def trunk_graph(net: Net, size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> bytes:
+def trunk_graph(
+    net: Net, size: int, mean: tuple[float, ...], std: tuple[float, ...], every_stage: bool = False
+) -> bytes:
     """`pixels` (N, size, size, C) uint8 → `features` (N, width) float32, for a net without classes.
 
-    `mean` and `std` are in units of the pixels, 0..255. Also written down: what the net costs.
+    `mean` and `std` are in units of the pixels, 0..255. With `every_stage` there is an output `stages`
+    too: what comes out of each stage, averaged over its positions, side by side. Also written down:
+    what the net costs.
     """
     net = net.eval()
     cost = cost_of_net(net, size, len(mean))  # and refuses a size that the net cannot take
@@ -40,13 +45,18 @@ def trunk_graph(net: Net, size: int, mean: tuple[float, ...], std: tuple[float, 
     x = graph.add("Sub", [x, graph.weight("mean", mean)], "pixels.centred")
     x = graph.add("Div", [x, graph.weight("std", std)], "pixels.scaled")
     x = graph.add("Transpose", [x], "pixels.planes", perm=[0, 3, 1, 2])
-    width = _translate(net, graph, x, "features", torch.zeros(1, len(mean), size, size))
+    outputs = ("features", "stages") if every_stage else ("features",)
+    traced = EveryStage(net).eval() if every_stage else net
+    widths = _translate(traced, graph, x, outputs, torch.zeros(1, len(mean), size, size))
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "trunk",
             [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", size, size, len(mean)])],
-            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", width])],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
+                for name, width in zip(outputs, widths, strict=True)
+            ],
             graph.weights,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -58,8 +68,10 @@ def trunk_graph(net: Net, size: int, mean: tuple[float, ...], std: tuple[float, 
     return bytes(model.SerializeToString())
 
 
-def _translate(net: Net, graph: Graph, source: str, target: str, example: torch.Tensor) -> int:
-    """Adds the net's nodes between the values `source` and `target`; returns the target's width."""
+def _translate(
+    net: nn.Module, graph: Graph, source: str, targets: tuple[str, ...], example: torch.Tensor
+) -> list[int]:
+    """Adds the net's nodes between the values `source` and `targets`; returns the targets' widths."""
     traced = fx.GraphModule(net, _Tracer().trace(net))
     with torch.no_grad():
         ShapeProp(traced).propagate(example)
@@ -76,8 +88,9 @@ def _translate(net: Net, graph: Graph, source: str, target: str, example: torch.
             shape = node.all_input_nodes[0].meta["tensor_meta"].shape
             values[node] = write(graph, layer, str(node.target), inputs[0], shape)
         elif node.op == "output":
-            graph.add("Identity", inputs, target)
-            return int(node.all_input_nodes[0].meta["tensor_meta"].shape[1])
+            for value, target in zip(inputs, targets, strict=True):
+                graph.add("Identity", [value], target)
+            return [int(n.meta["tensor_meta"].shape[1]) for n in node.all_input_nodes]
         else:
             if node.target not in _FUNCTIONS:
                 raise NotImplementedError(f"no ONNX translation for {node.target} ({node.name})")

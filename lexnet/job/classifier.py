@@ -19,7 +19,8 @@ from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Listener, ignore
-from lexnet.job.learn import Clock, learn
+from lexnet.job.features import Clock
+from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
@@ -42,6 +43,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         net: str = "auto",
         mode: Mode = "auto",
         size: int | None = None,
+        cut: str = "none",
+        max_macs: float | None = None,
         seed: int = 0,
         workers: int | None = None,
         engine: EngineChoice = "auto",
@@ -64,6 +67,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.net = net
         self.mode = mode
         self.size = size
+        self.cut = cut
+        self.max_macs = max_macs
         self.seed = seed
         self.workers = workers
         self.engine = engine
@@ -145,6 +150,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             net=self.net,
             mode=self.mode,
             size=self.size,
+            cut=self.cut,
+            max_macs=self.max_macs,
             seed=self.seed,
             workers=self.workers,
             engine=self.engine,

@@ -1,9 +1,6 @@
 """From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +20,7 @@ from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Progress, Warned
+from lexnet.job.features import Clock, Job, cut_short, with_views
 from lexnet.job.plan import Plan
 from lexnet.job.records import Findings, bundle_facts, run_metrics
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
@@ -31,8 +29,6 @@ from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import stream
 from lexnet.transfer.cross_validate import cross_validate
 from lexnet.transfer.probe import Examples, fit_probe
-from lexnet.transfer.trunk import extract, open_trunk
-from lexnet.transfer.views import Look, answering, augmented, colour_axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,22 +48,6 @@ class Outcome:
     """A contact sheet of what training saw, where a recipe changed it."""
 
 
-@dataclass
-class Clock:
-    """Seconds spent in each step, in order."""
-
-    steps: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Adds what happens inside to the step."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.steps[name] = self.steps.get(name, 0.0) + time.perf_counter() - start
-
-
 def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outcome:
     """Trains on the train part, measures on what was held out, and verifies the file that ships.
 
@@ -79,31 +59,19 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
     recipe = plan.recipe()
     for risk in breaks_labels(recipe, manifest.classes):
         tell(Warned(f"recipe {plan.recipe_name()} may change what a picture shows: {risk}"))
+    job = Job(plan=plan, clock=clock, tell=tell, workers=workers)
+    job.progress("frozen net", 0, len(manifest))
     with clock.step("frozen net"):
-        tell(Progress("frozen net", 0, len(manifest)))
-        trunk = open_trunk(config.net, config.size, lambda text: tell(Warned(text)))
-        extraction = extract(
-            trunk,
-            manifest,
-            config.engine,
-            workers,
-            warn=lambda text: tell(Warned(text)),
-            progress=lambda done, total: tell(Progress("frozen net", done, total)),
-        )
+        trunk = job.trunk()
+    extraction = job.extract(trunk, manifest, "frozen net")
     refuse_bad(extraction.manifest.skipped, config.skip_bad)
     if is_divided(manifest) and not is_divided(extraction.manifest):
         raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
     with clock.step("near copies"):
-        near = near_copies(
-            extraction,
-            config.workers,
-            lambda text: tell(Warned(text)),
-            lambda step, done, total: tell(Progress(step, done, total)),
-        )
+        near = near_copies(extraction, config.workers, job.warn, job.progress)
     given = is_divided(manifest)
     manifest = divide(extraction.manifest, near, config, tell)
     extraction = replace(extraction, manifest=manifest)
-    spec = replace(trunk.spec, tta=config.tta)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)
     if not len(held_out):
@@ -114,39 +82,17 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         weights=manifest.weights,
         units=list(manifest.digests.take(units(manifest, [(pair.first, pair.second) for pair in near]))),
     )
-    train = manifest.where("train")
-
-    def features_of(look: Look, rows: NDArray[np.int64], step: str) -> NDArray[np.float32]:
-        with clock.step(step):
-            return extract(
-                trunk,
-                manifest.take(rows, []),
-                config.engine,
-                workers,
-                look=look,
-                warn=lambda text: tell(Warned(text)),
-                progress=lambda done, total: tell(Progress(step, done, total)),
-            ).features
-
-    axes = None
-    if recipe != Recipe():
-        axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
-        views = np.zeros((len(manifest), config.views, extraction.features.shape[1]), np.float32)
-        views[train] = features_of(
-            augmented(recipe, config.seed, config.views, axes), train, "changed copies"
-        )
-        examples = replace(examples, views=views)
-    if config.tta != "none":
-        every = np.arange(len(manifest))
-        examples = replace(examples, looks=features_of(answering(spec), every, "views to answer by"))
+    trunk, examples, curve = cut_short(job, trunk, manifest, examples)
+    examples, axes = with_views(job, trunk, manifest, examples)
+    spec = replace(trunk.spec, tta=config.tta)
     with clock.step("head"):
         probe = fit_probe(
-            examples.take(train),
+            examples.take(manifest.where("train")),
             len(manifest.classes),
             config.probe,
             config.seed,
             workers,
-            lambda done, total: tell(Progress("head", done, total)),
+            lambda done, total: job.progress("head", done, total),
         )
     validation = None
     if config.split.folds is not None:
@@ -157,7 +103,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
                 manifest.classes,
                 config,
                 workers,
-                lambda done, total: tell(Progress("folds", done, total)),
+                lambda done, total: job.progress("folds", done, total),
             )
     with clock.step("verify"):
         headed = append_head(trunk.graph, probe.weight, probe.bias, probe.temperature)
@@ -171,6 +117,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         spec=spec,
         axes=axes,
         examples=examples,
+        curve=curve,
         extraction=extraction,
         probe=probe,
         headed=headed,

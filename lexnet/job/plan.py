@@ -37,6 +37,7 @@ class Plan:
         size = f"{config.size} px" if config.size else "the weights' own size"
         more = [f"{config.views} views by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
         more += [f"tta {config.tta}"] if config.tta != "none" else []
+        more += [f"cut {config.cut}"] if config.cut != "none" else []
         choices = ", ".join((config.net, config.mode, size, *more))
         return f"plan: {choices}, seed {config.seed}, engine {config.engine}"
 
@@ -69,6 +70,8 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         recipe = find_recipe(recipe)
     net = _resolved(net)
     need(find_weights(net))
+    if config.cut not in ("auto", "none"):
+        _known_stage(net, config.cut)
     return Plan(data=data, config=replace(config, net=net, mode=mode, recipe=recipe), reasons=tuple(reasons))
 
 
@@ -85,6 +88,15 @@ def read_plan(path: Path) -> Plan:
         return make_plan(str(data), _build(TrainConfig, record, path))
     except (AttributeError, TypeError) as error:
         raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
+
+
+def _known_stage(net: str, stage: str) -> None:
+    import torch
+
+    from lexnet.nets import NETS
+
+    with torch.device("meta"):
+        NETS[net].build(classes=0).cut(stage)
 
 
 def _resolved(net: str) -> str:

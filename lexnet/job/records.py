@@ -18,6 +18,7 @@ from lexnet.export.graph import Headed
 from lexnet.export.parity import Parity
 from lexnet.job.plan import Plan
 from lexnet.transfer.cross_validate import CrossValidation
+from lexnet.transfer.cut import Probed
 from lexnet.transfer.probe import Examples, Probe
 from lexnet.transfer.trunk import Extraction, Trunk
 
@@ -37,6 +38,8 @@ class Findings:
     """(3, 3) the principal axes of the training pictures' colours, where the recipe needed them."""
     examples: Examples
     """All pictures' features, by row of the extraction's manifest."""
+    curve: list[Probed]
+    """What a head makes of each stage, where that was asked."""
     extraction: Extraction
     probe: Probe
     headed: Headed
@@ -54,7 +57,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "lexnet": __version__,
         "net": found.trunk.net,
         "mode": found.plan.config.mode,
-        "cut": None,
+        "cut": found.trunk.cut,
         "classes": manifest.classes,
         "preprocess": asdict(found.spec),
         "threshold": 0.0,
@@ -95,7 +98,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
     return {
         "net": found.trunk.net,
         "mode": found.plan.config.mode,
-        "cut": None,
+        "cut": found.trunk.cut,
         "classes": manifest.classes,
         "counts": _counts(manifest),
         "measured_on": found.part,
@@ -124,6 +127,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         },
         "temperature": probe.temperature,
         "augmentation": _augmentation(found),
+        "stages": [_stage(one) for one in found.curve],
         "tta": found.spec.tta,
         "trunk": {
             "engine": found.extraction.engine,
@@ -136,6 +140,11 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "lexnet": __version__,
         "seed": found.plan.config.seed,
     }
+
+
+def _stage(one: Probed) -> dict[str, Any]:
+    cost = {"width": one.place.width, "params": one.place.params, "macs": one.place.macs}
+    return {"stage": one.place.stage, "accuracy": one.accuracy, "interval": list(one.interval), **cost}
 
 
 def _augmentation(found: Findings) -> dict[str, Any] | None:

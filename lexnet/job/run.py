@@ -18,8 +18,9 @@ from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
+from lexnet.job.features import Clock
 from lexnet.job.folder import DONE, RUNS, claim
-from lexnet.job.learn import Clock, Outcome, learn
+from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render
 from lexnet.runtime.bundle import parse_bundle

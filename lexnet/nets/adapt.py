@@ -66,5 +66,27 @@ def truncated(net: Net, path: str, classes: int) -> Net:
     return Net(net.stem, [*stages.children()], head)
 
 
+class EveryStage(nn.Module):
+    """A net with a probe behind each stage: (N, C, H, W) → the net's output, and (N, sum of widths).
+
+    The latter are the stages' outputs, each averaged over its positions, side by side. The parts are the
+    net's own, under their own names.
+    """
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.stem, self.stages, self.head = net.stem, net.stages, net.head
+        self.pools = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) for _ in net.stages.children()
+        )
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, pooled = self.stem(x), []
+        for stage, pool in zip(self.stages.children(), self.pools, strict=True):
+            x = stage(x)
+            pooled.append(pool(x))
+        return self.head(x), torch.cat(pooled, dim=1)
+
+
 def _first(net: nn.Module) -> nn.Conv2d:
     return next(layer for layer in net.modules() if isinstance(layer, nn.Conv2d))

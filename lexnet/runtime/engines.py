@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lexnet.errors import ConfigError, GraphError, LexNetError, MissingExtra
 from lexnet.preprocess import Pixels
+from lexnet.runtime.graph import read_ports
 
 Outputs = dict[str, NDArray[np.float32]]
 """Each output of the graph by name, with a leading axis of length N."""
@@ -74,7 +75,7 @@ class OpenVino:
             _, *shape = model.input("pixels").get_partial_shape()
             model.reshape([1, *shape])
             self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **streams})
-            self._outputs = [output.get_any_name() for output in self._compiled.outputs]
+            self._outputs = list(read_ports(graph)[1])  # OpenVINO has several names for each
             self._local = threading.local()
             with _first_run:
                 self.run(np.zeros(self._compiled.input(0).shape, np.uint8))

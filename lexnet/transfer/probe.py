@@ -33,6 +33,8 @@ class Probe:
     cv_log_loss: list[float]
     """For each candidate, over all folds."""
     cv_accuracy: list[float]
+    right: NDArray[np.bool_]
+    """(N,) whether each picture was answered rightly by the head that had not seen it."""
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., width) → (..., classes)"""
@@ -154,6 +156,7 @@ def fit_probe(
         candidates=candidates,
         cv_log_loss=losses,
         cv_accuracy=[float((answer.argmax(axis=1) == labels).mean()) for answer in answers],
+        right=answers[best].argmax(axis=1) == labels,
     )
 
 

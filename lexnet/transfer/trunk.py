@@ -37,7 +37,9 @@ class Trunk:
     weights: Weights
     spec: PreprocessSpec
     graph: bytes
-    """ONNX: `pixels` → `features`."""
+    """ONNX: `pixels` → `features`, and with `every_stage` → `stages`."""
+    cut: str | None = None
+    """The last stage, where the net was cut short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +55,24 @@ class Extraction:
     from_cache: int
 
 
-def open_trunk(net: str, size: int | None, warn: Callable[[str], None]) -> Trunk:
-    """The net's trunk at a picture size; its graph is built once and kept in the cache."""
+def open_trunk(
+    net: str,
+    size: int | None,
+    warn: Callable[[str], None],
+    *,
+    cut: str | None = None,
+    every_stage: bool = False,
+) -> Trunk:
+    """The net's trunk at a picture size, whole or up to a stage; its graph is built once and cached.
+
+    With `every_stage` its graph also says what comes out of each stage. Raises `UnknownStage`.
+    """
     weights = find_weights(net)
     spec = weights.spec
     if size is not None and size != spec.size:
         spec = replace(spec, size=size, short_side=size + spec.short_side - spec.size)
-    return Trunk(net=net, weights=weights, spec=spec, graph=_graph(weights, spec, warn))
+    graph = _graph(weights, spec, cut, every_stage, warn)
+    return Trunk(net=net, weights=weights, spec=spec, graph=graph, cut=cut)
 
 
 def extract(
@@ -69,12 +82,14 @@ def extract(
     workers: int,
     *,
     look: Look | None = None,
+    output: str = "features",
     warn: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Extraction:
     """Features of every picture, (N, width), from the cache where they are there.
 
-    With a `look` they are those of each of its views: (N, views, width).
+    With a `look` they are those of each of its views: (N, views, width). `output` is another output of
+    the trunk's graph to take instead.
 
     `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
     Raises `LexNetError` where the engine that was asked for cannot be had.
@@ -86,8 +101,8 @@ def extract(
         "net": trunk.net,
         "weights": trunk.weights.sha256,
         "graph": hashlib.sha256(trunk.graph).hexdigest(),
-        "cut": None,
-        "output": "features float32",
+        "cut": trunk.cut,
+        "output": f"{output} float32",
         "engine": engine.name,
         "precision": "f32",
         "pillow": PIL.__version__,
@@ -97,8 +112,8 @@ def extract(
     def features(row: int) -> Features:
         if look is not None:
             views = look.show(*read_row(manifest, row, trunk.spec), manifest.digests[row])
-            return engine.run(views)["features"]
-        return engine.run(load_row(manifest, row, trunk.spec)[None])["features"][0]
+            return engine.run(views)[output]
+        return engine.run(load_row(manifest, row, trunk.spec)[None])[output][0]
 
     whole, computed = fill(
         store, manifest, lambda rows: in_order(rows, features, engine.callers), SHARD, progress
@@ -131,9 +146,9 @@ class TorchEngine:
     def __init__(self, trunk: Trunk, workers: int) -> None:
         import torch
 
-        from lexnet.weights.create import create_net
+        from lexnet.nets.adapt import EveryStage
 
-        self._net = create_net(trunk.net, weights=trunk.weights.tag, classes=0).eval()
+        self._net = EveryStage(_net(trunk.weights, trunk.cut)).eval()
         self._mean, self._std = torch.tensor(trunk.spec.mean), torch.tensor(trunk.spec.std)
         self.name = f"torch {torch.__version__}"
         self.callers = workers
@@ -144,12 +159,21 @@ class TorchEngine:
 
         with torch.inference_mode():
             x = (torch.from_numpy(pixels.copy()).float() - self._mean) / self._std
-            return {"features": self._net(x.permute(0, 3, 1, 2).contiguous()).numpy()}
+            features, stages = self._net(x.permute(0, 3, 1, 2).contiguous())
+            return {"features": features.numpy(), "stages": stages.numpy()}
 
 
-def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) -> bytes:
+def _graph(
+    weights: Weights, spec: PreprocessSpec, cut: str | None, every_stage: bool, warn: Callable[[str], None]
+) -> bytes:
     """The trunk's ONNX graph: from the cache, else built with torch and kept there."""
-    key: dict[str, Any] = {"weights": weights.sha256, "preprocess": asdict(spec), "code": _graph_code()}
+    key: dict[str, Any] = {
+        "weights": weights.sha256,
+        "preprocess": asdict(spec),
+        "cut": cut,
+        "every_stage": every_stage,
+        "code": _graph_code(),
+    }
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder("trunks", name)
     for file in sorted(folder.glob("*.onnx")):
@@ -161,13 +185,20 @@ def _graph(weights: Weights, spec: PreprocessSpec, warn: Callable[[str], None]) 
         warn(f"the cached graph {file} was damaged; it is built again")
     try:
         from lexnet.export.onnx import trunk_graph
-        from lexnet.weights.create import create_net
     except ImportError as error:
         raise MissingExtra(str(error.name)) from error
-    net = create_net(weights.net, weights=weights.tag, classes=0)
-    content = trunk_graph(net, spec.size, spec.mean, spec.std)
+    content = trunk_graph(_net(weights, cut), spec.size, spec.mean, spec.std, every_stage)
     write_atomic(folder / f"{hashlib.sha256(content).hexdigest()}.onnx", content)
     return content
+
+
+def _net(weights: Weights, cut: str | None) -> Any:
+    """The net without classes, whole or up to a stage."""
+    from lexnet.nets.adapt import truncated
+    from lexnet.weights.create import create_net
+
+    net = create_net(weights.net, weights=weights.tag, classes=0)
+    return net if cut is None else truncated(net, cut, classes=0)
 
 
 def _graph_code() -> str:

@@ -6,7 +6,7 @@ import torch
 
 from lexnet.errors import BundleError, ConfigError, WeightsError
 from lexnet.nets import find, resolve
-from lexnet.nets.adapt import with_channels, with_classes
+from lexnet.nets.adapt import truncated, with_channels, with_classes
 from lexnet.nets.net import Net
 from lexnet.nets.taps import Tapped
 from lexnet.runtime.bundle import read_bundle
@@ -90,6 +90,8 @@ def net_from_bundle(path: str | os.PathLike[str]) -> Net:
     entry = find(name)
     with torch.device("meta"):
         net = with_classes(entry.build(classes=entry.classes), len(bundle.classes))
+        if cut := bundle.manifest.get("cut"):
+            net = truncated(net, str(cut), len(bundle.classes))
     if bundle.spec.channels != entry.channels:
         net = with_channels(net, bundle.spec.channels)
     fitting = {key: values[key] for key in net.state_dict() if key in values}

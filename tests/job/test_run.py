@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import lexnet
 from lexnet.config import ProbeConfig, SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
-from lexnet.errors import ConfigError, DataError, OutputError, ParityError, WeightsError
+from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.run import Run, train
+from lexnet.preprocess import load
 
 # The JSON contract of `lexnet train`: keys may be added, these stay.
 CONTRACT = {
@@ -322,3 +324,37 @@ def test_a_recipe_that_may_break_labels_is_warned_of_before_the_work(tmp_path: P
 def test_without_a_recipe_nothing_is_changed_and_the_reason_is_told(run: Run) -> None:
     assert run.metrics["augmentation"] is None and run.metrics["tta"] == "none"
     assert 'id="seen"' not in (run.folder / "report.html").read_text()
+
+
+def test_a_net_cut_short(few: Path, tmp_path: Path) -> None:
+    run = train(str(few), TrainConfig(cut="stage5", size=64), tmp_path / "a")
+    assert run.metrics["cut"] == "stage5" and run.metrics["verified"] and run.metrics["stages"] == []
+    assert run.metrics["bundle_bytes"] < 4e6
+    net = lexnet.net_from_bundle(run.folder / "model.lexnet")
+    assert [name for name, _ in net.stages.named_children()] == [f"stage{n}" for n in range(1, 6)]
+    model = lexnet.load(run.folder / "model.lexnet")
+    picture = next(few.rglob("*.png"))
+    pixels = (torch.from_numpy(load(picture, model.spec).copy()).float() - 127.5) / 127.5
+    with torch.no_grad():
+        logits = net(pixels.permute(2, 0, 1)[None])
+    scaled = torch.softmax(logits / model.bundle.manifest["temperature"], 1)
+    np.testing.assert_allclose(model.predict_proba(picture), scaled.numpy(), atol=1e-5)
+
+
+def test_where_to_cut_is_found_by_probes(few: Path, tmp_path: Path) -> None:
+    told: list[Event] = []
+    config = TrainConfig(cut="auto", max_macs=8e6, size=64)
+    run = train(str(few), config, tmp_path / "a", told.append)
+    assert [one["stage"] for one in run.metrics["stages"]] == [*(f"stage{n}" for n in range(1, 9)), None]
+    costs = {one["stage"]: one["macs"] for one in run.metrics["stages"]}
+    assert costs[run.metrics["cut"]] <= 8e6 < costs[None]
+    assert any(e.text.startswith(f"cut {run.metrics['cut']}: ") for e in told if isinstance(e, Note))
+    assert 'id="stages"' in (run.folder / "report.html").read_text()
+
+
+def test_a_stage_that_is_not_there_is_refused_before_the_work(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownStage, match="no 'stage99' to cut at"):
+        train(str(few), TrainConfig(cut="stage99"), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(ConfigError, match="max_macs=1e\\+08 limits cut='auto', not cut='none'"):
+        TrainConfig(max_macs=1e8)

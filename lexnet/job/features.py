@@ -1,0 +1,132 @@
+"""What the head is fitted on: the frozen net's features, of the net cut short and of changed copies too."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.config import Recipe
+from lexnet.data.manifest import Manifest
+from lexnet.job.events import Listener, Note, Progress, Warned
+from lexnet.job.plan import Plan
+from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
+from lexnet.transfer.probe import Examples
+from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
+from lexnet.transfer.views import Look, answering, augmented, colour_axes
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each step, in order."""
+
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Adds what happens inside to the step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.steps[name] = self.steps.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A plan at work: what every step of it needs."""
+
+    plan: Plan
+    clock: Clock
+    tell: Listener
+    workers: int
+
+    def warn(self, text: str) -> None:
+        """Tells of something that is not as it should be."""
+        self.tell(Warned(text))
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        """Tells how far a step is."""
+        self.tell(Progress(step, done, total))
+
+    def trunk(self, cut: str | None = None, every_stage: bool = False) -> Trunk:
+        """The plan's net, frozen, whole or up to a stage."""
+        config = self.plan.config
+        return open_trunk(config.net, config.size, self.warn, cut=cut, every_stage=every_stage)
+
+    def extract(
+        self,
+        trunk: Trunk,
+        manifest: Manifest,
+        step: str,
+        *,
+        look: Look | None = None,
+        output: str = "features",
+    ) -> Extraction:
+        """The features of these pictures, timed and told as a step of its own."""
+        with self.clock.step(step):
+            return extract(
+                trunk,
+                manifest,
+                self.plan.config.engine,
+                self.workers,
+                look=look,
+                output=output,
+                warn=self.warn,
+                progress=lambda done, total: self.progress(step, done, total),
+            )
+
+
+def cut_short(
+    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples
+) -> tuple[Trunk, Examples, list[Probed]]:
+    """The net up to where the plan says, or where probes say that it may end, and its features."""
+    config, train = job.plan.config, manifest.where("train")
+    cut, curve = config.cut, []
+    if cut == "auto":
+        stages = places(trunk.net, trunk.spec.size, trunk.spec.channels)
+        probing, some = job.trunk(every_stage=True), manifest.take(train, [])
+        pooled = job.extract(probing, some, "every stage", output="stages").features
+        with job.clock.step("probes"):
+            curve = probe_stages(
+                stages,
+                pooled,
+                examples.take(train),
+                len(manifest.classes),
+                config.probe,
+                config.seed,
+                job.workers,
+                lambda done, total: job.progress("probes", done, total),
+            )
+        chosen = choose_cut(curve, config.max_macs)
+        job.tell(Note(reason(curve, chosen)))
+        cut = chosen.place.stage or "none"
+    if cut == "none":
+        return trunk, examples, curve
+    short = job.trunk(cut)
+    features = job.extract(short, manifest, f"net up to {cut}").features
+    return short, replace(examples, features=features), curve
+
+
+def with_views(
+    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples
+) -> tuple[Examples, NDArray[np.float64] | None]:
+    """The examples with changed copies of the training pictures, and with the views to answer by.
+
+    Also the principal axes of the training pictures' colours, where the recipe shifts along them.
+    """
+    config, recipe, axes = job.plan.config, job.plan.recipe(), None
+    if recipe != Recipe():
+        train = manifest.where("train")
+        axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
+        look = augmented(recipe, config.seed, config.views, axes)
+        views = np.zeros((len(manifest), config.views, examples.features.shape[1]), np.float32)
+        views[train] = job.extract(trunk, manifest.take(train, []), "changed copies", look=look).features
+        examples = replace(examples, views=views)
+    if config.tta != "none":
+        look = answering(replace(trunk.spec, tta=config.tta))
+        looks = job.extract(trunk, manifest, "views to answer by", look=look).features
+        examples = replace(examples, looks=looks)
+    return examples, axes

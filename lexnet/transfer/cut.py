@@ -1,0 +1,125 @@
+"""Where a net may be cut short: a probe behind every stage, and the cheapest that is no worse.
+
+pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pictures
+                  └ probe   └ probe       └ probe   cross-validated on the training part alone
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.config import ProbeConfig
+from lexnet.errors import ConfigError
+from lexnet.evaluate.intervals import wilson
+from lexnet.transfer.probe import Examples, fit_probe
+
+Z_ONE_SIDED = 1.6448536269514722  # the 95 % point of the normal distribution
+MARGIN = 0.01  # of accuracy, that a cheaper net may lose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a net could end, what it would cost up to there, and how wide it is."""
+
+    stage: str | None
+    """None for the whole net."""
+    width: int
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What a linear head makes of the features there."""
+
+    place: Place
+    accuracy: float
+    interval: tuple[float, float]
+    right: NDArray[np.bool_]
+    """(N,) out of fold, picture by picture."""
+
+
+def places(net: str, size: int, channels: int) -> list[Place]:
+    """Every stage of the net, then the whole of it."""
+    from lexnet.cost import cost_of
+    from lexnet.nets import NETS
+
+    parts = cost_of(NETS[net], size, classes=0).stages()
+    params = macs = 0
+    found = []
+    for name, part in parts.items():
+        params, macs = params + part.params, macs + part.macs
+        if name not in ("stem", "head"):
+            found.append(Place(stage=name, width=part.shape[0], params=params, macs=macs))
+    return [*found, Place(stage=None, width=parts["head"].shape[0], params=params, macs=macs)]
+
+
+def probe_stages(
+    stages: Sequence[Place],
+    pooled: NDArray[np.float32],
+    examples: Examples,
+    classes: int,
+    config: ProbeConfig,
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> list[Probed]:
+    """A head for each place, and its accuracy out of fold.
+
+    `pooled` (N, sum of widths) is every stage's output side by side; `examples` have the whole net's.
+    """
+    found, start = [], 0
+    for done, place in enumerate(stages, start=1):
+        stop = start + place.width
+        own = examples if place.stage is None else replace(examples, features=pooled[:, start:stop])
+        start = stop
+        probe = fit_probe(own, classes, config, seed, workers, lambda done, total: None)
+        hits = int(probe.right.sum())
+        found.append(
+            Probed(
+                place=place,
+                accuracy=hits / len(probe.right),
+                interval=wilson(hits, len(probe.right)),
+                right=probe.right,
+            )
+        )
+        progress(done, len(stages))
+    return found
+
+
+def choose_cut(curve: Sequence[Probed], max_macs: float | None = None) -> Probed:
+    """The cheapest place within the limit that is shown to lose no more than `MARGIN` against the best.
+
+    Raises `ConfigError` where no place is within the limit.
+    """
+    allowed = [one for one in curve if max_macs is None or one.place.macs <= max_macs]
+    if not allowed:
+        least = min(one.place.macs for one in curve)
+        raise ConfigError(
+            f"max_macs={max_macs:,.0f} is under the {least:,} of the net's first stage; raise it"
+        )
+    best = max(allowed, key=lambda one: (one.accuracy, one.place.macs))
+    return next(one for one in allowed if most_lost(one.right, best.right) <= MARGIN)
+
+
+def reason(curve: Sequence[Probed], chosen: Probed) -> str:
+    """The choice in one line, for people."""
+    best, whole = max(curve, key=lambda one: one.accuracy), curve[-1]
+    where = "the whole net" if chosen.place.stage is None else f"cut {chosen.place.stage}"
+    saved = 1 - chosen.place.macs / whole.place.macs
+    return (
+        f"{where}: {100 * chosen.accuracy:.1f} % out of fold, the best place {100 * best.accuracy:.1f} %; "
+        f"{100 * saved:.0f} % fewer multiply-adds than the whole"
+    )
+
+
+def most_lost(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """How much less often the answers `a` (N,) may be right than `b` (N,), on pictures of the same kind.
+
+    The upper end of the one-sided 95 % interval of the paired difference; 0 between equal answers.
+    """
+    difference = b.astype(float) - a.astype(float)
+    return float(difference.mean() + Z_ONE_SIDED * difference.std() / sqrt(len(difference)))

@@ -1,0 +1,116 @@
+"""A net ends where the rest of it does not pay, and what is left is what was measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_makers import clipart_folder
+
+from lexnet.config import ProbeConfig
+from lexnet.cost import cost
+from lexnet.data.folder import read_folder
+from lexnet.data.manifest import Manifest
+from lexnet.errors import ConfigError, UnknownStage
+from lexnet.transfer.cut import Place, Probed, choose_cut, most_lost, places, probe_stages, reason
+from lexnet.transfer.probe import Examples
+from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.weights.create import create_net
+
+
+def quiet(done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return read_folder(clipart_folder(tmp_path_factory.mktemp("cut") / "pictures", count=6))
+
+
+@pytest.mark.parametrize("net", ["efficientnet_lite0", "resnet18", "mobilenet_v2"])
+def test_places_cost_what_the_cut_net_costs(net: str) -> None:
+    from lexnet.nets.adapt import truncated
+
+    whole = create_net(net, classes=0)
+    found = places(net, 96, 3)
+    assert [place.stage for place in found] == [*(f"stage{n}" for n in range(1, len(found))), None]
+    for place in found[:-1]:
+        short = cost(truncated(whole, str(place.stage), 0), 96)
+        assert (place.params, place.macs, (place.width,)) == (short.params, short.macs, short.shape)
+    assert (found[-1].params, found[-1].macs) == (cost(whole, 96).params, cost(whole, 96).macs)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
+def test_every_stage_in_one_pass_is_each_cut_net_on_its_own(engine: str, manifest: Manifest) -> None:
+    def features(output: str = "features", **options: object) -> np.ndarray:
+        trunk = open_trunk("efficientnet_lite0", 64, pytest.fail, **options)  # type: ignore[arg-type]
+        found = extract(trunk, manifest, engine, 2, output=output, warn=pytest.fail, progress=quiet)  # type: ignore[arg-type]
+        return found.features
+
+    pooled, start = features("stages", every_stage=True), 0
+    for place in places("efficientnet_lite0", 64, 3)[:-1]:
+        own = features(cut=place.stage)
+        assert own.shape == (12, place.width)
+        np.testing.assert_allclose(pooled[:, start : start + place.width], own, atol=2e-5)
+        start += place.width
+    assert start == pooled.shape[1]
+    np.testing.assert_allclose(pooled[:, -1280:], features(), atol=2e-5)
+
+
+def test_an_unknown_stage_is_named(shared_cache: Path) -> None:
+    with pytest.raises(UnknownStage, match="no 'stage9' to cut at; there is"):
+        open_trunk("efficientnet_lite0", None, pytest.fail, cut="stage9")
+
+
+def probed(stage: str | None, macs: int, right: np.ndarray) -> Probed:
+    place = Place(stage=stage, width=8, params=macs, macs=macs)
+    return Probed(place=place, accuracy=float(right.mean()), interval=(0.0, 1.0), right=right)
+
+
+def test_the_cheapest_that_loses_hardly_anything() -> None:
+    """Of 4,000 answers the first loses 80 and wins none, the second loses 24 and wins 20."""
+    best = np.arange(4000) < 3600
+    bad, good = best.copy(), best.copy()
+    bad[:80] = False
+    good[:24], good[3600:3620] = False, True
+    assert most_lost(bad, best) == pytest.approx(0.02 + 1.645 * (0.02 * 0.98 / 4000) ** 0.5, abs=1e-5)
+    assert 0 < most_lost(good, best) < 0.01 and most_lost(best, best) == 0
+    curve = [probed("stage1", 10, bad), probed("stage2", 20, good), probed(None, 40, best)]
+    chosen = choose_cut(curve)
+    assert chosen.place.stage == "stage2"
+    assert reason(curve, chosen) == (
+        "cut stage2: 89.9 % out of fold, the best place 90.0 %; 50 % fewer multiply-adds than the whole"
+    )
+
+
+def test_few_pictures_show_nothing_and_nothing_is_cut() -> None:
+    best = np.arange(40) < 36
+    other = best.copy()
+    other[0], other[39] = False, True  # as good, but who knows
+    assert choose_cut([probed("stage1", 10, other), probed(None, 40, best)]).place.stage is None
+
+
+def test_a_limit_is_kept_to_whatever_is_lost() -> None:
+    best = np.arange(1000) < 900
+    curve = [probed("stage1", 10, best & (np.arange(1000) > 300)), probed(None, 40, best)]
+    assert choose_cut(curve, max_macs=39).place.stage == "stage1"
+    with pytest.raises(ConfigError, match="max_macs=9 is under the 10 of the net's first stage"):
+        choose_cut(curve, max_macs=9)
+
+
+def test_each_place_is_judged_on_its_own_features() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    telling = draw.normal(size=(80, 3)).astype(np.float32)
+    telling[:, 0] += 6 * labels
+    noise = draw.normal(size=(80, 2)).astype(np.float32)
+    examples = Examples(
+        features=telling, labels=labels, weights=np.ones(80, np.float32), units=[str(i) for i in range(80)]
+    )
+    stages = [
+        Place(stage="stage1", width=2, params=1, macs=1),
+        Place(stage="stage2", width=3, params=2, macs=2),
+        Place(stage=None, width=3, params=3, macs=3),
+    ]
+    curve = probe_stages(stages, np.hstack([noise, telling]), examples, 2, ProbeConfig(), 0, 1, quiet)
+    assert curve[0].accuracy < 0.75 < 0.95 < curve[1].accuracy == curve[2].accuracy
+    assert all(one.interval[0] < one.accuracy < one.interval[1] or one.accuracy == 1 for one in curve)
