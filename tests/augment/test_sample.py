@@ -1,0 +1,268 @@
+"""A view's numbers depend on its seed, purpose, number and picture, and on nothing else."""
+
+import hashlib
+import inspect
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lexnet.augment.apply import apply
+from lexnet.augment.recipes import RECIPES
+from lexnet.augment.sample import View, bend_knots, noise, sample
+from lexnet.config import PreprocessSpec, Recipe
+from lexnet.preprocess import Pixels
+
+SPEC = PreprocessSpec(size=32, short_side=36)
+EVERYTHING = replace(RECIPES["strong"], damage=1.0, erase=1.0)
+
+ALTERED: dict[str, Any] = {
+    "crop": "random", "pad": 0.4, "area": (0.1, 0.6), "aspect": (0.5, 3.0), "mirror": 0.9, "flip": 0.8,
+    "rotate": 90.0, "shear": 30.0, "translate": 0.4, "zoom": (0.5, 3.0), "perspective": 0.3, "warp": 0.03,
+    "wavelength": 0.9, "border": "edge", "colour": (1, 2, 3), "brightness": 0.8, "contrast": 0.7,
+    "saturation": 1.5, "hue": 90.0, "grey": 0.9, "channels": 0.3, "pca": 0.9, "gamma": (0.3, 3.0),
+    "damage": 0.7, "blur": 0.04, "noise": 0.4, "jpeg": 10, "erase": 0.9, "erased": (0.3, 0.6),
+    "mixup": 5.0, "cutmix": 6.0,
+}  # fmt: skip
+"""For each field of a recipe another value than `EVERYTHING` has."""
+
+DECIDES = {
+    "crop": set(), "pad": set(), "border": set(), "colour": set(), "mixup": set(), "cutmix": set(),
+    "warp": {"bend"}, "wavelength": {"bend"}, "damage": {"blur", "noise", "jpeg"}, "erased": {"erase"},
+}  # fmt: skip
+"""What of a view a field decides, where that is not the number of the same name."""
+
+
+def picture(item: str) -> Pixels:
+    """(48, 40, 3) unlike any other, made without a random number."""
+    salt = hashlib.sha256(item.encode()).digest()[0]
+    y, x, channel = np.indices((48, 40, 3))
+    return ((x * (salt + 7) + y * y * 5 + channel * 91 + salt) % 256).astype(np.uint8)
+
+
+def digest(item: str, epoch: int = 3) -> str:
+    """Of the pixels of one view."""
+    view = sample(EVERYTHING, 7, "train", epoch, item)
+    return hashlib.sha256(apply(picture(item), view, SPEC).tobytes()).hexdigest()[:16]
+
+
+ITEMS = [f"picture {i}.png" for i in range(24)]
+ELSEWHERE = f"""
+import hashlib, sys
+from dataclasses import replace
+import numpy as np
+from lexnet.augment.apply import apply
+from lexnet.augment.recipes import RECIPES
+from lexnet.augment.sample import sample
+from lexnet.config import PreprocessSpec
+from lexnet.preprocess import Pixels
+SPEC = {SPEC!r}
+EVERYTHING = replace(RECIPES["strong"], damage=1.0, erase=1.0)
+"""
+
+
+def numbers(view: View) -> dict[str, Any]:
+    """All that was drawn, in a form that can be compared."""
+    drawn = {field.name: getattr(view, field.name) for field in fields(View)}
+    del drawn["recipe"], drawn["address"]
+    if view.bend is not None:
+        drawn["bend"] = view.bend.tobytes()
+    return drawn
+
+
+# --- workers, orders, batches, restarts
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, str]:
+    """Each picture's view, made one after the other."""
+    return {item: digest(item) for item in ITEMS}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_threads_and_order_change_no_picture(threads: int, expected: dict[str, str]) -> None:
+    for order in (1, 2):
+        shuffled = random.Random(order).sample(ITEMS, len(ITEMS))
+        with ThreadPoolExecutor(threads) as pool:
+            assert dict(zip(shuffled, pool.map(digest, shuffled), strict=True)) == expected
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_and_a_restart_change_no_picture(processes: int, expected: dict[str, str]) -> None:
+    """Each worker takes every second or fourth picture, and begins where another left off."""
+    code = ELSEWHERE + inspect.getsource(picture) + inspect.getsource(digest)
+    code += "\nfor item in sys.argv[1:]: print(item, digest(item), sep='=')"
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *ITEMS[i::processes][::-1]], stdout=subprocess.PIPE, text=True
+        )
+        for i in range(processes)
+    ]
+    lines = "".join(worker.communicate()[0] for worker in workers).splitlines()
+    assert dict(line.split("=") for line in lines) == expected
+
+
+def test_an_epoch_can_be_made_again_without_those_before_it(expected: dict[str, str]) -> None:
+    assert digest(ITEMS[5], epoch=4) != expected[ITEMS[5]]
+    assert digest(ITEMS[5]) == expected[ITEMS[5]]
+
+
+def test_drawing_touches_no_global_state() -> None:
+    before = np.random.get_state()[1].copy(), random.getstate()
+    view = sample(EVERYTHING, 1, "train", 0, "a")
+    noise(view, (4, 4))
+    assert np.array_equal(before[0], np.random.get_state()[1]) and before[1] == random.getstate()
+
+
+# --- addresses
+
+
+def test_every_address_has_draws_of_its_own() -> None:
+    addresses = [
+        (seed, purpose, view, item)
+        for seed in (0, 1, 2**63 - 1)
+        for purpose in ("train", "train noise", "test time")
+        for view in (0, 1, 2, 10, 999)
+        for item in [*ITEMS, "", "1", "10", "Ö/ü.png", "not utf-8 \udcff"]
+    ]
+    views = [sample(EVERYTHING, *address) for address in addresses]
+    for name in ("area", "place", "rotate", "shear", "brightness", "hue", "pca", "noise"):
+        assert len({getattr(view, name) for view in views}) == len(addresses), name
+    assert len({view.bend.tobytes() for view in views if view.bend is not None}) == len(addresses)
+    assert len({noise(view, (2, 2)).tobytes() for view in views}) == len(addresses)
+    assert views[0].address == addresses[0]
+
+
+def test_numbers_of_one_view_are_unrelated_to_its_neighbours() -> None:
+    """Over 400 pictures and 5 epochs: within four deviations of no correlation at all."""
+    recipe = Recipe(rotate=1.0, brightness=0.9, crop="random", translate=0.5)
+    drawn = np.array(
+        [
+            [(v.rotate, v.brightness, *v.place, *v.translate) for v in epoch]
+            for epoch in ([sample(recipe, 0, "train", n, str(i)) for i in range(400)] for n in range(5))
+        ]
+    )  # (epochs, pictures, numbers)
+    limit = 4 / np.sqrt(400)
+    between_numbers = np.corrcoef(drawn[0].T) - np.eye(6)
+    between_epochs = np.corrcoef(drawn[:, :, 0]) - np.eye(5)
+    between_pictures = np.corrcoef(drawn[0, 1:, 0], drawn[0, :-1, 0])[0, 1]
+    assert np.abs(between_numbers).max() < limit
+    assert np.abs(between_epochs).max() < limit
+    assert abs(between_pictures) < limit
+
+
+def test_draws_are_pinned() -> None:
+    """Another generator, numpy or machine that gave other numbers would be noticed here."""
+    view = sample(EVERYTHING, 1, "train", 2, "birds/0.png")
+    assert view.bend is not None
+    assert (view.area, view.aspect) == pytest.approx((0.5452149560596529, 1.0526873607820142), rel=1e-12)
+    assert view.place == pytest.approx((0.22467924504355619, 0.8588016461403947), rel=1e-12)
+    assert (view.mirror, view.jpeg, view.erase_level) == (False, 62, 12)
+    assert view.rotate == pytest.approx(2.4134481386348416, rel=1e-12)
+    assert view.hue == pytest.approx(17.724034574027222, rel=1e-12)
+    assert view.pca == pytest.approx((-0.09456427938350444, 0.09399536555777524, -0.23015435152111274))
+    assert view.bend[:, 0, 0].tolist() == pytest.approx([0.01284914, 0.00145769], rel=1e-5)
+    assert noise(view, (3,)).tolist() == pytest.approx([1.0154465, -1.2640296, 2.0970626], rel=1e-5)
+
+
+# --- a recipe's fields
+
+
+def test_every_field_of_a_recipe_is_altered_below() -> None:
+    plain = asdict(EVERYTHING)
+    assert set(ALTERED) == set(plain)
+    assert not [name for name, value in ALTERED.items() if value == plain[name]]
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_changing_one_field_changes_no_other_draw(name: str) -> None:
+    other = replace(EVERYTHING, **{name: ALTERED[name]})
+    seen = set()
+    for item in ITEMS:
+        before, after = (numbers(sample(r, 0, "train", 0, item)) for r in (EVERYTHING, other))
+        seen |= {key for key in before if before[key] != after[key]}
+    assert seen == DECIDES.get(name, {name})
+
+
+def test_an_operation_draws_the_same_with_and_without_all_others() -> None:
+    for name in ("rotate", "shear", "zoom", "hue", "gamma", "translate", "pca", "area", "mirror"):
+        alone = Recipe(**{name: getattr(EVERYTHING, name)})
+        views = [sample(recipe, 3, "train", 1, "a") for recipe in (alone, EVERYTHING)]
+        assert getattr(views[0], name) == getattr(views[1], name), name
+
+
+def test_a_plain_recipe_changes_nothing() -> None:
+    for item in ITEMS:
+        assert sample(Recipe(), 0, "train", 0, item).numbers() == {}
+
+
+def test_numbers_tell_what_is_changed_and_nothing_else() -> None:
+    view = sample(Recipe(crop="random", rotate=30.0, mirror=1.0), 0, "train", 0, "a")
+    place = tuple(round(share, 3) for share in view.place)
+    assert view.numbers() == {"place": place, "mirror": True, "rotate": round(view.rotate, 3)}
+    assert set(sample(EVERYTHING, 0, "train", 0, "a").numbers()) >= {"bend", "hue", "erase", "jpeg"}
+
+
+# --- ranges
+
+
+def test_draws_fill_their_ranges_and_stay_inside() -> None:
+    recipe = replace(EVERYTHING, **ALTERED)
+    views = [sample(recipe, 0, "train", 0, str(i)) for i in range(2000)]
+    for name, low, high in [
+        ("area", 0.1, 0.6), ("aspect", 0.5, 3.0), ("rotate", -90.0, 90.0), ("shear", -30.0, 30.0),
+        ("translate", -0.4, 0.4), ("zoom", 0.5, 3.0), ("perspective", -0.3, 0.3), ("place", 0.0, 1.0),
+        ("brightness", 0.2, 1.8), ("contrast", 0.3, 1.7), ("saturation", -0.5, 2.5), ("hue", -90.0, 90.0),
+        ("channels", -0.3, 0.3), ("gamma", 0.3, 3.0), ("blur", 0.0, 0.04), ("noise", 0.0, 0.4),
+        ("jpeg", 10, 100), ("erase_level", 0, 255), ("bend", -0.03, 0.03),
+    ]:  # fmt: skip
+        drawn = np.array([getattr(view, name) for view in views])
+        margin = 0.02 * (high - low)
+        assert low <= drawn.min() <= low + margin, name
+        assert high - margin <= drawn.max() <= high, name
+
+
+def test_chances_are_as_told() -> None:
+    recipe = Recipe(mirror=0.5, flip=0.1, grey=0.9, erase=0.3, damage=0.2, blur=0.01)
+    views = [sample(recipe, 0, "train", 0, str(i)) for i in range(4000)]
+    for name, chance in {"mirror": 0.5, "flip": 0.1, "grey": 0.9, "erase": 0.3, "blur": 0.2}.items():
+        share = np.mean([bool(getattr(view, name)) for view in views])
+        assert share == pytest.approx(chance, abs=4 * np.sqrt(chance * (1 - chance) / 4000)), name
+
+
+def test_factors_are_as_often_above_one_as_below() -> None:
+    views = [sample(Recipe(gamma=(0.5, 2.0)), 0, "train", 0, str(i)) for i in range(2000)]
+    assert np.mean([view.gamma > 1 for view in views]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_pca_is_normal_with_the_deviation_asked_for() -> None:
+    drawn = np.array([sample(Recipe(pca=0.1), 0, "train", 0, str(i)).pca for i in range(2000)])
+    assert np.abs(drawn.mean(0)).max() < 4 * 0.1 / np.sqrt(2000)
+    assert drawn.std(0) == pytest.approx([0.1] * 3, rel=0.08)
+
+
+@pytest.mark.parametrize("area", [(0.0, 0.0), (0.02, 0.2), (0.8, 0.8)])
+def test_a_painted_rectangle_lies_within_the_square_and_has_the_area_asked_for(
+    area: tuple[float, float],
+) -> None:
+    for i in range(200):
+        erase = sample(Recipe(erase=1.0, erased=area), 0, "train", 0, str(i)).erase
+        assert erase is not None
+        left, top, right, bottom = erase
+        assert 0 <= left <= right <= 1 + 1e-12 and 0 <= top <= bottom <= 1 + 1e-12
+        share = (right - left) * (bottom - top)
+        assert share <= area[1] + 1e-9
+        if right - left < 1 and bottom - top < 1:  # else it was held to the square
+            assert share >= area[0] - 1e-9
+
+
+@pytest.mark.parametrize(("wavelength", "knots"), [(2.0, 4), (1.0, 5), (0.3, 10), (0.1, 23)])
+def test_a_shorter_wavelength_has_more_knots(wavelength: float, knots: int) -> None:
+    assert bend_knots(wavelength) == knots
+    bend = sample(Recipe(warp=0.01, wavelength=wavelength), 0, "train", 0, "a").bend
+    assert bend is not None and bend.shape == (2, knots, knots)
