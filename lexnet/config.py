@@ -14,7 +14,7 @@ from lexnet.errors import ConfigError
 Interpolation = Literal["bicubic", "bilinear"]
 Golden = Literal["real", "synthetic", "none"]
 EngineChoice = Literal["auto", "openvino", "onnxruntime", "torch"]
-Mode = Literal["auto", "probe"]
+Mode = Literal["auto", "probe", "tail"]
 Crop = Literal["centre", "random", "resized"]
 Border = Literal["reflect", "edge", "colour"]
 Tta = Literal["none", "mirror", "crops", "ten"]
@@ -172,7 +172,7 @@ class Recipe:
         _range("zoom", self.zoom, 0.2, 5.0)
         _range("gamma", self.gamma, 0.2, 5.0)
         _range("erased", self.erased, 0.0, 0.8)
-        if len(self.colour) != 3:
+        if not isinstance(self.colour, tuple) or len(self.colour) != 3:
             raise ConfigError(f"colour={self.colour} must be three levels: red, green, blue")
         for level in self.colour:
             _within("colour", level, 0, 255)
@@ -184,16 +184,43 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How weights are trained, where more than a linear head is."""
+
+    epochs: Annotated[int, "passes over the training pictures"] = 6
+    lr: Annotated[float, "learning rate of AdamW at its peak"] = 5e-4
+    batch_size: Annotated[int, "pictures a step"] = 32
+    weight_decay: Annotated[float, "of weights that are not biases"] = 0.05
+    warmup: Annotated[float, "epochs over which the learning rate rises"] = 0.5
+    clip: Annotated[float, "longest gradient; a longer one is shortened to it"] = 1.0
+    ema: Annotated[float, "how much of the weights' moving average each step keeps"] = 0.99
+    smoothing: Annotated[float, "share of each label that goes to all classes alike"] = 0.1
+
+    def __post_init__(self) -> None:
+        _within("epochs", self.epochs, 1, 10_000)
+        _within("lr", self.lr, 1e-8, 10.0)
+        _within("batch_size", self.batch_size, 1, 4096)
+        _within("weight_decay", self.weight_decay, 0.0, 10.0)
+        _within("warmup", self.warmup, 0.0, float(self.epochs))
+        _within("clip", self.clip, 1e-6, 1e6)
+        _within("ema", self.ema, 0.0, 0.99999)
+        _within("smoothing", self.smoothing, 0.0, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """What `lexnet train` and `lexnet.Classifier` can be told."""
 
     net: Annotated[str, "which net, or auto (see `lexnet nets`)"] = "auto"
-    mode: Annotated[Mode, "how it learns: auto, or probe (a linear head on the frozen net)"] = "auto"
+    mode: Annotated[
+        Mode, "how it learns: auto, probe (a linear head on the frozen net) or tail (its last stages too)"
+    ] = "auto"
     size: Annotated[
         int | None, "side of the square that the net sees, pixels [default: the weights' own]"
     ] = None
     cut: Annotated[
-        str, "last stage of the net to keep: none for the whole, a stage (see `lexnet show`), or auto"
+        str,
+        "a stage (see `lexnet show`), auto or none: for a probe the last one to keep, for a tail to freeze",
     ] = "none"
     max_macs: Annotated[
         float | None, "with --cut auto, most multiply-adds a picture may cost, such as 150e6"
@@ -215,11 +242,12 @@ class TrainConfig:
     skip_bad: Annotated[bool, "go on without the pictures that cannot be used, and record them"] = False
     split: SplitConfig = field(default_factory=SplitConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
         if not isinstance(self.skip_bad, bool):
             raise ConfigError(f"skip_bad={self.skip_bad!r} must be true or false")
-        _one_of("mode", self.mode, ("auto", "probe"))
+        _one_of("mode", self.mode, get_args(Mode))
         _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
         _one_of("golden", self.golden, ("real", "synthetic", "none"))
         _one_of("tta", self.tta, get_args(Tta))

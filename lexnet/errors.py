@@ -9,6 +9,7 @@
     ├── DownloadError     a file cannot be had over the network
     ├── DataError         a folder, its classes or its split cannot be trained on or scored
     │   └── PictureError  one picture cannot be used
+    ├── TrainingError     the loss is no longer a number
     ├── OutputError       a result cannot be written where it was asked for
     ├── BundleError       a bundle is damaged, tampered with or not a bundle
     │   └── GraphError    its graph reaches outside itself or does not fit the rest of it
@@ -61,6 +62,10 @@ class PictureError(DataError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class TrainingError(LexNetError):
+    """Training cannot go on: its loss is not finite. What it had before is kept."""
 
 
 class OutputError(LexNetError):

@@ -6,6 +6,7 @@ two shots of one thing do not. The less alike, the more exactly they must lie on
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +43,13 @@ def near_duplicates(features: NDArray[np.float32], squares: Squares) -> list[Pai
 
     `features` (N, width) float32, `squares` (N, 48, 48, 3) uint8.
     """
-    candidates = _candidates(features, squares)
-    views: dict[int, NDArray[np.float32]] = {}
+    candidates = sorted(_candidates(features, squares).items())
+    rows = np.unique([row for pair, _ in candidates for row in pair]).astype(np.int64)
+    views = dict(zip(rows.tolist(), _views(squares[rows]), strict=True))
     pairs = []
-    for (a, b), alike in sorted(candidates.items()):
-        for row in (a, b):
-            if row not in views:
-                views[row] = np.stack([_views(squares[row]), _views(squares[row][:, ::-1])])
-        congruent = float((views[a][0] @ views[b].reshape(-1, views[b].shape[-1]).T).max())
+    for (a, b), alike in candidates:
+        mirrored = views[b].reshape(-1, GRAIN, GRAIN, 3)[:, :, ::-1].reshape(views[b].shape)
+        congruent = max(float((views[a] @ other.T).max()) for other in (views[b], mirrored))
         if any(alike >= a_little and congruent >= exactly for a_little, exactly in NEEDED):
             pairs.append(Pair(a, b, alike, congruent))
     return pairs
@@ -90,21 +90,35 @@ def _alike(features: NDArray[np.float32]) -> dict[tuple[int, int], float]:
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1
         count = min(NEIGHBOURS, len(x) - 1)
         nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        for row, others in enumerate(nearest):
-            for other in others[cosines[row, others] >= NEEDED[-1][0]]:
-                pair = (min(start + row, int(other)), max(start + row, int(other)))
-                found[pair] = float(cosines[row, other])
+        near = np.take_along_axis(cosines, nearest, axis=1)
+        for row, place in np.argwhere(near >= NEEDED[-1][0]).tolist():
+            a, b = start + row, int(nearest[row, place])
+            found[min(a, b), max(a, b)] = float(near[row, place])
     return found
 
 
-def _views(square: Squares) -> NDArray[np.float32]:
-    """(views, 1728): the square and parts of it, small, without their brightness and contrast."""
-    image = Image.fromarray(np.ascontiguousarray(square))
-    views = []
+def _views(squares: Squares) -> NDArray[np.float32]:
+    """(N, 48, 48, 3) → (N, views, 1728): the squares and parts of them, small, each as `_plain` has it."""
+    result = np.empty((len(squares), sum(len(m) ** 2 for m in _samplings()), GRAIN * GRAIN * 3), np.float32)
+    for row, square in enumerate(squares.astype(np.float32)):
+        small = []
+        for sampling in _samplings():
+            lines = sampling.reshape(-1, SIDE)
+            down = (lines @ square.reshape(SIDE, -1)).reshape(-1, SIDE, 3).transpose(0, 2, 1)
+            both = (down.reshape(-1, SIDE) @ lines.T).reshape(len(sampling), GRAIN, 3, -1, GRAIN)
+            small.append(both.transpose(0, 3, 1, 4, 2).reshape(-1, GRAIN, GRAIN, 3))
+        result[row] = _plain(np.concatenate(small))
+    return result
+
+
+@cache
+def _samplings() -> list[NDArray[np.float32]]:
+    """For each zoom (places, GRAIN, SIDE): what takes a line of a square to a part of it, made small."""
+    lines = Image.fromarray(np.eye(SIDE, dtype=np.float32))
+    found = []
     for zoom in ZOOMS:
         part = zoom * SIDE
-        for y in {0.0, (SIDE - part) / 2, SIDE - part}:
-            for x in {0.0, (SIDE - part) / 2, SIDE - part}:
-                box = (x, y, x + part, y + part)
-                views.append(np.asarray(image.resize((GRAIN, GRAIN), Image.Resampling.BOX, box)))
-    return _plain(np.stack(views))
+        boxes = [(x, 0.0, x + part, SIDE) for x in sorted({0.0, (SIDE - part) / 2, SIDE - part})]
+        small = [lines.resize((GRAIN, SIDE), Image.Resampling.BOX, box) for box in boxes]
+        found.append(np.stack([np.asarray(image).T for image in small]))
+    return found

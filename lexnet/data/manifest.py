@@ -1,5 +1,6 @@
 """Labelled pictures as columns: what every source of pictures becomes."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,10 +44,10 @@ class Files:
     root: Path
 
     def read(self, path: str) -> bytes:
-        return read(self.root / path)
+        return read(self.where(path))
 
     def where(self, path: str) -> str:
-        return str(self.root / path)
+        return os.path.join(self.root, path)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,17 +48,18 @@ class Store:
             self._index = _Index([shard["key"] for shard in self._shards])
         return self._index.find(_keys(digests))
 
-    def read(self, places: NDArray[np.int64]) -> Rows:
-        """(N, ...) a copy of the rows at these places; (0, 0) of an empty store."""
+    def read(self, places: NDArray[np.int64], items: NDArray[np.int64] | None = None) -> Rows:
+        """(N, ...) a copy of the rows at these places, or of one item of each; (0, 0) of an empty store."""
         if not self._shards:
             return np.empty((0, 0), np.float32)
         some = self._shards[0]["row"]
-        result = np.empty((len(places), *some.shape[1:]), some.dtype)
+        result = np.empty((len(places), *some.shape[1 if items is None else 2 :]), some.dtype)
         starts = np.cumsum([0, *map(len, self._shards)])
         shards = np.searchsorted(starts, places, side="right") - 1
         for number in np.unique(shards):
             mine = np.flatnonzero(shards == number)
-            result[mine] = self._shards[number]["row"][places[mine] - starts[number]]
+            rows, own = self._shards[number]["row"], places[mine] - starts[number]
+            result[mine] = rows[own] if items is None else rows[own, items[mine]]
         return result
 
     def add(self, digests: Iterable[str], rows: Rows) -> None:

@@ -6,7 +6,6 @@ The tree may be a folder or what an archive holds; only its names matter here, a
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,13 +13,14 @@ import numpy as np
 
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Skipped, Source
+from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError, listed
 from lexnet.files import display, natural
 from lexnet.preprocess import SUFFIXES, check
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 Progress = Callable[[int, int], None]
-SHARE = 32  # pictures that a thread takes at a time: to hand them out costs as much as to read one
+SHARE = 16  # pictures that a thread takes at a time: to hand them out costs as much as to read one
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def digest_all(source: Source, paths: list[str], progress: Progress) -> list[str
 
     digests: list[str | PictureError] = []
     shares = [paths[start : start + SHARE] for start in range(0, len(paths), SHARE)]
-    with ThreadPoolExecutor() as pool:
-        for results in pool.map(lambda share: [digest(path) for path in share], shares):
-            digests += results
-            progress(len(digests), len(paths))
+    for _, results in measured(shares, lambda share: [digest(path) for path in share]):
+        assert not isinstance(results, PictureError)  # each is in its picture's place
+        digests += results
+        progress(len(digests), len(paths))
     return digests
 
 

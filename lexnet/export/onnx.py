@@ -47,15 +47,15 @@ def trunk_graph(
     x = graph.add("Transpose", [x], "pixels.planes", perm=[0, 3, 1, 2])
     outputs = ("features", "stages") if every_stage else ("features",)
     traced = EveryStage(net).eval() if every_stage else net
-    widths = _translate(traced, graph, x, outputs, torch.zeros(1, len(mean), size, size))
+    shapes = _translate(traced, graph, x, outputs, torch.zeros(1, len(mean), size, size))
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "trunk",
             [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", size, size, len(mean)])],
             [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
-                for name, width in zip(outputs, widths, strict=True)
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
+                for name, shape in zip(outputs, shapes, strict=True)
             ],
             graph.weights,
         ),
@@ -70,8 +70,8 @@ def trunk_graph(
 
 def _translate(
     net: nn.Module, graph: Graph, source: str, targets: tuple[str, ...], example: torch.Tensor
-) -> list[int]:
-    """Adds the net's nodes between the values `source` and `targets`; returns the targets' widths."""
+) -> list[tuple[int, ...]]:
+    """Adds the net's nodes between the values `source` and `targets`; returns the targets' shapes."""
     traced = fx.GraphModule(net, _Tracer().trace(net))
     with torch.no_grad():
         ShapeProp(traced).propagate(example)
@@ -90,7 +90,7 @@ def _translate(
         elif node.op == "output":
             for value, target in zip(inputs, targets, strict=True):
                 graph.add("Identity", [value], target)
-            return [int(n.meta["tensor_meta"].shape[1]) for n in node.all_input_nodes]
+            return [tuple(n.meta["tensor_meta"].shape[1:]) for n in node.all_input_nodes]
         else:
             if node.target not in _FUNCTIONS:
                 raise NotImplementedError(f"no ONNX translation for {node.target} ({node.name})")

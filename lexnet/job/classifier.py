@@ -10,7 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from lexnet.config import EngineChoice, Golden, Mode, ProbeConfig, Recipe, SplitConfig, TrainConfig, Tta
+from lexnet.config import (
+    EngineChoice,
+    FitConfig,
+    Golden,
+    Mode,
+    ProbeConfig,
+    Recipe,
+    SplitConfig,
+    TrainConfig,
+    Tta,
+)
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import read_data
@@ -63,6 +73,14 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         repeats: int = 3,
         cv: int = 4,
         candidates: tuple[float, ...] = ProbeConfig.candidates,
+        epochs: int = 6,
+        lr: float = 5e-4,
+        batch_size: int = 32,
+        weight_decay: float = 0.05,
+        warmup: float = 0.5,
+        clip: float = 1.0,
+        ema: float = 0.99,
+        smoothing: float = 0.1,
     ) -> None:
         self.net = net
         self.mode = mode
@@ -87,6 +105,14 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.repeats = repeats
         self.cv = cv
         self.candidates = candidates
+        self.epochs = epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.clip = clip
+        self.ema = ema
+        self.smoothing = smoothing
 
     def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener = ignore) -> Self:
         """Trains on a folder of class folders (or a sample set's name), or on paths `X` (N,) with labels
@@ -171,6 +197,16 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 repeats=self.repeats,
             ),
             probe=ProbeConfig(cv=self.cv, candidates=tuple(self.candidates)),
+            fit=FitConfig(
+                epochs=self.epochs,
+                lr=self.lr,
+                batch_size=self.batch_size,
+                weight_decay=self.weight_decay,
+                warmup=self.warmup,
+                clip=self.clip,
+                ema=self.ema,
+                smoothing=self.smoothing,
+            ),
         )
 
     def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,11 @@ class Job:
         """Tells how far a step is."""
         self.tell(Progress(step, done, total))
 
-    def trunk(self, cut: str | None = None, every_stage: bool = False) -> Trunk:
+    def trunk(self, cut: str | None = None, *, pooled: bool = True, every_stage: bool = False) -> Trunk:
         """The plan's net, frozen, whole or up to a stage."""
         config = self.plan.config
-        return open_trunk(config.net, config.size, self.warn, cut=cut, every_stage=every_stage)
+        options: dict[str, Any] = {"cut": cut, "pooled": pooled, "every_stage": every_stage}
+        return open_trunk(config.net, config.size, self.warn, **options)
 
     def extract(
         self,

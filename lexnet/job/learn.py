@@ -1,6 +1,7 @@
 """From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Progress, Warned
 from lexnet.job.features import Clock, Job, cut_short, with_views
+from lexnet.job.learned import Learned
 from lexnet.job.plan import Plan
 from lexnet.job.records import Findings, bundle_facts, run_metrics
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
@@ -28,6 +30,7 @@ from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import stream
 from lexnet.transfer.cross_validate import cross_validate
+from lexnet.transfer.cut import Probed
 from lexnet.transfer.probe import Examples, fit_probe
 
 
@@ -48,8 +51,10 @@ class Outcome:
     """A contact sheet of what training saw, where a recipe changed it."""
 
 
-def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outcome:
+def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Path | None = None) -> Outcome:
     """Trains on the train part, measures on what was held out, and verifies the file that ships.
+
+    In the folder `keep` lies what an interrupted training goes on from.
 
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
@@ -82,8 +87,11 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         weights=manifest.weights,
         units=list(manifest.digests.take(units(manifest, [(pair.first, pair.second) for pair in near]))),
     )
-    trunk, examples, curve = cut_short(job, trunk, manifest, examples)
-    examples, axes = with_views(job, trunk, manifest, examples)
+    curve: list[Probed] = []
+    axes = None
+    if config.mode == "probe":
+        trunk, examples, curve = cut_short(job, trunk, manifest, examples)
+        examples, axes = with_views(job, trunk, manifest, examples)
     spec = replace(trunk.spec, tta=config.tta)
     with clock.step("head"):
         probe = fit_probe(
@@ -93,6 +101,23 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
             config.seed,
             workers,
             lambda done, total: job.progress("head", done, total),
+        )
+    if config.mode == "tail":
+        from lexnet.job.tail import learn_tail  # loads torch
+
+        learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
+    else:
+        answers = [
+            probe.probabilities(examples.take(rows).measured()) for rows in (held_out, manifest.where("val"))
+        ]
+        learned = Learned(
+            graph=trunk.graph,
+            weight=probe.weight,
+            bias=probe.bias,
+            temperature=probe.temperature,
+            held_out=answers[0],
+            val=answers[1],
+            axes=axes,
         )
     validation = None
     if config.split.folds is not None:
@@ -106,17 +131,15 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
                 lambda done, total: job.progress("folds", done, total),
             )
     with clock.step("verify"):
-        headed = append_head(trunk.graph, probe.weight, probe.bias, probe.temperature)
+        headed = append_head(learned.graph, learned.weight, learned.bias, learned.temperature)
         engine = OnnxRuntime(headed.graph, workers)
         exported = _run(engine, spec, manifest, held_out, tell)
-        measured = probe.probabilities(examples.take(held_out).measured())
-        parity = check_parity(measured, exported, [manifest.paths[i] for i in held_out])
+        parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
     found = Findings(
         plan=plan,
         trunk=trunk,
         spec=spec,
-        axes=axes,
-        examples=examples,
+        learned=learned,
         curve=curve,
         extraction=extraction,
         probe=probe,
@@ -131,7 +154,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener) -> Outco
         golden = [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in pictures]
         bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
         mistakes = worst_mistakes(exported, manifest, held_out, trunk.spec)
-        seen = training_sheet(plan, manifest, trunk.spec, axes) if recipe != Recipe() else None
+        seen = training_sheet(plan, manifest, trunk.spec, learned.axes) if recipe != Recipe() else None
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
     metrics["verification"]["golden"] = len(golden)

@@ -63,6 +63,9 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
     recipe = config.recipe
+    if recipe == "auto" and mode == "tail":
+        recipe = "photo"
+        reasons.append("recipe photo: what is trained must not learn the pictures by heart")
     if recipe == "auto":
         recipe = "none"
         reasons.append("recipe none: each changed copy costs as much as a picture; --recipe photo adds some")

@@ -7,7 +7,6 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexnet import __version__
 from lexnet.config import PreprocessSpec, Recipe, available_cores
@@ -16,10 +15,11 @@ from lexnet.data.splits import prefixes, split_hash
 from lexnet.evaluate.metrics import Scores
 from lexnet.export.graph import Headed
 from lexnet.export.parity import Parity
+from lexnet.job.learned import Learned
 from lexnet.job.plan import Plan
 from lexnet.transfer.cross_validate import CrossValidation
 from lexnet.transfer.cut import Probed
-from lexnet.transfer.probe import Examples, Probe
+from lexnet.transfer.probe import Probe
 from lexnet.transfer.trunk import Extraction, Trunk
 
 PACKAGES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "openvino", "scikit-learn")
@@ -34,10 +34,7 @@ class Findings:
     trunk: Trunk
     spec: PreprocessSpec
     """How pictures are prepared by the bundle."""
-    axes: NDArray[np.float64] | None
-    """(3, 3) the principal axes of the training pictures' colours, where the recipe needed them."""
-    examples: Examples
-    """All pictures' features, by row of the extraction's manifest."""
+    learned: Learned
     curve: list[Probed]
     """What a head makes of each stage, where that was asked."""
     extraction: Extraction
@@ -62,7 +59,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "preprocess": asdict(found.spec),
         "threshold": 0.0,
         "guard": None,
-        "temperature": found.probe.temperature,
+        "temperature": found.learned.temperature,
         "split": {
             "sha256": split_hash(manifest),
             "seen": _seen(manifest, found.part),
@@ -73,6 +70,8 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "training": {
             "seed": found.plan.config.seed,
             "C": found.probe.C,
+            "frozen": found.learned.frozen,
+            "fit": asdict(found.plan.config.fit) if found.learned.frozen else None,
             "cv": found.plan.config.probe.cv,
             "engine": found.extraction.engine,
             "augmentation": _augmentation(found),
@@ -125,8 +124,10 @@ def run_metrics(found: Findings) -> dict[str, Any]:
             "cv_log_loss": probe.cv_log_loss,
             "cv_accuracy": probe.cv_accuracy,
         },
-        "temperature": probe.temperature,
+        "temperature": found.learned.temperature,
         "augmentation": _augmentation(found),
+        "frozen": found.learned.frozen,
+        "history": found.learned.history,
         "stages": [_stage(one) for one in found.curve],
         "tta": found.spec.tta,
         "trunk": {
@@ -155,7 +156,7 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
         "name": found.plan.recipe_name(),
         "views": found.plan.config.views,
         "recipe": asdict(recipe),
-        "colour_axes": None if found.axes is None else found.axes.tolist(),
+        "colour_axes": None if found.learned.axes is None else found.learned.axes.tolist(),
     }
 
 
@@ -177,8 +178,7 @@ def _val_accuracy(found: Findings) -> float | None:
     val = manifest.where("val")
     if not len(val):
         return None
-    predicted = found.probe.probabilities(found.examples.take(val).measured()).argmax(axis=1)
-    return float((predicted == manifest.labels[val]).mean())
+    return float((found.learned.val.argmax(axis=1) == manifest.labels[val]).mean())
 
 
 def _validation(found: Findings) -> dict[str, Any] | None:

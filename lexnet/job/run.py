@@ -75,7 +75,7 @@ def train(
         listen(Note(line))
     if resumed:
         listen(Note(f"going on with the unfinished run in {folder}"))
-    outcome = learn(manifest, plan, clock, listen)
+    outcome = learn(manifest, plan, clock, listen, folder)
     with clock.step("verify"):
         check_bundle(outcome.bundle)
     _warn_small(outcome, listen)
@@ -138,7 +138,10 @@ def predictions_csv(outcome: Outcome) -> str:
 
 
 def history_csv(metrics: dict[str, Any]) -> str:
-    """For a probe: what cross-validation saw for each regularisation that was tried."""
+    """What was seen epoch by epoch; for a probe, of each regularisation that was tried."""
+    if epochs := metrics["history"]:
+        lines = [",".join(f"{value:.9g}" for value in one.values()) for one in epochs]
+        return "\n".join([",".join(epochs[0]), *lines, ""])
     tried = metrics["regularisation"]
     rows = zip(tried["candidates"], tried["cv_log_loss"], tried["cv_accuracy"], strict=True)
     return "C,cv_log_loss,cv_accuracy\n" + "".join(f"{c},{loss:.6f},{hit:.6f}\n" for c, loss, hit in rows)

@@ -66,6 +66,13 @@ def truncated(net: Net, path: str, classes: int) -> Net:
     return Net(net.stem, [*stages.children()], head)
 
 
+def unpooled(net: Net, path: str) -> Net:
+    """The net up to and with `path`, and nothing behind it: (N, C, H, W) activations come out."""
+    trunk, _ = net.cut(path)
+    stages = dict(trunk.named_children()).get("stages", nn.Sequential())
+    return Net(net.stem, [*stages.children()], nn.Identity())
+
+
 class EveryStage(nn.Module):
     """A net with a probe behind each stage: (N, C, H, W) → the net's output, and (N, sum of widths).
 

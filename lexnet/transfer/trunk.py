@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,31 @@ class Trunk:
     """ONNX: `pixels` → `features`, and with `every_stage` → `stages`."""
     cut: str | None = None
     """The last stage, where the net was cut short."""
+    pooled: bool = True
+    """Whether features are averages over all positions; else (C, H, W), as they come out of the cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
     """The features of a manifest's pictures."""
 
-    features: Features
-    """(N, width), or (N, views, width), for the rows of `manifest`."""
+    store: Store
+    places: NDArray[np.int64]
+    """(N,) where in the store the rows of `manifest` are."""
     manifest: Manifest
     """Without the pictures that turned out to be damaged; they are in its `skipped`."""
     engine: str
     computed: int
     from_cache: int
+
+    @cached_property
+    def features(self) -> Features:
+        """(N, width), or (N, views, width), in memory."""
+        return self.store.read(self.places)
+
+    def read(self, rows: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """(n, ...) of these rows, and where there are several views of one view each."""
+        return self.store.read(self.places[rows], views)
 
 
 def open_trunk(
@@ -61,18 +74,20 @@ def open_trunk(
     warn: Callable[[str], None],
     *,
     cut: str | None = None,
+    pooled: bool = True,
     every_stage: bool = False,
 ) -> Trunk:
     """The net's trunk at a picture size, whole or up to a stage; its graph is built once and cached.
 
+    Without `pooled` its features are what comes out of the cut, (C, H, W), and are kept as float16.
     With `every_stage` its graph also says what comes out of each stage. Raises `UnknownStage`.
     """
     weights = find_weights(net)
     spec = weights.spec
     if size is not None and size != spec.size:
         spec = replace(spec, size=size, short_side=size + spec.short_side - spec.size)
-    graph = _graph(weights, spec, cut, every_stage, warn)
-    return Trunk(net=net, weights=weights, spec=spec, graph=graph, cut=cut)
+    graph = _graph(weights, spec, cut, pooled, every_stage, warn)
+    return Trunk(net=net, weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled)
 
 
 def extract(
@@ -102,29 +117,36 @@ def extract(
         "weights": trunk.weights.sha256,
         "graph": hashlib.sha256(trunk.graph).hexdigest(),
         "cut": trunk.cut,
-        "output": f"{output} float32",
+        "output": f"{output} {'float32' if trunk.pooled else 'float16'}",
         "engine": engine.name,
         "precision": "f32",
         "pillow": PIL.__version__,
     }
-    store = Store("features", recipe, warn)
+    store = Store("features" if trunk.pooled else "activations", recipe, warn)
 
-    def features(row: int) -> Features:
+    def features(row: int) -> NDArray[Any]:
         if look is not None:
             views = look.show(*read_row(manifest, row, trunk.spec), manifest.digests[row])
-            return engine.run(views)[output]
-        return engine.run(load_row(manifest, row, trunk.spec)[None])[output][0]
+            found = engine.run(views)[output]
+        else:
+            found = engine.run(load_row(manifest, row, trunk.spec)[None])[output][0]
+        return found if trunk.pooled else found.astype(np.float16)
 
+    shard = SHARD if trunk.pooled else SHARD // 4
     whole, computed = fill(
-        store, manifest, lambda rows: in_order(rows, features, engine.callers), SHARD, progress
+        store, manifest, lambda rows: in_order(rows, features, engine.callers), shard, progress
     )
-    return Extraction(
-        features=store.read(store.find(whole.digests)),
+    found = Extraction(
+        store=store,
+        places=store.find(whole.digests),
         manifest=whole,
         engine=engine.name,
         computed=computed,
         from_cache=len(whole) - computed,
     )
+    if trunk.pooled:
+        found.features  # noqa: B018  read while the digests that were just checked still hold
+    return found
 
 
 def _open_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:
@@ -148,7 +170,7 @@ class TorchEngine:
 
         from lexnet.nets.adapt import EveryStage
 
-        self._net = EveryStage(_net(trunk.weights, trunk.cut)).eval()
+        self._net = EveryStage(_net(trunk.weights, trunk.cut, trunk.pooled)).eval()
         self._mean, self._std = torch.tensor(trunk.spec.mean), torch.tensor(trunk.spec.std)
         self.name = f"torch {torch.__version__}"
         self.callers = workers
@@ -164,13 +186,19 @@ class TorchEngine:
 
 
 def _graph(
-    weights: Weights, spec: PreprocessSpec, cut: str | None, every_stage: bool, warn: Callable[[str], None]
+    weights: Weights,
+    spec: PreprocessSpec,
+    cut: str | None,
+    pooled: bool,
+    every_stage: bool,
+    warn: Callable[[str], None],
 ) -> bytes:
     """The trunk's ONNX graph: from the cache, else built with torch and kept there."""
     key: dict[str, Any] = {
         "weights": weights.sha256,
         "preprocess": asdict(spec),
         "cut": cut,
+        "pooled": pooled,
         "every_stage": every_stage,
         "code": _graph_code(),
     }
@@ -187,18 +215,20 @@ def _graph(
         from lexnet.export.onnx import trunk_graph
     except ImportError as error:
         raise MissingExtra(str(error.name)) from error
-    content = trunk_graph(_net(weights, cut), spec.size, spec.mean, spec.std, every_stage)
+    content = trunk_graph(_net(weights, cut, pooled), spec.size, spec.mean, spec.std, every_stage)
     write_atomic(folder / f"{hashlib.sha256(content).hexdigest()}.onnx", content)
     return content
 
 
-def _net(weights: Weights, cut: str | None) -> Any:
+def _net(weights: Weights, cut: str | None, pooled: bool) -> Any:
     """The net without classes, whole or up to a stage."""
-    from lexnet.nets.adapt import truncated
+    from lexnet.nets.adapt import truncated, unpooled
     from lexnet.weights.create import create_net
 
     net = create_net(weights.net, weights=weights.tag, classes=0)
-    return net if cut is None else truncated(net, cut, classes=0)
+    if cut is None:
+        return net
+    return truncated(net, cut, classes=0) if pooled else unpooled(net, cut)
 
 
 def _graph_code() -> str:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import socket
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import torch
 import yaml
 
 import lexnet
-from lexnet.config import ProbeConfig, SplitConfig, TrainConfig
+from lexnet.config import FitConfig, ProbeConfig, SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.run import Run, train
 from lexnet.preprocess import load
+from lexnet.train import loop
 
 # The JSON contract of `lexnet train`: keys may be added, these stay.
 CONTRACT = {
@@ -358,3 +360,45 @@ def test_a_stage_that_is_not_there_is_refused_before_the_work(few: Path, tmp_pat
     assert not (tmp_path / "a").exists()
     with pytest.raises(ConfigError, match="max_macs=1e\\+08 limits cut='auto', not cut='none'"):
         TrainConfig(max_macs=1e8)
+
+
+TAIL = TrainConfig(mode="tail", size=64, views=2, fit=FitConfig(epochs=3, batch_size=8))
+
+
+def test_a_tail_is_trained_verified_and_taken_up_again(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once undisturbed, once stopped behind an epoch: the same bytes, the same numbers."""
+    told: list[Event] = []
+    first = train(str(few), TAIL, tmp_path / "a", told.append)
+    metrics = first.metrics
+    assert (metrics["mode"], metrics["frozen"], metrics["cut"]) == ("tail", "stage5", None)
+    assert [one["epoch"] for one in metrics["history"]] == [0, 1, 2] and metrics["verified"]
+    notes = [event.text for event in told if isinstance(event, Note)]
+    assert any(note.startswith("cut stage5: ") for note in notes)
+    assert any(note.startswith("recipe photo: ") for note in notes)
+    history = read_csv(first.folder / "history.csv")
+    assert [row["epoch"] for row in history] == ["0", "1", "2"] and float(history[0]["loss"]) > 0
+    assert 'id="epochs"' in (first.folder / "report.html").read_text()
+    net = lexnet.net_from_bundle(first.folder / "model.lexnet")
+    published = lexnet.create_net("efficientnet_lite0", weights="imagenet").state_dict()
+    frozen = [name for name in published if name.startswith(("stem", "stages.stage5"))]
+    assert frozen and all(torch.equal(net.state_dict()[name], published[name]) for name in frozen)
+    write = loop.write_checkpoint
+
+    def stop(*arguments: Any) -> None:
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_checkpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(str(few), TAIL, tmp_path / "b")
+    again = train(str(few), TAIL, tmp_path / "b", told.append)
+    assert (again.folder / "model.lexnet").read_bytes() == (first.folder / "model.lexnet").read_bytes()
+    assert again.metrics["history"] == metrics["history"]
+
+
+def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="mode=tail needs a validation part to calibrate on"):
+        train(str(few), replace(TAIL, split=SplitConfig(val=0.0)), tmp_path / "a")

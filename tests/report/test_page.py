@@ -90,6 +90,8 @@ def metrics_of(classes: list[str], confusion: list[list[int]]) -> dict[str, Any]
         "warnings": ["hat has 12 test pictures: its recall is known only roughly"],
         "regularisation": {"C": 1.0, "candidates": [0.1, 1.0, 10.0], "cv_accuracy": [0.897, 0.911, 0.905]},
         "augmentation": None,
+        "history": [],
+        "frozen": None,
         "stages": [],
         "tta": "none",
         "temperature": 1.127,

@@ -1,0 +1,1 @@
+"""Training in torch: the loop, its schedule, and what a killed run goes on from."""

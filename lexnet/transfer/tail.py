@@ -1,0 +1,163 @@
+"""The last stages of a net trained on what the frozen ones make of the pictures.
+
+    pixels ─ stem ... stage5 ─ activations ─ stage6 ... head
+             frozen, run once   on disk       trained, epoch after epoch
+
+Batch norms stay as they were (their statistics are of millions of pictures) and are folded into the
+convolutions while the tail is trained.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lexnet.augment.mix import soft_labels
+from lexnet.config import FitConfig
+from lexnet.nets.net import Net
+from lexnet.train.loop import History, fit
+from lexnet.transfer.cut import Place
+from lexnet.transfer.trunk import Extraction
+
+MOST_LEFT = 0.4  # of the multiply-adds, that a cut which nobody chose leaves to the tail
+
+
+def default_cut(places: list[Place]) -> str:
+    """The first stage behind which at most `MOST_LEFT` of the multiply-adds remain."""
+    whole = places[-1].macs
+    return str(next(place.stage for place in places if 1 - place.macs / whole <= MOST_LEFT))
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A convolution that has taken in the batch norm behind it."""
+
+    block: nn.Module
+    norm: nn.BatchNorm2d
+    had_bias: bool
+
+
+def fold_norms(part: nn.Module) -> list[Fold]:
+    """Folds every batch norm into the convolution in front of it, in place; the output stays the same."""
+    folds = []
+    for block in part.modules():
+        conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None
+            folds.append(Fold(block, norm, conv.bias is not None))
+            with torch.no_grad():
+                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+                conv.weight.mul_(scale.view(-1, 1, 1, 1))
+                conv.bias = nn.Parameter(norm.bias + bias * scale)
+            block.norm = nn.Identity()
+    return folds
+
+
+@torch.no_grad()
+def unfold_norms(folds: list[Fold]) -> None:
+    """Puts the batch norms back under their names, saying what the convolutions' biases said."""
+    for fold in folds:
+        conv, norm = fold.block.conv, fold.norm
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1)
+        norm.weight.fill_((1 + norm.eps) ** 0.5)
+        norm.bias.copy_(conv.bias)
+        conv.bias = nn.Parameter(torch.zeros_like(conv.bias)) if fold.had_bias else None
+        fold.block.norm = norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activated:
+    """Pictures as the frozen stages leave them."""
+
+    extraction: Extraction
+    """(N, K, C, H, W) of K views each, or (N, C, H, W) of one."""
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    """(N,) how much each counts; only their ratios matter."""
+    views: int | None
+    """K, where there are several."""
+
+
+def train_tail(
+    net: Net,
+    cut: str,
+    train: Activated,
+    val: Activated,
+    config: FitConfig,
+    seed: int,
+    *,
+    checkpoint: Path | None,
+    progress: Callable[[int, int], None],
+) -> History:
+    """Trains the stages of `net` behind `cut` and its head, in place.
+
+    `net` comes with the probe's head, so it starts where the probe ended. Raises `TrainingError`.
+    """
+    _, tail = net.cut(cut)
+    folds = fold_norms(tail)
+    _laid_out(tail, torch.channels_last)
+    classes, count = _classes(net), len(train.labels)
+    weights = torch.from_numpy(train.weights / train.weights.mean())
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        draw = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+        order = draw.permutation(count)
+        for start in range(0, count, config.batch_size):
+            rows = order[start : start + config.batch_size]
+            views = None if train.views is None else (epoch + rows) % train.views
+            inputs = _inputs(train.extraction.read(rows, views))
+            targets = soft_labels(torch.from_numpy(train.labels[rows]), classes, smoothing=config.smoothing)
+            yield inputs, targets * weights[rows].view(-1, 1)
+
+    steps = -(-count // config.batch_size)
+    history = fit(
+        tail,
+        batches,
+        steps,
+        config,
+        seed=seed,
+        judge=lambda part: _judged(part, val),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    _laid_out(tail, torch.contiguous_format)
+    unfold_norms(folds)
+    return history
+
+
+def _laid_out(part: nn.Module, memory_format: torch.memory_format) -> None:
+    for weight in part.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=memory_format)
+
+
+def _inputs(activations: NDArray[np.float16]) -> Tensor:
+    return torch.from_numpy(activations.astype(np.float32)).contiguous(memory_format=torch.channels_last)
+
+
+def _classes(net: Net) -> int:
+    fc = dict(net.head.named_children())["fc"]
+    assert isinstance(fc, nn.Linear)
+    return fc.out_features
+
+
+@torch.inference_mode()
+def _judged(tail: nn.Module, val: Activated) -> dict[str, float]:
+    """Accuracy and log loss on the validation part; nothing where there is none."""
+    hits, loss = 0, 0.0
+    for start in range(0, len(val.labels), 64):
+        rows = np.arange(start, min(start + 64, len(val.labels)))
+        logits, labels = tail(_inputs(val.extraction.read(rows))), torch.from_numpy(val.labels[rows])
+        hits += int((logits.argmax(1) == labels).sum())
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+    count = len(val.labels)
+    return {"val_accuracy": hits / count, "val_log_loss": loss / count} if count else {}

@@ -1,0 +1,36 @@
+"""A checkpoint is whole, or refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lexnet.errors import OutputError
+from lexnet.train.checkpoint import read_checkpoint, write_checkpoint
+
+TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "step": torch.tensor(7.0)}
+FACTS = {"epochs": 3, "history": [{"loss": 0.1}]}
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    assert read_checkpoint(tmp_path / "c") is None
+    write_checkpoint(tmp_path / "c", TENSORS, FACTS)
+    found = read_checkpoint(tmp_path / "c")
+    assert found is not None and found[1] == FACTS and found[0].keys() == TENSORS.keys()
+    assert all(torch.equal(found[0][name], value) for name, value in TENSORS.items())
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "no facts"])
+def test_a_damaged_one_is_named(tmp_path: Path, damage: str) -> None:
+    write_checkpoint(tmp_path / "c", TENSORS, FACTS)
+    content = (tmp_path / "c").read_bytes()
+    if damage == "pickle":
+        torch.save(TENSORS, tmp_path / "c")
+    elif damage == "no facts":
+        from safetensors.torch import save
+
+        (tmp_path / "c").write_bytes(save(TENSORS))
+    else:
+        (tmp_path / "c").write_bytes(content[:-5] if damage == "cut" else b"")
+    with pytest.raises(OutputError, match=r"c is damaged .*; remove it, and training starts from its begin"):
+        read_checkpoint(tmp_path / "c")

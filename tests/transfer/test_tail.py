@@ -1,0 +1,117 @@
+"""A tail: trained apart, put back, and the same net again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_nets import lively, pictures, small
+from picture_makers import clipart_folder
+
+from lexnet.config import FitConfig
+from lexnet.data.folder import read_folder
+from lexnet.data.manifest import Manifest
+from lexnet.nets.net import Net
+from lexnet.transfer.cut import Place, places
+from lexnet.transfer.tail import Activated, default_cut, fold_norms, train_tail, unfold_norms
+from lexnet.transfer.trunk import Extraction, extract, open_trunk
+from lexnet.transfer.views import Look
+from lexnet.weights.create import create_net
+
+FOLDED = ["resnet18", "resnet20", "mobilenet_v2", "efficientnet_lite0", "vgg11_bn", "googlenet"]
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_folded_and_unfolded_it_says_the_same_under_the_same_names(name: str) -> None:
+    x = pictures(name)
+    net, x = lively(small(name, classes=5), x).double(), x.double()
+    names = list(net.state_dict())
+    with torch.inference_mode():
+        expected = net(x)
+    folds = fold_norms(net)
+    assert folds and not any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
+    with torch.inference_mode():
+        torch.testing.assert_close(net(x), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
+    unfold_norms(folds)
+    assert list(net.state_dict()) == names
+    with torch.inference_mode():
+        torch.testing.assert_close(net(x), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
+
+
+def test_the_cut_that_nobody_chose() -> None:
+    shares = [0.2, 0.5, 0.59, 0.6, 0.9, 1.0]
+    found = [Place(stage=f"stage{n}", width=1, params=1, macs=int(100 * s)) for n, s in enumerate(shares, 1)]
+    assert default_cut([*found, Place(stage=None, width=1, params=1, macs=100)]) == "stage4"
+    assert default_cut(places("efficientnet_lite0", 224, 3)) == "stage5"
+    assert default_cut(places("resnet18", 224, 3)) == "stage3"
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return read_folder(clipart_folder(tmp_path_factory.mktemp("tail") / "pictures", count=8))
+
+
+def activations(manifest: Manifest, look: Look | None = None) -> Extraction:
+    trunk = open_trunk("efficientnet_lite0", 64, pytest.fail, cut="stage5", pooled=False)
+    quiet = {"warn": pytest.fail, "progress": lambda done, total: None}
+    return extract(trunk, manifest, "onnxruntime", 2, look=look, **quiet)  # type: ignore[arg-type]
+
+
+def test_activations_are_what_comes_out_of_the_cut(manifest: Manifest) -> None:
+    from lexnet.preprocess import load
+
+    found = activations(manifest)
+    net = create_net("efficientnet_lite0", weights="imagenet").eval()
+    trunk, _ = net.cut("stage5")
+    spec = open_trunk("efficientnet_lite0", 64, pytest.fail).spec
+    pixels = (torch.from_numpy(load(manifest.read(3), spec).copy()).float() - 127.5) / 127.5
+    with torch.inference_mode():
+        expected = trunk(pixels.permute(2, 0, 1)[None])[0].numpy()
+    got = found.read(np.array([3]))[0]
+    assert got.dtype == np.float16 and got.shape == (112, 4, 4)
+    np.testing.assert_allclose(got, expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_of_several_views_one_each_is_read(manifest: Manifest) -> None:
+    levels = np.array([0, 99], np.uint8).reshape(2, 1, 1, 1)
+    look = Look("dark and grey", lambda *what: np.broadcast_to(levels, (2, 64, 64, 3)))
+    found = activations(manifest, look)
+    both = found.features
+    assert both.shape == (16, 2, 112, 4, 4)
+    rows, views = np.array([5, 2, 9]), np.array([1, 0, 1])
+    np.testing.assert_array_equal(found.read(rows, views), both[rows, views])
+
+
+def trained(manifest: Manifest, checkpoint: Path | None = None) -> tuple[Net, list[dict[str, float]]]:
+    seen = Activated(
+        extraction=activations(manifest), labels=manifest.labels, weights=manifest.weights, views=None
+    )
+    torch.manual_seed(0)
+    net = create_net("efficientnet_lite0", weights="imagenet", classes=2)
+    config = FitConfig(epochs=3, lr=1e-3, batch_size=4)
+    history = train_tail(
+        net, "stage5", seen, seen, config, 0, checkpoint=checkpoint, progress=lambda done, total: None
+    )
+    return net, history.epochs
+
+
+def test_only_the_tail_learns_and_the_net_is_whole_again(manifest: Manifest) -> None:
+    before = create_net("efficientnet_lite0", weights="imagenet", classes=2).state_dict()
+    net, history = trained(manifest)
+    after = net.state_dict()
+    assert list(after) == list(before)
+    parts = ("stem", *(f"stages.stage{k}" for k in range(1, 6)))
+    frozen = [name for name in after if name.startswith(parts)]
+    assert all(torch.equal(after[name], before[name]) for name in frozen) and len(frozen) > 100
+    learned = [name for name in after if name.startswith("stages.stage6") and name.endswith("conv.weight")]
+    assert learned and not any(torch.equal(after[name], before[name]) for name in learned)
+    assert history[-1]["val_accuracy"] == 1 and history[-1]["loss"] < history[0]["loss"]
+    trunk, tail = net.eval().cut("stage5")
+    x = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(tail(trunk(x)), net(x))
+
+
+def test_the_same_training_gives_the_same_bits(manifest: Manifest) -> None:
+    a, b = trained(manifest)[0].state_dict(), trained(manifest)[0].state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
