@@ -124,8 +124,9 @@ def with_views(
         train = manifest.where("train")
         axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
         look = augmented(recipe, config.seed, config.views, axes)
-        views = np.zeros((len(manifest), config.views, examples.features.shape[1]), np.float32)
-        views[train] = job.extract(trunk, manifest.take(train, []), "changed copies", look=look).features
+        fitted = train if config.split.folds is None else np.arange(len(manifest))  # those of any fold
+        views = np.full((len(manifest), config.views, examples.features.shape[1]), np.nan, np.float32)
+        views[fitted] = job.extract(trunk, manifest.take(fitted, []), "changed copies", look=look).features
         examples = replace(examples, views=views)
     if config.tta != "none":
         look = answering(replace(trunk.spec, tta=config.tta))

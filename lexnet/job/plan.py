@@ -62,6 +62,8 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     if mode == "auto":
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
+    if mode == "tail" and config.split.folds is not None:
+        raise ConfigError(f"folds={config.split.folds} measures linear heads; leave it out with mode=tail")
     recipe = config.recipe
     if recipe == "auto" and mode == "tail":
         recipe = "photo"

@@ -47,6 +47,8 @@ def learn_tail(
     train, val = manifest.where("train"), manifest.where("val")
     if not len(val):
         raise ConfigError("mode=tail needs a validation part to calibrate on; give val pictures or --val 0.1")
+    if np.array_equal(val, held_out):
+        job.warn("there is no test part: the probabilities are calibrated on the pictures that measure them")
     cut = config.cut
     if cut in ("auto", "none"):
         cut = default_cut(places(trunk.net, trunk.spec.size, trunk.spec.channels))

@@ -402,3 +402,15 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
 def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="mode=tail needs a validation part to calibrate on"):
         train(str(few), replace(TAIL, split=SplitConfig(val=0.0)), tmp_path / "a")
+
+
+def test_heads_of_every_fold_have_changed_copies_of_their_own_pictures(few: Path, tmp_path: Path) -> None:
+    """A copy of nothing among the examples would be NaN, which no head can be fitted on."""
+    config = TrainConfig(recipe="mirror", views=1, size=64, split=SplitConfig(folds=2, repeats=1))
+    measured = train(str(few), config, tmp_path / "a").metrics["cross_validation"]
+    assert measured["count"] == 30 and measured["accuracy"] > 0.5
+
+
+def test_folds_are_of_linear_heads(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="folds=3 measures linear heads; leave it out with mode=tail"):
+        train(str(few), replace(TAIL, split=SplitConfig(folds=3)), tmp_path / "a")
