@@ -252,6 +252,8 @@ class TrainConfig:
         _one_of("golden", self.golden, ("real", "synthetic", "none"))
         _one_of("tta", self.tta, get_args(Tta))
         _within("views", self.views, 1, 1000)
+        if not isinstance(self.recipe, (str, Recipe)):
+            raise ConfigError(f"recipe={self.recipe!r} must be auto, a recipe's name or a YAML file's")
         _within("seed", self.seed, 0, 2**63 - 1)
         if self.size is not None:
             _within("size", self.size, 32, 512)

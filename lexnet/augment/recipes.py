@@ -65,7 +65,7 @@ def read_recipe(path: Path) -> Recipe:
     if unknown := sorted(set(map(str, record)) - known):
         near = get_close_matches(unknown[0], known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"{path} has settings that no recipe has: {', '.join(unknown)}{hint}")
+        raise ConfigError(f"{path} has settings that no recipe has: {', '.join(ascii(name)[1:-1] for name in unknown)}{hint}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
     return Recipe(**values)
 

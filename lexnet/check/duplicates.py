@@ -26,6 +26,7 @@ NEIGHBOURS = 8
 ZOOMS = (1.0, 0.97, 0.94, 0.91)
 GRAIN = 24
 BLOCK = 2048
+KEPT = 2048  # pictures whose views are kept, 0.2 MB each
 
 
 @dataclass(frozen=True, order=True)
@@ -43,13 +44,20 @@ def near_duplicates(features: NDArray[np.float32], squares: Squares) -> list[Pai
 
     `features` (N, width) float32, `squares` (N, 48, 48, 3) uint8.
     """
-    candidates = sorted(_candidates(features, squares).items())
-    rows = np.unique([row for pair, _ in candidates for row in pair]).astype(np.int64)
-    views = dict(zip(rows.tolist(), _views(squares[rows]), strict=True))
+    kept: dict[int, NDArray[np.float32]] = {}
+
+    def views(row: int) -> NDArray[np.float32]:
+        if row not in kept:
+            if len(kept) == KEPT:
+                kept.clear()
+            kept[row] = _views(squares[row])
+        return kept[row]
+
     pairs = []
-    for (a, b), alike in candidates:
-        mirrored = views[b].reshape(-1, GRAIN, GRAIN, 3)[:, :, ::-1].reshape(views[b].shape)
-        congruent = max(float((views[a] @ other.T).max()) for other in (views[b], mirrored))
+    for (a, b), alike in sorted(_candidates(features, squares).items()):
+        mine, other = views(a), views(b)
+        mirrored = other.reshape(-1, GRAIN, GRAIN, 3)[:, :, ::-1].reshape(other.shape)
+        congruent = max(float((mine @ one.T).max()) for one in (other, mirrored))
         if any(alike >= a_little and congruent >= exactly for a_little, exactly in NEEDED):
             pairs.append(Pair(a, b, alike, congruent))
     return pairs
@@ -97,18 +105,15 @@ def _alike(features: NDArray[np.float32]) -> dict[tuple[int, int], float]:
     return found
 
 
-def _views(squares: Squares) -> NDArray[np.float32]:
-    """(N, 48, 48, 3) → (N, views, 1728): the squares and parts of them, small, each as `_plain` has it."""
-    result = np.empty((len(squares), sum(len(m) ** 2 for m in _samplings()), GRAIN * GRAIN * 3), np.float32)
-    for row, square in enumerate(squares.astype(np.float32)):
-        small = []
-        for sampling in _samplings():
-            lines = sampling.reshape(-1, SIDE)
-            down = (lines @ square.reshape(SIDE, -1)).reshape(-1, SIDE, 3).transpose(0, 2, 1)
-            both = (down.reshape(-1, SIDE) @ lines.T).reshape(len(sampling), GRAIN, 3, -1, GRAIN)
-            small.append(both.transpose(0, 3, 1, 4, 2).reshape(-1, GRAIN, GRAIN, 3))
-        result[row] = _plain(np.concatenate(small))
-    return result
+def _views(square: Squares) -> NDArray[np.float32]:
+    """(views, 1728): the square and parts of it, small, each as `_plain` has it."""
+    plane, views = square.astype(np.float32).reshape(SIDE, -1), []
+    for sampling in _samplings():
+        lines = sampling.reshape(-1, SIDE)
+        down = (lines @ plane).reshape(-1, SIDE, 3).transpose(0, 2, 1)
+        both = (down.reshape(-1, SIDE) @ lines.T).reshape(len(sampling), GRAIN, 3, -1, GRAIN)
+        views.append(both.transpose(0, 3, 1, 4, 2).reshape(-1, GRAIN, GRAIN, 3))
+    return _plain(np.concatenate(views))
 
 
 @cache

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lexnet.config import Recipe
 from lexnet.data.manifest import Manifest
+from lexnet.errors import DataError
 from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
@@ -69,7 +70,7 @@ class Job:
     ) -> Extraction:
         """The features of these pictures, timed and told as a step of its own."""
         with self.clock.step(step):
-            return extract(
+            found = extract(
                 trunk,
                 manifest,
                 self.plan.config.engine,
@@ -79,6 +80,10 @@ class Job:
                 warn=self.warn,
                 progress=lambda done, total: self.progress(step, done, total),
             )
+        if look is not None or trunk.cut is not None:  # each was seen before
+            for skip in found.manifest.skipped[len(manifest.skipped) :]:
+                raise DataError(f"{skip.path} {skip.reason}, after it was seen once; run again")
+        return found
 
 
 def cut_short(
@@ -104,6 +109,8 @@ def cut_short(
             )
         chosen = choose_cut(curve, config.max_macs)
         job.tell(Note(reason(curve, chosen)))
+        if config.split.folds is not None:
+            job.warn("the cut was chosen on pictures that are measured in turn: that accuracy is a little high")
         cut = chosen.place.stage or "none"
     if cut == "none":
         return trunk, examples, curve

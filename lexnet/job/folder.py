@@ -9,6 +9,8 @@ from lexnet.files import write_atomic
 RUNS = Path("runs")
 PLAN, DONE = "plan.yaml", "metrics.json"
 """The first and the last file of a run: with the one and without the other it is unfinished."""
+CHECKPOINT = "checkpoint.safetensors"
+"""What an interrupted training goes on from."""
 
 
 def claim(out: Path | None, name: str, plan: str) -> tuple[Path, bool]:

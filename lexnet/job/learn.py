@@ -68,6 +68,7 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
     job.progress("frozen net", 0, len(manifest))
     with clock.step("frozen net"):
         trunk = job.trunk()
+    spec = replace(trunk.spec, tta=config.tta)
     extraction = job.extract(trunk, manifest, "frozen net")
     refuse_bad(extraction.manifest.skipped, config.skip_bad)
     if is_divided(manifest) and not is_divided(extraction.manifest):
@@ -81,6 +82,9 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
     held_out = manifest.where(part)
     if not len(held_out):
         raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
+    if config.mode == "tail" and not len(manifest.where("val")):
+        more = "add a val folder" if given else f"raise --val from {config.split.val:g}, or add pictures"
+        raise DataError(f"mode=tail needs a val part to calibrate on, and there is none; {more}")
     examples = Examples(
         features=extraction.features,
         labels=manifest.labels,
@@ -92,7 +96,6 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
     if config.mode == "probe":
         trunk, examples, curve = cut_short(job, trunk, manifest, examples)
         examples, axes = with_views(job, trunk, manifest, examples)
-    spec = replace(trunk.spec, tta=config.tta)
     with clock.step("head"):
         probe = fit_probe(
             examples.take(manifest.where("train")),

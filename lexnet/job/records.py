@@ -63,7 +63,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "split": {
             "sha256": split_hash(manifest),
             "seen": _seen(manifest, found.part),
-            "counts": _counts(manifest),
+            "counts": _counts(manifest, found.learned),
             "seed": found.plan.config.seed,
             **asdict(found.plan.config.split),
         },
@@ -99,7 +99,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "mode": found.plan.config.mode,
         "cut": found.trunk.cut,
         "classes": manifest.classes,
-        "counts": _counts(manifest),
+        "counts": _counts(manifest, found.learned),
         "measured_on": found.part,
         "test_accuracy": scores.accuracy if tested else None,
         "test_interval": list(scores.interval) if tested else None,
@@ -167,10 +167,10 @@ def _seen(manifest: Manifest, held_out: str) -> str:
     return base64.b64encode(known.tobytes()).decode("ascii")
 
 
-def _counts(manifest: Manifest) -> dict[str, int]:
+def _counts(manifest: Manifest, learned: Learned) -> dict[str, int]:
+    """A tail is calibrated on the val part; a probe on the train part's out-of-fold predictions."""
     train, val, test = (len(manifest.where(part)) for part in PARTS)
-    # The probe is calibrated on out-of-fold predictions for the train part: nothing is set apart for it.
-    return {"train": train, "val": val, "calibration": 0, "test": test}
+    return {"train": train, "val": val, "calibration": val if learned.frozen else 0, "test": test}
 
 
 def _val_accuracy(found: Findings) -> float | None:

@@ -19,7 +19,7 @@ from lexnet.files import display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
 from lexnet.job.features import Clock
-from lexnet.job.folder import DONE, RUNS, claim
+from lexnet.job.folder import CHECKPOINT, DONE, RUNS, claim
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render
@@ -100,6 +100,7 @@ def train(
     }
     write_atomic(folder / REPORT, render(metrics, outcome.mistakes, outcome.seen))
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return Run(folder, metrics)
 
 
@@ -157,6 +158,7 @@ def _warn_small(outcome: Outcome, tell: Listener) -> None:
     if part == "val":
         tell(
             Warned(
-                "there is no test part: the accuracy is measured on the val part, on which nothing was chosen"
+                "there is no test part: the accuracy is measured on the val part"
+                + ("" if outcome.metrics["frozen"] else ", on which nothing was chosen")
             )
         )

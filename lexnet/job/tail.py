@@ -1,6 +1,8 @@
 """The tail of a net, trained for a plan: activations, training, temperature, and one whole net again."""
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +13,13 @@ from numpy.typing import NDArray
 from lexnet.config import PreprocessSpec, Recipe
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest
-from lexnet.errors import ConfigError, PictureError
+from lexnet.data.splits import split_hash
+from lexnet.errors import PictureError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.export.onnx import trunk_graph
 from lexnet.job.events import Note
 from lexnet.job.features import Job
+from lexnet.job.folder import CHECKPOINT
 from lexnet.job.learned import Learned
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net
@@ -27,7 +31,6 @@ from lexnet.transfer.trunk import Extraction, Trunk
 from lexnet.transfer.views import augmented, colour_axes
 from lexnet.weights.create import create_net
 
-CHECKPOINT = "checkpoint.safetensors"
 BATCH = 16
 
 
@@ -41,19 +44,16 @@ def learn_tail(
 ) -> Learned:
     """Trains what lies behind the plan's cut, from the probe's head on; goes on from a checkpoint in `keep`.
 
-    Validation chooses the temperature. Raises `TrainingError`, and `ConfigError` where there is none.
+    The validation part chooses the temperature. Raises `TrainingError`.
     """
     config, recipe = job.plan.config, job.plan.recipe()
     train, val = manifest.where("train"), manifest.where("val")
-    if not len(val):
-        raise ConfigError("mode=tail needs a validation part to calibrate on; give val pictures or --val 0.1")
     if np.array_equal(val, held_out):
         job.warn("there is no test part: the probabilities are calibrated on the pictures that measure them")
     cut = config.cut
     if cut in ("auto", "none"):
         cut = default_cut(places(trunk.net, trunk.spec.size, trunk.spec.channels))
         job.tell(Note(f"cut {cut}: the first stage behind which two fifths of the multiply-adds are left"))
-    torch.set_num_threads(job.workers)
     axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
     frozen = job.trunk(cut, pooled=False)
     look = None if recipe == Recipe() else augmented(recipe, config.seed, config.views, axes)
@@ -65,7 +65,7 @@ def learn_tail(
     with torch.no_grad():
         fc.weight.copy_(torch.from_numpy(probe.weight))
         fc.bias.copy_(torch.from_numpy(probe.bias))
-    with job.clock.step("train"):
+    with job.clock.step("train"), _apart(job.workers):
         history = train_tail(
             net,
             cut,
@@ -74,16 +74,16 @@ def learn_tail(
             config.fit,
             config.seed,
             checkpoint=None if keep is None else keep / CHECKPOINT,
+            of=_identity(manifest, seen, cut, probe),
             progress=lambda done, total: job.progress("train", done, total),
         )
     net.eval()
     spec = replace(trunk.spec, tta=config.tta)
-    logits = _logits(net, manifest, val, job, spec, "calibrate")
+    with _apart(job.workers):
+        logits = _logits(net, manifest, val, job, spec, "calibrate")
+        held_out_logits = _logits(net, manifest, held_out, job, spec, "verify")
     temperature = np.float32(fit_temperature(logits, manifest.labels[val]))
-    answers = [
-        softmax(one / temperature).mean(axis=1)
-        for one in (_logits(net, manifest, held_out, job, spec, "verify"), logits)
-    ]
+    answers = [softmax(one / temperature).mean(axis=1) for one in (held_out_logits, logits)]
     weight, bias = fc.weight.detach().numpy().copy(), fc.bias.detach().numpy().copy()
     return Learned(
         graph=trunk_graph(with_classes(net, 0), spec.size, spec.mean, spec.std),
@@ -96,6 +96,26 @@ def learn_tail(
         frozen=cut,
         history=history.epochs,
     )
+
+
+@contextmanager
+def _apart(threads: int) -> Iterator[None]:
+    """So many threads of torch's inside, and nothing of its random numbers taken from those outside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _identity(manifest: Manifest, seen: Extraction, cut: str, probe: Probe) -> str:
+    """Digest of all that decides what the weights become, besides the plan."""
+    texts = [split_hash(manifest), *manifest.classes, cut, seen.engine, torch.__version__]
+    arrays = [manifest.labels, manifest.weights, probe.weight, probe.bias]
+    content = "|".join(texts).encode() + b"".join(array.tobytes() for array in arrays)
+    return hashlib.sha256(content).hexdigest()
 
 
 def _activated(

@@ -61,16 +61,19 @@ def truncated(net: Net, path: str, classes: int) -> Net:
     pixels = torch.empty(1, _first(net).in_channels, side, side, device="meta")
     with evaluating(trunk):
         width = functional_call(trunk, weights, pixels).shape[1]
-    stages = dict(trunk.named_children()).get("stages", nn.Sequential())
     head = classifier(width, classes).to(next(net.parameters()))
-    return Net(net.stem, [*stages.children()], head)
+    return _up_to(trunk, head)
 
 
 def unpooled(net: Net, path: str) -> Net:
     """The net up to and with `path`, and nothing behind it: (N, C, H, W) activations come out."""
     trunk, _ = net.cut(path)
-    stages = dict(trunk.named_children()).get("stages", nn.Sequential())
-    return Net(net.stem, [*stages.children()], nn.Identity())
+    return _up_to(trunk, nn.Identity())
+
+
+def _up_to(trunk: nn.Sequential, head: nn.Module) -> Net:
+    parts = dict(trunk.named_children())
+    return Net(parts["stem"], [*parts.get("stages", nn.Sequential()).children()], head)
 
 
 class EveryStage(nn.Module):

@@ -6,6 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lexnet.files import is_printable
 from lexnet.preprocess import Pixels
 
 GAP, LINE, FONT = 6, 13, 11
@@ -71,6 +72,7 @@ def shown(value: object) -> str:
 
 def _fitting(text: str, draw: ImageDraw.ImageDraw, font: Font, wide: int) -> str:
     """The text, without its beginning where it is too long: a path says most at its end."""
+    text = text if is_printable(text) else ascii(text)[1:-1]
     if draw.textlength(text, font) <= wide:
         return text
     while text and draw.textlength(f"…{text}", font) > wide:

@@ -1,5 +1,6 @@
-"""All that training needs to go on where it was: tensors in one safetensors file, no pickle."""
+"""All that training needs to go on where it was: a safetensors file, no pickle, and its sha256 behind it."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,25 @@ from lexnet.errors import OutputError
 from lexnet.files import write_atomic
 
 Tensors = dict[str, torch.Tensor]
-FACTS = "facts"
+FACTS, DIGEST_BYTES = "facts", 32
 
 
 def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> None:
     """Puts both at `path`, whole or not at all."""
     kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomic(path, save(kept, {FACTS: json.dumps(facts)}))
+    content = save(kept, {FACTS: json.dumps(facts)})
+    write_atomic(path, content + hashlib.sha256(content).digest())
 
 
 def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]] | None:
     """What was written there; None where there is nothing. Raises `OutputError` for a damaged file."""
     if not path.exists():
         return None
-    content = path.read_bytes()
+    whole = path.read_bytes()
+    content, digest = whole[:-DIGEST_BYTES], whole[-DIGEST_BYTES:]
     try:
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("its bytes do not match its sha256")
         tensors = load(content)
         size = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][FACTS])

@@ -38,18 +38,20 @@ def fit(
     seed: int,
     judge: Callable[[nn.Module], dict[str, float]],
     checkpoint: Path | None = None,
+    of: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> History:
     """Trains `net` in place; it ends as the moving average of its weights.
 
     `judge` measures the averaged net after each epoch. A checkpoint is written behind every epoch, and
-    the next call with the same arguments goes on from it to the same bits (with as many threads).
-    Raises `TrainingError` for a loss that is not finite, naming the batch; the checkpoint before stays.
+    the next call with the same arguments goes on from it to the same bits (with as many threads). `of`
+    says what is trained on what: a checkpoint of anything else is not taken. Raises `TrainingError`
+    for a loss or a gradient that is not finite, naming the batch; the checkpoint before stays.
     """
     average = {name: value.detach().clone() for name, value in net.named_parameters()}
     optimiser = torch.optim.AdamW(_groups(net, config.weight_decay), lr=config.lr)
     history, first = History(), 0
-    if checkpoint is not None and (found := read_checkpoint(checkpoint)):
+    if checkpoint is not None and (found := read_checkpoint(checkpoint)) and found[1]["of"] == of:
         tensors, facts = found
         first, history = int(facts["epochs"]), History(facts["history"])
         _restore(net, optimiser, average, tensors)
@@ -57,30 +59,33 @@ def fit(
     for epoch in range(first, config.epochs):
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
-        total = 0.0
+        total, pictures = 0.0, 0
         for number, (inputs, targets) in enumerate(batches(epoch)):
             step = epoch * steps_per_epoch + number
             rate = config.lr * cosine(step, steps, round(config.warmup * steps_per_epoch))
             for group in optimiser.param_groups:
                 group["lr"] = rate
             loss = F.cross_entropy(net(inputs), targets)
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss.item()} in batch {number} of epoch {epoch}; what epoch {epoch - 1} "
-                    f"ended with is kept; train again with a lower --lr than {config.lr:g}"
-                )
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            length = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            for name, value in (("loss", loss), ("gradient", length)):
+                if not torch.isfinite(value):
+                    kept = f"what epoch {epoch - 1} ended with is kept" if epoch else "nothing is kept yet"
+                    raise TrainingError(
+                        f"the {name} is {value.item()} in batch {number} of epoch {epoch}; {kept}; train "
+                        f"again with a lower --lr than {config.lr:g}"
+                    )
             optimiser.step()
             _average(average, net, config.ema, step)
-            total += loss.item()
+            total += loss.item() * len(inputs)
+            pictures += len(inputs)
             progress(step + 1, steps)
         with _swapped(net, average):
             seen = judge(net)
-        history.epochs.append({"epoch": epoch, "loss": total / steps_per_epoch, "lr": rate, **seen})
+        history.epochs.append({"epoch": epoch, "loss": total / pictures, "lr": rate, **seen})
         if checkpoint is not None:
-            facts = {"epochs": epoch + 1, "history": history.epochs}
+            facts = {"of": of, "epochs": epoch + 1, "history": history.epochs}
             write_checkpoint(checkpoint, _state(net, optimiser, average), facts)
     with torch.no_grad():
         for name, value in net.named_parameters():
@@ -139,7 +144,8 @@ def _restore(net: nn.Module, optimiser: torch.optim.Optimizer, average: Tensors,
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
     net.load_state_dict(part("net."))
-    average |= part("average.")
+    for name, value in part("average.").items():
+        average[name].copy_(value)  # in the memory layout that it had
     state: dict[int, Tensors] = {}
     for name, value in part("optimiser.").items():
         number, _, key = name.partition(".")

@@ -102,7 +102,7 @@ def choose_cut(curve: Sequence[Probed], max_macs: float | None = None) -> Probed
             f"max_macs={max_macs:,.0f} is under the {least:,} of the net's first stage; raise it"
         )
     best = max(allowed, key=lambda one: (one.accuracy, one.place.macs))
-    return next(one for one in allowed if most_lost(one.right, best.right) <= MARGIN)
+    return next(one for one in allowed if one is best or most_lost(one.right, best.right) <= MARGIN)
 
 
 def reason(curve: Sequence[Probed], chosen: Probed) -> str:
@@ -119,7 +119,9 @@ def reason(curve: Sequence[Probed], chosen: Probed) -> str:
 def most_lost(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """How much less often the answers `a` (N,) may be right than `b` (N,), on pictures of the same kind.
 
-    The upper end of the one-sided 95 % interval of the paired difference; 0 between equal answers.
+    The upper end of the one-sided 95 % interval of the paired difference; where nearly all answers are
+    equal, that of the rule of three: of N pictures without a difference, up to 3/N may show one.
     """
     difference = b.astype(float) - a.astype(float)
-    return float(difference.mean() + Z_ONE_SIDED * difference.std() / sqrt(len(difference)))
+    spread = Z_ONE_SIDED * float(difference.std()) / sqrt(len(difference))
+    return float(difference.mean()) + max(spread, 3 / len(difference))

@@ -96,6 +96,7 @@ def train_tail(
     seed: int,
     *,
     checkpoint: Path | None,
+    of: str,
     progress: Callable[[int, int], None],
 ) -> History:
     """Trains the stages of `net` behind `cut` and its head, in place.
@@ -127,6 +128,7 @@ def train_tail(
         seed=seed,
         judge=lambda part: _judged(part, val),
         checkpoint=checkpoint,
+        of=of,
         progress=progress,
     )
     _laid_out(tail, torch.contiguous_format)

@@ -1,7 +1,9 @@
 """What of a picture the frozen net is shown, where that is not the plain square."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +46,15 @@ def augmented(recipe: Recipe, seed: int, count: int, axes: NDArray[np.float64] |
         return np.stack([apply(picture, view, spec, axes) for view in views])
 
     kept = None if axes is None else axes.tolist()
-    key = {"recipe": asdict(recipe), "seed": seed, "views": count, "axes": kept, "opencv": cv2.__version__}
-    return Look(key, show)
+    key = {"recipe": asdict(recipe), "seed": seed, "views": count, "axes": kept}
+    return Look(key | {"opencv": cv2.__version__, "code": _code()}, show)
+
+
+def _code() -> str:
+    """Digest of the code that makes a view, so that no older view is taken for it."""
+    package = Path(__file__).parent.parent / "augment"
+    files = [package / f"{name}.py" for name in ("apply", "colour", "sample", "warp")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def colour_axes(

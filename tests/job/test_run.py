@@ -400,8 +400,31 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
 
 
 def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="mode=tail needs a validation part to calibrate on"):
+    with pytest.raises(DataError, match=r"needs a val part to calibrate on, and there is none; raise --val from 0"):
         train(str(few), replace(TAIL, split=SplitConfig(val=0.0)), tmp_path / "a")
+    with pytest.raises(ConfigError, match=r"max_macs=1e\+06 limits a cut net, mode=tail keeps it whole"):
+        train(str(few), replace(TAIL, cut="auto", max_macs=1e6), tmp_path / "b")
+    with pytest.raises(ConfigError, match="recipe=5 must be auto, a recipe's name or a YAML file's"):
+        TrainConfig(recipe=5)  # type: ignore[arg-type]
+
+
+def test_other_pictures_start_a_tail_anew(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan is the same, the run is taken up, its weights are not: they know what may be tested now."""
+    write = loop.write_checkpoint
+
+    def stop(*arguments: Any) -> None:
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_checkpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(str(few), TAIL, tmp_path / "a")
+    shutil.copy(sorted((CLIPART / "birds").iterdir())[20], few / "birds")
+    resumed = train(str(few), TAIL, tmp_path / "a")
+    fresh = train(str(few), TAIL, tmp_path / "b")
+    assert (resumed.folder / "model.lexnet").read_bytes() == (fresh.folder / "model.lexnet").read_bytes()
+    assert not (resumed.folder / "checkpoint.safetensors").exists()
 
 
 def test_heads_of_every_fold_have_changed_copies_of_their_own_pictures(few: Path, tmp_path: Path) -> None:

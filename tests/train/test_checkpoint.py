@@ -1,5 +1,6 @@
 """A checkpoint is whole, or refused."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(found[0][name], value) for name, value in TENSORS.items())
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "pickle", "no facts"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "pickle", "no facts"])
 def test_a_damaged_one_is_named(tmp_path: Path, damage: str) -> None:
     write_checkpoint(tmp_path / "c", TENSORS, FACTS)
     content = (tmp_path / "c").read_bytes()
@@ -29,7 +30,10 @@ def test_a_damaged_one_is_named(tmp_path: Path, damage: str) -> None:
     elif damage == "no facts":
         from safetensors.torch import save
 
-        (tmp_path / "c").write_bytes(save(TENSORS))
+        bare = save(TENSORS)
+        (tmp_path / "c").write_bytes(bare + hashlib.sha256(bare).digest())
+    elif damage == "flipped":
+        (tmp_path / "c").write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
     else:
         (tmp_path / "c").write_bytes(content[:-5] if damage == "cut" else b"")
     with pytest.raises(OutputError, match=r"c is damaged .*; remove it, and training starts from its begin"):

@@ -94,6 +94,35 @@ def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_epoch_before(tmp
     assert all(torch.isfinite(value).all() for value in kept[0].values())
 
 
+def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) -> None:
+    """A square root has a finite value at 0 and no finite slope."""
+
+    class Root(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.calls = net(), 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += self.training
+            y = self.inner(x)
+            return y + (y - y.detach()).sqrt() if self.calls == 2 * STEPS else y
+
+    with pytest.raises(TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; what epoch 0"):
+        fit(Root(), batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
+    kept = read_checkpoint(tmp_path / "c")
+    assert kept is not None and kept[1]["epochs"] == 1
+
+
+def test_a_checkpoint_of_something_else_is_not_taken(tmp_path: Path) -> None:
+    part = net()
+    fit(part, batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c", of="other pictures")
+    again = net()
+    fit(again, batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c", of="these")
+    assert same(again, trained()[0])
+    kept = read_checkpoint(tmp_path / "c")
+    assert kept is not None and kept[1]["of"] == "these"
+
+
 def test_a_frozen_weight_stays() -> None:
     part = net()
     part[0].requires_grad_(False)

@@ -90,7 +90,7 @@ def trained(manifest: Manifest, checkpoint: Path | None = None) -> tuple[Net, li
     net = create_net("efficientnet_lite0", weights="imagenet", classes=2)
     config = FitConfig(epochs=3, lr=1e-3, batch_size=4)
     history = train_tail(
-        net, "stage5", seen, seen, config, 0, checkpoint=checkpoint, progress=lambda done, total: None
+        net, "stage5", seen, seen, config, 0, checkpoint=checkpoint, of="", progress=lambda done, total: None
     )
     return net, history.epochs
 
