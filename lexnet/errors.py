@@ -20,7 +20,7 @@ Each message gives the value, the limit and the next step. The command line exit
 `ParityError` (a gate failed) and with 2 on the others (bad usage or bad input).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class LexNetError(Exception):
@@ -95,3 +95,8 @@ def listed(lines: Sequence[str], most: int = 20) -> str:
     """The first lines, one below the other and indented, and how many more there are."""
     more = [f"and {len(lines) - most} more"] if len(lines) > most else []
     return "".join(f"\n  {line}" for line in [*lines[:most], *more])
+
+
+def shown_plain(names: Iterable[object]) -> str:
+    """Names out of a file, with commas between them and nothing in them that would steer a terminal."""
+    return ", ".join(ascii(str(name))[1:-1] for name in names)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from lexnet.config import Recipe
-from lexnet.errors import ConfigError
+from lexnet.errors import ConfigError, shown_plain
 
 TURNED = 45.0  # degrees from which on a 6 may be taken for a 9
 SIDES = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
@@ -65,7 +65,7 @@ def read_recipe(path: Path) -> Recipe:
     if unknown := sorted(set(map(str, record)) - known):
         near = get_close_matches(unknown[0], known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError(f"{path} has settings that no recipe has: {', '.join(ascii(name)[1:-1] for name in unknown)}{hint}")
+        raise ConfigError(f"{path} has settings that no recipe has: {shown_plain(unknown)}{hint}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
     return Recipe(**values)
 

@@ -110,7 +110,9 @@ def cut_short(
         chosen = choose_cut(curve, config.max_macs)
         job.tell(Note(reason(curve, chosen)))
         if config.split.folds is not None:
-            job.warn("the cut was chosen on pictures that are measured in turn: that accuracy is a little high")
+            job.warn(
+                "the cut was chosen on pictures that are measured in turn: that accuracy is a little high"
+            )
         cut = chosen.place.stage or "none"
     if cut == "none":
         return trunk, examples, curve

@@ -8,7 +8,7 @@ import yaml
 
 from lexnet.augment.recipes import RECIPES, find_recipe
 from lexnet.config import Recipe, TrainConfig
-from lexnet.errors import ConfigError
+from lexnet.errors import ConfigError, shown_plain
 from lexnet.weights.files import WEIGHTS, find_weights
 from lexnet.weights.store import need
 
@@ -63,7 +63,9 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
     if mode == "tail" and config.max_macs is not None:
-        raise ConfigError(f"max_macs={config.max_macs:g} limits a cut net, mode=tail keeps it whole; leave it out")
+        raise ConfigError(
+            f"max_macs={config.max_macs:g} limits a cut net, mode=tail keeps it whole; leave it out"
+        )
     if mode == "tail" and config.split.folds is not None:
         raise ConfigError(f"folds={config.split.folds} measures linear heads; leave it out with mode=tail")
     recipe = config.recipe
@@ -118,7 +120,7 @@ def _resolved(net: str) -> str:
 def _build(kind: type[Any], record: dict[str, Any], path: Path) -> Any:
     known = {field.name: field for field in fields(kind)}
     if unknown := sorted(set(record) - set(known)):
-        raise ConfigError(f"{path} has settings this lexnet does not know: {', '.join(ascii(name)[1:-1] for name in map(str, unknown))}")
+        raise ConfigError(f"{path} has settings this lexnet does not know: {shown_plain(unknown)}")
     values = {}
     for name, value in record.items():
         default = known[name].default_factory

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,7 +114,7 @@ def _apart(threads: int) -> Iterator[None]:
 def _identity(manifest: Manifest, seen: Extraction, cut: str, probe: Probe) -> str:
     """Digest of all that decides what the weights become, besides the plan."""
     texts = [split_hash(manifest), *manifest.classes, cut, seen.engine, torch.__version__]
-    arrays = [manifest.labels, manifest.weights, probe.weight, probe.bias]
+    arrays: list[NDArray[Any]] = [manifest.labels, manifest.weights, probe.weight, probe.bias]
     content = "|".join(texts).encode() + b"".join(array.tobytes() for array in arrays)
     return hashlib.sha256(content).hexdigest()
 

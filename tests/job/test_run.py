@@ -400,7 +400,9 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
 
 
 def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"needs a val part to calibrate on, and there is none; raise --val from 0"):
+    with pytest.raises(
+        DataError, match=r"needs a val part to calibrate on, and there is none; raise --val from 0"
+    ):
         train(str(few), replace(TAIL, split=SplitConfig(val=0.0)), tmp_path / "a")
     with pytest.raises(ConfigError, match=r"max_macs=1e\+06 limits a cut net, mode=tail keeps it whole"):
         train(str(few), replace(TAIL, cut="auto", max_macs=1e6), tmp_path / "b")

@@ -107,7 +107,9 @@ def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
             y = self.inner(x)
             return y + (y - y.detach()).sqrt() if self.calls == 2 * STEPS else y
 
-    with pytest.raises(TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; what epoch 0"):
+    with pytest.raises(
+        TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; what epoch 0"
+    ):
         fit(Root(), batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")
     assert kept is not None and kept[1]["epochs"] == 1
