@@ -1,0 +1,88 @@
+"""`lexnet cache ls, verify, prune`"""
+
+import time
+
+import click
+
+from lexnet.cli.options import json_flag
+from lexnet.data.cache import KINDS
+
+FAILED = 1
+
+
+@click.group("cache")
+def command() -> None:
+    """What was computed once and is kept on disk: what there is, whether it is intact, and removing it."""
+
+
+@command.command("ls")
+@json_flag
+def ls(as_json: bool) -> None:
+    """List what is kept, by kind."""
+    from lexnet.cli.printing import megabytes, print_json, table
+    from lexnet.data.cache import held
+    from lexnet.files import cache_folder, display
+
+    found = held()
+    if as_json:
+        print_json([vars(one) for one in found])
+        return
+    rows = [
+        (one.kind, KINDS[one.kind], f"{one.files:,}", megabytes(one.bytes), _ago(one.newest)) for one in found
+    ]
+    files, size = sum(one.files for one in found), sum(one.bytes for one in found)
+    total = ("all", "", f"{files:,}", megabytes(size), "")
+    click.echo(table(("kind", "what", "files", "size", "newest"), [*rows, total], left=2))
+    click.echo(f"in {display(cache_folder())}")
+
+
+@command.command("verify")
+@json_flag
+def verify(as_json: bool) -> int:
+    """Check every file against the sha256 that it is named after; exits with 1 where one is damaged."""
+    from lexnet.cli.printing import print_json
+    from lexnet.data.cache import damaged
+    from lexnet.files import display
+
+    bad = [display(file) for file in damaged()]
+    if as_json:
+        print_json({"damaged": bad})
+    else:
+        for file in bad:
+            click.echo(f"damaged: {file}")
+        more = "; what they kept is computed again, and `lexnet cache prune` removes them" if bad else ""
+        click.echo(f"{len(bad)} damaged{more}")
+    return FAILED if bad else 0
+
+
+@command.command("prune")
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Only this kind; may be repeated."
+)
+@click.option(
+    "--older",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Only what came over so many days ago.",
+)
+@json_flag
+def prune(kinds: tuple[str, ...], older: float, as_json: bool) -> None:
+    """Remove what was kept long ago. Fetched weights and samples go only where --kind names them."""
+    from lexnet.cli.printing import megabytes, print_json
+    from lexnet.data.cache import FETCHED
+    from lexnet.data.cache import prune as remove
+
+    chosen = list(kinds) or [kind for kind in KINDS if kind not in FETCHED]
+    count, size = remove(chosen, older)
+    if as_json:
+        print_json({"removed": count, "bytes": size})
+    else:
+        click.echo(f"removed {count:,} files, {megabytes(size)}")
+
+
+def _ago(when: float | None) -> str:
+    if when is None:
+        return "-"
+    days = (time.time() - when) / 86_400
+    return "today" if days < 1 else f"{days:.0f} days ago"

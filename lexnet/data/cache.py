@@ -1,0 +1,94 @@
+"""What lies in the cache: how much, whether it is intact, and how to be rid of it.
+
+All of it can be made again: computed, or fetched. A file there is never changed, only added or removed.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lexnet.errors import OutputError
+from lexnet.files import cache_folder
+
+KINDS = {
+    "activations": "pictures as a net's frozen stages leave them, for training its tail",
+    "features": "pictures as a frozen net sees them, for a linear head",
+    "pictures": "decoded pictures",
+    "trunks": "the graphs of frozen nets",
+    "archives": "compressed tars, unpacked",
+    "samples": "sample sets that were fetched or made",
+    "weights": "published weights that were fetched",
+}
+FETCHED = ("samples", "weights")
+"""Kinds that only go when they are named: to have them again may need a network."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the cache holds of one kind."""
+
+    kind: str
+    files: int
+    bytes: int
+    newest: float | None
+    """When the last file came, seconds since 1970; None where there is none."""
+
+
+def held() -> list[Held]:
+    """Every kind, those that are empty too."""
+    found = []
+    for kind in KINDS:
+        statuses = [file.stat() for file in _files(kind)]
+        newest = max((status.st_mtime for status in statuses), default=None)
+        found.append(Held(kind, len(statuses), sum(status.st_size for status in statuses), newest))
+    return found
+
+
+def damaged() -> list[Path]:
+    """The files that are named after their sha256 and do not have it, and those already set aside."""
+    found = []
+    for kind in KINDS:
+        for file in _files(kind):
+            named = DIGEST.fullmatch(file.stem) and file.suffix in (".npy", ".onnx")
+            if file.suffix == ".damaged" or (named and _sha256(file) != file.stem):
+                found.append(file)
+    return found
+
+
+def prune(kinds: list[str], older: float) -> tuple[int, int]:
+    """Removes the files of these kinds that came over `older` days ago; returns how many, and their bytes.
+
+    A process that has one open keeps it until it ends. Raises `OutputError` for one that stays.
+    """
+    before, count, size = time.time() - 86_400 * older, 0, 0
+    for kind in kinds:
+        for file in _files(kind):
+            status = file.stat()
+            if status.st_mtime > before:
+                continue
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise OutputError(
+                    f"cannot remove {file}: {error.strerror}; nothing else was changed"
+                ) from error
+            count, size = count + 1, size + status.st_size
+        for folder in sorted(cache_folder(kind).rglob("*/"), reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+    return count, size
+
+
+def _files(kind: str) -> Iterator[Path]:
+    return (
+        file for file in sorted(cache_folder(kind).rglob("*")) if file.is_file() and not file.is_symlink()
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

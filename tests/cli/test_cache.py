@@ -1,0 +1,72 @@
+"""`lexnet cache`"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lexnet.data.cache import KINDS
+from lexnet.data.store import Store
+
+Call = Callable[..., Any]  # the fixture of conftest.py
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own with two rows of features, and weights that somebody fetched."""
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
+    for number in range(2):
+        store = Store("features", {"recipe": number}, pytest.fail)
+        store.add([f"{number:064x}"], np.full((1, 4), number, np.float32))
+    (tmp_path / "cache/weights/w").mkdir(parents=True)
+    (tmp_path / "cache/weights/w/model.safetensors").write_bytes(b"1234567")
+    return tmp_path / "cache"
+
+
+def test_it_says_what_is_there(call: Call, cache: Path) -> None:
+    rows = {row["kind"]: row for row in json.loads(call("cache", "ls", "--json").out)}
+    assert list(rows) == list(KINDS)
+    assert rows["features"]["files"] == 2 and rows["weights"]["bytes"] == 7
+    assert rows["activations"] == {"kind": "activations", "files": 0, "bytes": 0, "newest": None}
+    lines = call("cache", "ls").out.splitlines()
+    assert lines[-1] == f"in {cache}" and lines[-2].split()[:2] == ["all", "3"] and "today" in lines[3]
+
+
+def test_an_empty_cache_is_no_error(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "nothing"))
+    assert call("cache", "ls").code == call("cache", "verify").code == call("cache", "prune").code == 0
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_flipped_byte_is_found_and_nothing_is_touched(call: Call, cache: Path) -> None:
+    assert call("cache", "verify").out == "0 damaged\n"
+    file = sorted(cache.glob("features/*/*.npy"))[0]
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    said = call("cache", "verify", "--json")
+    assert said.code == 1 and json.loads(said.out) == {"damaged": [str(file)]}
+    assert file.exists() and call("cache", "verify").out.startswith(f"damaged: {file}\n1 damaged; ")
+
+
+def test_only_what_is_old_goes_and_what_was_fetched_stays(call: Call, cache: Path) -> None:
+    old, new = sorted(cache.glob("features/*/*.npy"))
+    long_ago = time.time() - 40 * 86_400
+    size = old.stat().st_size
+    os.utime(old, (long_ago, long_ago))
+    os.utime(cache / "weights/w/model.safetensors", (long_ago, long_ago))
+    assert json.loads(call("cache", "prune", "--older", 50, "--json").out) == {"removed": 0, "bytes": 0}
+    assert json.loads(call("cache", "prune", "--json").out) == {"removed": 1, "bytes": size}
+    assert not old.parent.exists() and new.exists() and (cache / "weights/w/model.safetensors").exists()
+    assert call("cache", "prune", "--kind", "weights").out == "removed 1 files, 0.0 MB\n"
+    assert call("cache", "prune", "--older", 0).out.startswith("removed 1 files") and not new.exists()
+
+
+def test_an_unknown_kind_is_refused(call: Call) -> None:
+    said = call("cache", "prune", "--kind", "feature")
+    assert said.code == 2 and "features" in said.err
