@@ -18,6 +18,7 @@ Mode = Literal["auto", "probe", "tail"]
 Crop = Literal["centre", "random", "resized"]
 Border = Literal["reflect", "edge", "colour"]
 Tta = Literal["none", "mirror", "crops", "ten"]
+ClassWeight = Literal["none", "balanced"]
 Range = tuple[float, float]
 
 MAX_PIXELS = 64_000_000
@@ -238,6 +239,9 @@ class TrainConfig:
     golden: Annotated[
         Golden, "pictures kept in the bundle to verify it by: some of yours, made up, or none"
     ] = "real"
+    class_weight: Annotated[
+        ClassWeight, "what a picture counts: none (as the source says), or balanced (each class alike)"
+    ] = "none"
     fixes: Annotated[str | None, "corrections to apply first: a fixes.csv of `lexnet check`"] = None
     skip_bad: Annotated[bool, "go on without the pictures that cannot be used, and record them"] = False
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -250,6 +254,7 @@ class TrainConfig:
         _one_of("mode", self.mode, get_args(Mode))
         _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
         _one_of("golden", self.golden, ("real", "synthetic", "none"))
+        _one_of("class_weight", self.class_weight, get_args(ClassWeight))
         _one_of("tta", self.tta, get_args(Tta))
         _within("views", self.views, 1, 1000)
         if not isinstance(self.recipe, (str, Recipe)):

@@ -123,6 +123,13 @@ class Manifest:
         """The same pictures under other labels and groups."""
         return replace(self, labels=labels, groups=Strings.of(groups), skipped=skipped)
 
+    def balanced(self) -> "Manifest":
+        """With weights by which each class counts alike in the train part, however many pictures it has."""
+        train = self.where("train")
+        sums = np.bincount(self.labels[train], self.weights[train], minlength=len(self.classes))
+        factors = sums.sum() / (np.count_nonzero(sums) * np.maximum(sums, 1e-12))
+        return replace(self, weights=(self.weights * factors[self.labels]).astype(np.float32))
+
     def with_digests(self, digests: Iterable[str]) -> "Manifest":
         """The same pictures, with the sha256 of each."""
         return replace(self, digests=Strings.of(digests))

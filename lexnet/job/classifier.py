@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from lexnet.config import (
+    ClassWeight,
     EngineChoice,
     FitConfig,
     Golden,
@@ -62,6 +63,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         views: int = 4,
         tta: Tta = "none",
         golden: Golden = "real",
+        class_weight: ClassWeight = "none",
         fixes: str | None = None,
         skip_bad: bool = False,
         val: float = 0.1,
@@ -94,6 +96,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.views = views
         self.tta = tta
         self.golden = golden
+        self.class_weight = class_weight
         self.fixes = fixes
         self.skip_bad = skip_bad
         self.val = val
@@ -185,6 +188,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             views=self.views,
             tta=self.tta,
             golden=self.golden,
+            class_weight=self.class_weight,
             fixes=self.fixes,
             skip_bad=self.skip_bad,
             split=SplitConfig(

@@ -77,6 +77,8 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
         near = near_copies(extraction, config.workers, job.warn, job.progress)
     given = is_divided(manifest)
     manifest = divide(extraction.manifest, near, config, tell)
+    if config.class_weight == "balanced":
+        manifest = manifest.balanced()
     extraction = replace(extraction, manifest=manifest)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)

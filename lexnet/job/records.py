@@ -73,6 +73,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
             "frozen": found.learned.frozen,
             "fit": asdict(found.plan.config.fit) if found.learned.frozen else None,
             "cv": found.plan.config.probe.cv,
+            "class_weight": found.plan.config.class_weight,
             "engine": found.extraction.engine,
             "augmentation": _augmentation(found),
             "versions": _versions(),

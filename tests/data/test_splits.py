@@ -16,6 +16,7 @@ from picture_makers import class_folder, noise
 
 from lexnet.cli.printing import found_table
 from lexnet.config import SplitConfig, TrainConfig
+from lexnet.data.columns import Strings
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.samples import sample_folder
@@ -361,3 +362,20 @@ def test_the_hash_is_of_contents_parts_and_labels() -> None:
     renamed = Manifest(**{**manifest.__dict__, "classes": ["class0", "other"]})
     assert split_hash(renamed) != split_hash(manifest)
     assert split_hash(manifest.take(np.arange(11), [])) != split_hash(manifest)
+
+
+def test_balanced_weights_make_every_class_of_the_train_part_count_alike() -> None:
+    """Three cats to a dog, one cat weighing twice; the test part's weights follow its classes."""
+    manifest = Manifest(
+        name="made",
+        source=Files(Path()),
+        classes=["cat", "dog", "none here"],
+        paths=Strings.of("abcde"),
+        labels=np.array([0, 0, 0, 1, 1]),
+        parts=Strings.of(["train"] * 4 + ["test"]),
+        digests=Strings.of(f"{i:064x}" for i in range(5)),
+        weights=np.array([1, 1, 2, 1, 1], np.float32),
+    )
+    weights = manifest.balanced().weights
+    np.testing.assert_allclose(weights, [0.625, 0.625, 1.25, 2.5, 2.5])
+    assert weights[:3].sum() == weights[3] and weights[:4].sum() == manifest.weights[:4].sum()

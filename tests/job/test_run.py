@@ -439,3 +439,17 @@ def test_heads_of_every_fold_have_changed_copies_of_their_own_pictures(few: Path
 def test_folds_are_of_linear_heads(few: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="folds=3 measures linear heads; leave it out with mode=tail"):
         train(str(few), replace(TAIL, split=SplitConfig(folds=3)), tmp_path / "a")
+
+
+def test_balanced_classes_find_more_of_the_rare_one(tmp_path: Path) -> None:
+    """Four flags among forty birds: with equal weights hardly any is found, balanced more are."""
+    for name, count in (("birds", 40), ("flags", 16)):
+        for part, start, stop in (("train", 0, count if name == "birds" else 4), ("test", count, count + 8)):
+            (tmp_path / "d" / part / name).mkdir(parents=True)
+            for picture in sorted((CLIPART / name).iterdir())[start:stop]:
+                shutil.copy(picture, tmp_path / "d" / part / name)
+    config = TrainConfig(size=64, probe=ProbeConfig(cv=2, candidates=(0.001,)))
+    plain = train(str(tmp_path / "d"), config, tmp_path / "a").metrics
+    balanced = train(str(tmp_path / "d"), replace(config, class_weight="balanced"), tmp_path / "b").metrics
+    recall = [{row["class"]: row["recall"] for row in m["per_class"]}["flags"] for m in (plain, balanced)]
+    assert recall[1] > recall[0]
