@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lexnet.augment.recipes import RECIPES, find_recipe
-from lexnet.config import Recipe, TrainConfig
+from lexnet.config import FitConfig, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
 from lexnet.weights.files import WEIGHTS, find_weights
 from lexnet.weights.store import need
@@ -62,6 +62,11 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     if mode == "auto":
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
+    unused = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
+    if mode == "probe" and unused:
+        raise ConfigError(
+            f"{', '.join(unused)}: a linear head has no such thing; leave it out, or --mode tail"
+        )
     if mode == "tail" and config.max_macs is not None:
         raise ConfigError(
             f"max_macs={config.max_macs:g} limits a cut net, mode=tail keeps it whole; leave it out"
@@ -77,6 +82,10 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         reasons.append("recipe none: each changed copy costs as much as a picture; --recipe photo adds some")
     elif isinstance(recipe, str) and recipe not in RECIPES:
         recipe = find_recipe(recipe)
+    if recipe in ("none", Recipe()) and config.views != TrainConfig.views:
+        raise ConfigError(
+            f"views={config.views} of each picture need a recipe that changes it; give --recipe"
+        )
     net = _resolved(net)
     need(find_weights(net))
     if config.cut not in ("auto", "none"):

@@ -453,3 +453,13 @@ def test_balanced_classes_find_more_of_the_rare_one(tmp_path: Path) -> None:
     balanced = train(str(tmp_path / "d"), replace(config, class_weight="balanced"), tmp_path / "b").metrics
     recall = [{row["class"]: row["recall"] for row in m["per_class"]}["flags"] for m in (plain, balanced)]
     assert recall[1] > recall[0]
+
+
+def test_a_setting_that_would_be_ignored_is_refused(few: Path, tmp_path: Path) -> None:
+    for config, said in (
+        (TrainConfig(fit=FitConfig(epochs=9, lr=0.1)), "epochs, lr: a linear head has no such thing"),
+        (TrainConfig(views=8), "views=8 of each picture need a recipe that changes it"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            train(str(few), config, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
