@@ -64,7 +64,7 @@ def test_a_value_beyond_a_limit_is_told_with_the_limit(
     [
         (PreprocessSpec, "interpolation", "bicubic, bilinear"),
         (PreprocessSpec, "channels", "1, 3"),
-        (TrainConfig, "mode", "auto, probe"),
+        (TrainConfig, "mode", "auto, probe, tail"),
         (TrainConfig, "engine", "auto, openvino, onnxruntime, torch"),
         (TrainConfig, "golden", "real, synthetic, none"),
     ],
