@@ -142,7 +142,8 @@ def _key(seed: int, purpose: str, view: int) -> tuple[int, int]:
 def _counter(item: str) -> tuple[int, int, int, int]:
     """Its first word, which counts the numbers drawn, starts at 0 for every picture."""
     digest = hashlib.sha256(item.encode("utf-8", "surrogateescape")).digest()
-    return 0, *(int.from_bytes(digest[i : i + 8], "little") for i in (0, 8, 16))  # type: ignore[return-value]
+    first, second, third = (int.from_bytes(digest[i : i + 8], "little") for i in (0, 8, 16))
+    return 0, first, second, third
 
 
 def _between(u: float, bounds: tuple[float, float]) -> float:

@@ -19,7 +19,7 @@ from lexnet.train.checkpoint import Tensors, read_checkpoint, write_checkpoint
 from lexnet.train.schedule import cosine
 
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-"""epoch → (inputs (n, ...), targets (n, classes) that sum to 1) of each batch."""
+"""epoch → (inputs (n, ...), targets (n, classes)) of each batch; a row of targets sums to what it counts."""
 
 
 @dataclass

@@ -365,6 +365,20 @@ def test_a_stage_that_is_not_there_is_refused_before_the_work(few: Path, tmp_pat
 TAIL = TrainConfig(mode="tail", size=64, views=2, fit=FitConfig(epochs=3, batch_size=8))
 
 
+def stopped_behind_an_epoch(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of `TAIL` that ends with its first checkpoint."""
+    write = loop.write_checkpoint
+
+    def stop(*arguments: Any) -> None:
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_checkpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(str(data), TAIL, out)
+
+
 def test_a_tail_is_trained_verified_and_taken_up_again(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,16 +398,7 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
     published = lexnet.create_net("efficientnet_lite0", weights="imagenet").state_dict()
     frozen = [name for name in published if name.startswith(("stem", "stages.stage5"))]
     assert frozen and all(torch.equal(net.state_dict()[name], published[name]) for name in frozen)
-    write = loop.write_checkpoint
-
-    def stop(*arguments: Any) -> None:
-        write(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(str(few), TAIL, tmp_path / "b")
+    stopped_behind_an_epoch(few, tmp_path / "b", monkeypatch)
     again = train(str(few), TAIL, tmp_path / "b", told.append)
     assert (again.folder / "model.lexnet").read_bytes() == (first.folder / "model.lexnet").read_bytes()
     assert again.metrics["history"] == metrics["history"]
@@ -412,16 +417,7 @@ def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> Non
 
 def test_other_pictures_start_a_tail_anew(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plan is the same, the run is taken up, its weights are not: they know what may be tested now."""
-    write = loop.write_checkpoint
-
-    def stop(*arguments: Any) -> None:
-        write(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(str(few), TAIL, tmp_path / "a")
+    stopped_behind_an_epoch(few, tmp_path / "a", monkeypatch)
     shutil.copy(sorted((CLIPART / "birds").iterdir())[20], few / "birds")
     resumed = train(str(few), TAIL, tmp_path / "a")
     fresh = train(str(few), TAIL, tmp_path / "b")

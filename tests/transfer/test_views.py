@@ -15,7 +15,7 @@ from lexnet.config import ProbeConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.preprocess import decode
-from lexnet.transfer.probe import Examples, fit_probe
+from lexnet.transfer.probe import Examples, Probe, fit_probe
 from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
 
@@ -112,7 +112,7 @@ def blobs(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     return x, labels
 
 
-def fitted(examples: Examples) -> object:
+def fitted(examples: Examples) -> Probe:
     return fit_probe(examples, 2, ProbeConfig(candidates=(0.1,)), 0, 1, lambda done, total: None)
 
 
@@ -123,8 +123,8 @@ def test_copies_that_are_no_different_change_no_head() -> None:
     )
     copied = replace(plain, views=np.repeat(x[:, None], 3, axis=1))
     a, b = fitted(plain), fitted(copied)
-    np.testing.assert_allclose(a.weight, b.weight, atol=2e-3)  # type: ignore[attr-defined]
-    assert a.C == b.C  # type: ignore[attr-defined]
+    np.testing.assert_allclose(a.weight, b.weight, atol=2e-3)
+    assert a.C == b.C
 
 
 def test_copies_teach_what_does_not_matter() -> None:
@@ -136,7 +136,7 @@ def test_copies_teach_what_does_not_matter() -> None:
         features=x, labels=labels, weights=np.ones(40, np.float32), units=list(map(str, range(40)))
     )
     a, b = fitted(plain), fitted(replace(plain, views=copies))
-    share = [abs(p.weight[0, 1] / p.weight[0, 0]) for p in (a, b)]  # type: ignore[attr-defined]
+    share = [abs(p.weight[0, 1] / p.weight[0, 0]) for p in (a, b)]
     assert share[0] > 0.8 and share[1] < 0.4
 
 
@@ -146,8 +146,8 @@ def test_the_temperature_is_that_of_the_mean_over_the_views() -> None:
     units = list(map(str, range(200)))
     plain = Examples(features=x, labels=labels, weights=np.ones(200, np.float32), units=units)
     one, both = fitted(plain), fitted(replace(plain, looks=bold))
-    np.testing.assert_array_equal(one.weight, both.weight)  # type: ignore[attr-defined]
-    assert both.temperature > 2.5 * one.temperature  # type: ignore[attr-defined]
-    answers = both.probabilities(bold)  # type: ignore[attr-defined]
-    each = [both.probabilities(bold[:, view]) for view in range(2)]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(one.weight, both.weight)
+    assert both.temperature > 2.5 * one.temperature
+    answers = both.probabilities(bold)
+    each = [both.probabilities(bold[:, view]) for view in range(2)]
     np.testing.assert_allclose(answers, np.mean(each, axis=0), atol=1e-12)
