@@ -5,7 +5,7 @@ The command line makes its flags from these classes, so that both always say the
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,11 +14,15 @@ from lexnet.errors import ConfigError
 Interpolation = Literal["bicubic", "bilinear"]
 Golden = Literal["real", "synthetic", "none"]
 EngineChoice = Literal["auto", "openvino", "onnxruntime", "torch"]
-Mode = Literal["auto", "probe", "tail"]
+Mode = Literal["auto", "probe", "tail", "finetune", "scratch"]
 Crop = Literal["centre", "random", "resized"]
 Border = Literal["reflect", "edge", "colour"]
 Tta = Literal["none", "mirror", "crops", "ten"]
-ClassWeight = Literal["none", "balanced"]
+ClassWeight = Literal["none", "balanced", "sampled"]
+Optimiser = Literal["adamw", "sgd"]
+Norms = Literal["frozen", "trained"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
 Range = tuple[float, float]
 
 MAX_PIXELS = 64_000_000
@@ -186,26 +190,97 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
-    """How weights are trained, where more than a linear head is."""
+    """How weights are trained, where more than a linear head is; what is left out comes from `MODES`."""
 
-    epochs: Annotated[int, "passes over the training pictures"] = 6
-    lr: Annotated[float, "learning rate of AdamW at its peak"] = 5e-4
-    batch_size: Annotated[int, "pictures a step"] = 32
-    weight_decay: Annotated[float, "of weights that are not biases"] = 0.05
+    epochs: Annotated[int | None, "passes over the training pictures [default: 6; from scratch 20]"] = None
+    lr: Annotated[
+        float | None,
+        "learning rate at its peak [default: tail 5e-4, finetune 5e-4, scratch 3e-3; sgd 100 times as much]",
+    ] = None
+    find_lr: Annotated[bool, "measure which learning rate to take (its curve is in the report)"] = False
+    batch_size: Annotated[int | None, "pictures a step [default: 32; from scratch 128]"] = None
+    accumulate: Annotated[int, "batches whose gradients are added up for one step"] = 1
+    optimiser: Annotated[Optimiser, "adamw, or sgd with Nesterov's momentum of 0.9"] = "adamw"
+    weight_decay: Annotated[float | None, "of weights that are not biases [default: 0.05; sgd 5e-4]"] = None
+    layer_decay: Annotated[
+        float | None,
+        "learning rate of each stage, as a share of the next one's [default: finetune 0.7, else 1]",
+    ] = None
+    norms: Annotated[
+        Norms | None, "whether batch norms keep what they know or learn too [default: scratch trained]"
+    ] = None
     warmup: Annotated[float, "epochs over which the learning rate rises"] = 0.5
     clip: Annotated[float, "longest gradient; a longer one is shortened to it"] = 1.0
     ema: Annotated[float, "how much of the weights' moving average each step keeps"] = 0.99
     smoothing: Annotated[float, "share of each label that goes to all classes alike"] = 0.1
+    patience: Annotated[
+        int | None, "stop after so many epochs without a lower validation loss, and take the best"
+    ] = None
+    steps: Annotated[int | None, "stop after so many steps, wherever that is [default: never]"] = None
+    precision: Annotated[
+        Precision, "of the arithmetic: float32, bfloat16, or auto (bfloat16 where a GPU does it)"
+    ] = "auto"
+    device: Annotated[
+        Device, "where whole nets are trained: cpu, cuda, or auto (cuda where there is one)"
+    ] = "auto"
 
     def __post_init__(self) -> None:
-        _within("epochs", self.epochs, 1, 10_000)
-        _within("lr", self.lr, 1e-8, 10.0)
-        _within("batch_size", self.batch_size, 1, 4096)
-        _within("weight_decay", self.weight_decay, 0.0, 10.0)
-        _within("warmup", self.warmup, 0.0, float(self.epochs))
+        limits: dict[str, tuple[float, float]] = {
+            "epochs": (1, 10_000), "lr": (1e-8, 100.0), "batch_size": (1, 4096), "weight_decay": (0.0, 10.0),
+            "layer_decay": (0.01, 1.0), "patience": (1, 10_000), "steps": (1, 10**9),
+        }  # fmt: skip
+        for name, (least, most) in limits.items():
+            if getattr(self, name) is not None:
+                _within(name, getattr(self, name), least, most)
+        _within("accumulate", self.accumulate, 1, 10_000)
+        _one_of("optimiser", self.optimiser, get_args(Optimiser))
+        _one_of("norms", self.norms, (None, *get_args(Norms)))
+        _one_of("precision", self.precision, get_args(Precision))
+        _one_of("device", self.device, get_args(Device))
+        _within("warmup", self.warmup, 0.0, float(self.epochs or 10_000))
         _within("clip", self.clip, 1e-6, 1e6)
         _within("ema", self.ema, 0.0, 0.99999)
         _within("smoothing", self.smoothing, 0.0, 0.9)
+        _a_bool("find_lr", self.find_lr)
+        if self.find_lr and self.lr is not None:
+            raise ConfigError(f"lr={self.lr:g} and find_lr: give the rate, or have it measured, not both")
+
+    def resolved(self, mode: str) -> "Fit":
+        """The same with nothing left open."""
+        chosen = MODES[mode] | (SGD[mode] if self.optimiser == "sgd" else {})
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return Fit(**{**chosen, **given})
+
+
+class Fit(FitConfig):
+    """A `FitConfig` in which nothing is left open."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    weight_decay: float
+    layer_decay: float
+    norms: Norms
+
+
+MODES: dict[str, dict[str, Any]] = {
+    "tail": {
+        "epochs": 6, "lr": 5e-4, "batch_size": 32, "weight_decay": 0.05, "layer_decay": 1.0,
+        "norms": "frozen",
+    },
+    "finetune": {
+        "epochs": 6, "lr": 5e-4, "batch_size": 32, "weight_decay": 0.05, "layer_decay": 0.7,
+        "norms": "frozen",
+    },
+    "scratch": {
+        "epochs": 20, "lr": 3e-3, "batch_size": 128, "weight_decay": 0.05, "layer_decay": 1.0,
+        "norms": "trained",
+    },
+}  # fmt: skip
+"""What each mode takes where nobody chose."""
+SGD: dict[str, dict[str, Any]] = {
+    mode: {"lr": 100 * values["lr"], "weight_decay": 5e-4} for mode, values in MODES.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,11 +288,20 @@ class TrainConfig:
     """What `lexnet train` and `lexnet.Classifier` can be told."""
 
     net: Annotated[str, "which net, or auto (see `lexnet nets`)"] = "auto"
+    from_: Annotated[
+        str | None, "go on from this bundle: its net and weights, with more pictures or other classes"
+    ] = None
     mode: Annotated[
-        Mode, "how it learns: auto, probe (a linear head on the frozen net) or tail (its last stages too)"
+        Mode,
+        "how it learns: auto, probe (a linear head on the frozen net), tail (its last stages too), "
+        "finetune (all of it) or scratch (all of it, from random weights)",
     ] = "auto"
     size: Annotated[
-        int | None, "side of the square that the net sees, pixels [default: the weights' own]"
+        int | None,
+        "side of the square that the net sees, pixels [default: the weights'; from scratch the pictures']",
+    ] = None
+    channels: Annotated[
+        int | None, "1 grey or 3 colours [default: the weights'; from scratch the pictures']"
     ] = None
     cut: Annotated[
         str,
@@ -240,7 +324,9 @@ class TrainConfig:
         Golden, "pictures kept in the bundle to verify it by: some of yours, made up, or none"
     ] = "real"
     class_weight: Annotated[
-        ClassWeight, "what a picture counts: none (as the source says), or balanced (each class alike)"
+        ClassWeight,
+        "none (a picture counts what the source says), balanced (each class counts alike) or "
+        "sampled (pictures are drawn so that each class comes as often; not for a probe)",
     ] = "none"
     fixes: Annotated[str | None, "corrections to apply first: a fixes.csv of `lexnet check`"] = None
     skip_bad: Annotated[bool, "go on without the pictures that cannot be used, and record them"] = False
@@ -249,8 +335,7 @@ class TrainConfig:
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.skip_bad, bool):
-            raise ConfigError(f"skip_bad={self.skip_bad!r} must be true or false")
+        _a_bool("skip_bad", self.skip_bad)
         _one_of("mode", self.mode, get_args(Mode))
         _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
         _one_of("golden", self.golden, ("real", "synthetic", "none"))
@@ -261,13 +346,25 @@ class TrainConfig:
             raise ConfigError(f"recipe={self.recipe!r} must be auto, a recipe's name or a YAML file's")
         _within("seed", self.seed, 0, 2**63 - 1)
         if self.size is not None:
-            _within("size", self.size, 32, 512)
+            _within("size", self.size, 16, 512)
+        _one_of("channels", self.channels, (None, 1, 3))
         if self.max_macs is not None:
             _within("max_macs", self.max_macs, 1.0, 1e15)
             if self.cut != "auto":
                 raise ConfigError(f"max_macs={self.max_macs:g} limits cut='auto', not cut={self.cut!r}")
         if self.workers is not None:
             _within("workers", self.workers, 1, 256)
+
+
+def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
+    """The dataclass from flat values by name; raises `ConfigError` for one outside its limits."""
+    chosen = {}
+    for one in fields(kind):
+        if is_dataclass(one.default_factory):
+            chosen[one.name] = build_config(one.default_factory, values)
+        elif one.name in values:
+            chosen[one.name] = values[one.name]
+    return kind(**chosen)
 
 
 def available_cores() -> int:
@@ -291,6 +388,11 @@ def _range(name: str, value: Any, low: float, high: float) -> None:
         _within(name, number, low, high)
     if value[0] > value[1]:
         raise ConfigError(f"{name}={value} must have the lesser number first")
+
+
+def _a_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r} must be true or false")
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

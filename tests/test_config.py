@@ -27,7 +27,7 @@ LIMITS = [
     (ProbeConfig, "cv", 2, 20),
     (SplitConfig, "folds", 2, 20),
     (SplitConfig, "repeats", 1, 100),
-    (TrainConfig, "size", 32, 512),
+    (TrainConfig, "size", 16, 512),
     (TrainConfig, "seed", 0, 2**63 - 1),
     (TrainConfig, "workers", 1, 256),
 ]
@@ -64,7 +64,7 @@ def test_a_value_beyond_a_limit_is_told_with_the_limit(
     [
         (PreprocessSpec, "interpolation", "bicubic, bilinear"),
         (PreprocessSpec, "channels", "1, 3"),
-        (TrainConfig, "mode", "auto, probe, tail"),
+        (TrainConfig, "mode", "auto, probe, tail, finetune, scratch"),
         (TrainConfig, "engine", "auto, openvino, onnxruntime, torch"),
         (TrainConfig, "golden", "real, synthetic, none"),
     ],

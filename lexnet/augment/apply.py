@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 
 from lexnet.augment import colour
 from lexnet.augment.sample import View, noise
-from lexnet.augment.warp import LEAST, Matrix, is_exact, matrix, plane, scales, shrink, surfaces
+from lexnet.augment.warp import (
+    LEAST,
+    Matrix,
+    crop_box,
+    is_exact,
+    is_upright,
+    matrix,
+    plane,
+    scales,
+    shrink,
+    surfaces,
+)
 from lexnet.config import PreprocessSpec
 from lexnet.preprocess import Pixels
 
@@ -34,14 +45,30 @@ def apply(
 def _warp(picture: Pixels, view: View, spec: PreprocessSpec) -> Pixels:
     """Sampled once, from no more of the picture than the view shows."""
     size, recipe = spec.size, view.recipe
+    border = {"borderType": BORDERS[recipe.border], "value": _border_colour(view, picture.shape[2])}
+    if is_upright(view):
+        left, top, wide, high = crop_box(view, picture.shape[0], picture.shape[1], spec)
+        if (wide, high) == (size, size) and left == int(left) and top == int(top):
+            return _cut_out(picture, int(left), int(top), view, border, size)
     whole = matrix(view, picture.shape[0], picture.shape[1], spec)
     region, whole = _small_enough(picture, whole, size, recipe.warp * size)
-    border = {"borderMode": BORDERS[recipe.border], "borderValue": _border_colour(view, picture.shape[2])}
+    border = {"borderMode": border["borderType"], "borderValue": border["value"]}
     if view.bend is not None:
         return cv2.remap(region, *surfaces(whole, view.bend, size), cv2.INTER_LINEAR, **border)
     if any(view.perspective):  # faster than warpPerspective
         return cv2.remap(region, *plane(whole, size), cv2.INTER_LINEAR, **border)
     return cv2.warpAffine(region, whole[:2], (size, size), flags=SAMPLED, **border)
+
+
+def _cut_out(picture: Pixels, left: int, top: int, view: View, border: dict[str, Any], size: int) -> Pixels:
+    """The same where every pixel of the view is one of the picture's, several times faster."""
+    height, width = picture.shape[:2]
+    before, behind = (max(0, -top), max(0, -left)), (max(0, top + size - height), max(0, left + size - width))
+    if any(before) or any(behind):
+        picture = cv2.copyMakeBorder(picture, before[0], behind[0], before[1], behind[1], **border)
+        left, top = left + before[1], top + before[0]
+    view_of = picture[top : top + size, left : left + size]
+    return np.array(view_of[:: -1 if view.flip else 1, :: -1 if view.mirror else 1], order="C")
 
 
 def _small_enough(picture: Pixels, whole: Matrix, size: int, moved: float) -> tuple[Pixels, Matrix]:

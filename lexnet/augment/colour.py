@@ -22,6 +22,9 @@ def matrix(view: View, axes: NDArray[np.float64] | None = None) -> NDArray[np.fl
 
     `axes` (3, 3) are the principal axes of the training pictures' colours (see `principal_axes`).
     """
+    shifted = any(view.channels) or (axes is not None and any(view.pca))
+    if view.brightness == view.contrast == view.saturation == 1 and not (view.hue or view.grey or shifted):
+        return None
     gain, shift = np.eye(3), np.zeros(3)
     factor = view.brightness * view.contrast
     if factor != 1 or view.contrast != 1:

@@ -20,6 +20,8 @@ RECIPES = {
     "mirror": Recipe(mirror=0.5),
     # Krizhevsky et al. (2012), section 4.1
     "alexnet": Recipe(crop="random", mirror=0.5, pca=0.1),
+    # He et al. (2015), section 4.2: 4 of 32 pixels on each side
+    "cifar": Recipe(crop="random", pad=1 / 8, mirror=0.5, border="colour"),
     # mirroring, random cropping, rotation, shearing, local warping, colour shifting with PCA colour
     "lecture": Recipe(
         crop="random", mirror=0.5, rotate=15.0, shear=10.0, warp=0.02, channels=0.08, pca=0.1

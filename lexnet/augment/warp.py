@@ -53,7 +53,16 @@ def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple
     side = short * spec.size / spec.short_side
     room = (short - side + 2 * view.recipe.pad * side) * (view.recipe.crop == "random")
     left, top = (place * room - room / 2 for place in view.place)
-    return (width - side) / 2 + left, (height - side) / 2 + top, side, side
+    left, top = (width - side) / 2 + left, (height - side) / 2 + top
+    if side == spec.size:  # nothing is resampled, so nothing may be blurred
+        left, top = round(left), round(top)
+    return left, top, side, side
+
+
+def is_upright(view: View) -> bool:
+    """Whether the view is its crop, mirrored at most."""
+    moved = (view.rotate, *view.shear, *view.translate, *view.perspective)
+    return view.zoom == 1 and view.bend is None and not any(moved)
 
 
 def scales(matrix: Matrix, size: int) -> tuple[float, float]:

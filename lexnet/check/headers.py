@@ -13,6 +13,7 @@ from lexnet.preprocess import FORMATS, ORIENTATION
 
 TINY = 32
 """Pictures with a shorter side have too few pixels to tell a near copy from a look-alike."""
+GREY = ("L", "LA", "1", "I", "F", "I;16", "I;16B", "I;16L")
 ORDINARY = ("RGB", "L", "RGBA", "LA", "P", "PA", "1")
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -32,6 +33,7 @@ class Header:
 
     width: int
     height: int
+    grey: bool
     oddities: tuple[str, ...]
 
     @property
@@ -61,4 +63,4 @@ def _header(manifest: Manifest, row: int) -> Header:
             odd.append(f"has mode {image.mode}")
         if min(image.size) < TINY:
             odd.append(f"is {image.width}x{image.height}, very small")
-        return Header(image.width, image.height, tuple(odd))
+        return Header(image.width, image.height, image.mode in GREY, tuple(odd))

@@ -27,17 +27,6 @@ def config_flags(kind: type[Any]) -> Callable[[Command], Command]:
     return add
 
 
-def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
-    """The dataclass from flat values by name; raises `ConfigError` for one outside its limits."""
-    chosen = {}
-    for field in fields(kind):
-        if is_dataclass(field.default_factory):
-            chosen[field.name] = build_config(field.default_factory, values)
-        elif field.name in values:
-            chosen[field.name] = values[field.name]
-    return kind(**chosen)
-
-
 def settings(kind: type[Any]) -> list[tuple[Field[Any], Any]]:
     """(field, annotated type) of every setting, those of inner dataclasses in their place."""
     hints = get_type_hints(kind, include_extras=True)
@@ -54,12 +43,14 @@ def settings(kind: type[Any]) -> list[tuple[Field[Any], Any]]:
 def _option(field: Field[Any], hint: Any) -> Callable[[Command], Command]:
     assert get_origin(hint) is Annotated, f"{field.name} has no help"
     kind, text = get_args(hint)
-    name = f"--{field.name.replace('_', '-')}"
+    name = f"--{field.name.strip('_').replace('_', '-')}"
     text = text[0].upper() + text[1:] + "."
     if kind is bool:
-        return click.option(name, is_flag=True, default=field.default, help=text)
+        return click.option(name, field.name, is_flag=True, default=field.default, help=text)
     shown = field.default is not None
-    return click.option(name, type=_type(kind), default=field.default, show_default=shown, help=text)
+    return click.option(
+        name, field.name, type=_type(kind), default=field.default, show_default=shown, help=text
+    )
 
 
 def _type(kind: Any) -> Any:

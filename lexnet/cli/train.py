@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from lexnet.cli.options import build_config, config_flags, json_flag
-from lexnet.config import TrainConfig
+from lexnet.cli.options import config_flags, json_flag
+from lexnet.config import TrainConfig, build_config
 from lexnet.files import display
 
 

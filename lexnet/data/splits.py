@@ -28,25 +28,42 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
     check_classes(manifest)
     if is_divided(manifest):
         return manifest
-    together: dict[int, list[int]] = defaultdict(list)
-    for row, unit in enumerate(units(manifest).tolist()):
-        together[unit].append(row)
-    of_class: dict[int, list[list[int]]] = defaultdict(list)
-    for rows in together.values():
-        of_class[int(np.bincount(manifest.labels[rows]).argmax())].append(rows)
     parts = [""] * len(manifest)
-    for label, name in enumerate(manifest.classes):
-        mine = of_class[label]
+    for label, mine in enumerate(_stratified(manifest, np.arange(len(manifest)), seed)):
         if len(mine) < MIN_UNDIVIDED:
+            name = manifest.classes[label]
             raise DataError(
                 f"class {name!r} has {len(mine)} group{'s' * (len(mine) != 1)} of its own, at least "
                 f"{MIN_UNDIVIDED} are needed to train and test on different ones; make the groups smaller"
             )
-        mine.sort(key=lambda rows: address(seed, "split", min(manifest.digests[row] for row in rows)))
         for rows, part in zip(mine, _shares(len(mine), config), strict=True):
             for row in rows:
                 parts[row] = part
     return manifest.with_parts(parts)
+
+
+def with_val(manifest: Manifest, share: float, seed: int) -> Manifest:
+    """The manifest with this share of each class's train part as its val part."""
+    parts = list(manifest.parts)
+    for mine in _stratified(manifest, manifest.where("train"), seed):
+        for rows in mine[: max(0, min(round(share * len(mine)), len(mine) - MIN_TRAIN))]:
+            for row in rows:
+                parts[row] = "val"
+    return manifest.with_parts(parts)
+
+
+def _stratified(manifest: Manifest, chosen: NDArray[np.int64], seed: int) -> list[list[list[int]]]:
+    """For each class the rows of each of its units (what must stay together), in a random order."""
+    together: dict[int, list[int]] = defaultdict(list)
+    names = units(manifest)
+    for row in chosen.tolist():
+        together[int(names[row])].append(row)
+    of_class: list[list[list[int]]] = [[] for _ in manifest.classes]
+    for rows in together.values():
+        of_class[int(np.bincount(manifest.labels[rows]).argmax())].append(rows)
+    for mine in of_class:
+        mine.sort(key=lambda rows: address(seed, "split", min(manifest.digests[row] for row in rows)))
+    return of_class
 
 
 def is_divided(manifest: Manifest) -> bool:

@@ -12,15 +12,18 @@ from sklearn.exceptions import NotFittedError
 
 from lexnet.config import (
     ClassWeight,
+    Device,
     EngineChoice,
-    FitConfig,
     Golden,
     Mode,
+    Norms,
+    Optimiser,
+    Precision,
     ProbeConfig,
     Recipe,
-    SplitConfig,
     TrainConfig,
     Tta,
+    build_config,
 )
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
@@ -52,8 +55,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         *,
         net: str = "auto",
+        from_: str | None = None,
         mode: Mode = "auto",
         size: int | None = None,
+        channels: int | None = None,
         cut: str = "none",
         max_macs: float | None = None,
         seed: int = 0,
@@ -75,18 +80,29 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         repeats: int = 3,
         cv: int = 4,
         candidates: tuple[float, ...] = ProbeConfig.candidates,
-        epochs: int = 6,
-        lr: float = 5e-4,
-        batch_size: int = 32,
-        weight_decay: float = 0.05,
+        epochs: int | None = None,
+        lr: float | None = None,
+        find_lr: bool = False,
+        batch_size: int | None = None,
+        accumulate: int = 1,
+        optimiser: Optimiser = "adamw",
+        weight_decay: float | None = None,
+        layer_decay: float | None = None,
+        norms: Norms | None = None,
         warmup: float = 0.5,
         clip: float = 1.0,
         ema: float = 0.99,
         smoothing: float = 0.1,
+        patience: int | None = None,
+        steps: int | None = None,
+        precision: Precision = "auto",
+        device: Device = "auto",
     ) -> None:
         self.net = net
+        self.from_ = from_
         self.mode = mode
         self.size = size
+        self.channels = channels
         self.cut = cut
         self.max_macs = max_macs
         self.seed = seed
@@ -110,12 +126,21 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.candidates = candidates
         self.epochs = epochs
         self.lr = lr
+        self.find_lr = find_lr
         self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.optimiser = optimiser
         self.weight_decay = weight_decay
+        self.layer_decay = layer_decay
+        self.norms = norms
         self.warmup = warmup
         self.clip = clip
         self.ema = ema
         self.smoothing = smoothing
+        self.patience = patience
+        self.steps = steps
+        self.precision = precision
+        self.device = device
 
     def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener = ignore) -> Self:
         """Trains on a folder of class folders (or a sample set's name), or on paths `X` (N,) with labels
@@ -175,43 +200,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._predictor
 
     def _config(self) -> TrainConfig:
-        return TrainConfig(
-            net=self.net,
-            mode=self.mode,
-            size=self.size,
-            cut=self.cut,
-            max_macs=self.max_macs,
-            seed=self.seed,
-            workers=self.workers,
-            engine=self.engine,
-            recipe=self.recipe,
-            views=self.views,
-            tta=self.tta,
-            golden=self.golden,
-            class_weight=self.class_weight,
-            fixes=self.fixes,
-            skip_bad=self.skip_bad,
-            split=SplitConfig(
-                val=self.val,
-                test=self.test,
-                group_by=self.group_by,
-                limit=self.limit,
-                per_class=self.per_class,
-                folds=self.folds,
-                repeats=self.repeats,
-            ),
-            probe=ProbeConfig(cv=self.cv, candidates=tuple(self.candidates)),
-            fit=FitConfig(
-                epochs=self.epochs,
-                lr=self.lr,
-                batch_size=self.batch_size,
-                weight_decay=self.weight_decay,
-                warmup=self.warmup,
-                clip=self.clip,
-                ema=self.ema,
-                smoothing=self.smoothing,
-            ),
-        )
+        values = {name: getattr(self, name) for name in self.get_params(deep=False)}
+        return build_config(TrainConfig, values | {"candidates": tuple(self.candidates)})
 
     def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:
         """The pictures, and the labels in the order of the classes."""

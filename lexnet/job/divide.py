@@ -8,7 +8,7 @@ from lexnet.config import TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
-from lexnet.data.splits import assign_parts, check_classes, choose, is_divided, resolve_copies
+from lexnet.data.splits import assign_parts, check_classes, choose, is_divided, resolve_copies, with_val
 from lexnet.errors import DataError
 from lexnet.job.events import Found, Listener, Note, Warned
 
@@ -42,6 +42,10 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         tell(Note(f"divided: {counts}"))
     else:
         divided = manifest
+        if config.mode != "probe" and not len(manifest.where("val")):
+            divided = with_val(manifest, config.split.val, config.seed)
+            count = len(divided.where("val"))
+            tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):
             tell(Warned(f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"))
     for part in ("val", "test"):

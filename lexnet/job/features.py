@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +55,15 @@ class Job:
     def trunk(self, cut: str | None = None, *, pooled: bool = True, every_stage: bool = False) -> Trunk:
         """The plan's net, frozen, whole or up to a stage."""
         config = self.plan.config
-        options: dict[str, Any] = {"cut": cut, "pooled": pooled, "every_stage": every_stage}
-        return open_trunk(config.net, config.size, self.warn, **options)
+        return open_trunk(
+            self.plan.weights(),
+            config.size,
+            self.warn,
+            channels=config.channels,
+            cut=cut,
+            pooled=pooled,
+            every_stage=every_stage,
+        )
 
     def extract(
         self,
@@ -93,7 +99,7 @@ def cut_short(
     config, train = job.plan.config, manifest.where("train")
     cut, curve = config.cut, []
     if cut == "auto":
-        stages = places(trunk.net, trunk.spec.size, trunk.spec.channels)
+        stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
         probing, some = job.trunk(every_stage=True), manifest.take(train, [])
         pooled = job.extract(probing, some, "every stage", output="stages").features
         with job.clock.step("probes"):

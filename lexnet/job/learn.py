@@ -22,7 +22,7 @@ from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Progress, Warned
 from lexnet.job.features import Clock, Job, cut_short, with_views
-from lexnet.job.learned import Learned
+from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import Plan
 from lexnet.job.records import Findings, bundle_facts, run_metrics
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
@@ -31,7 +31,8 @@ from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import stream
 from lexnet.transfer.cross_validate import cross_validate
 from lexnet.transfer.cut import Probed
-from lexnet.transfer.probe import Examples, fit_probe
+from lexnet.transfer.probe import Examples, Probe, fit_probe
+from lexnet.transfer.trunk import Trunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,71 +60,67 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
-    config = plan.config
+    config, recipe = plan.config, plan.recipe()
     workers = config.workers or available_cores()
-    recipe = plan.recipe()
     for risk in breaks_labels(recipe, manifest.classes):
         tell(Warned(f"recipe {plan.recipe_name()} may change what a picture shows: {risk}"))
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers)
-    job.progress("frozen net", 0, len(manifest))
-    with clock.step("frozen net"):
-        trunk = job.trunk()
-    spec = replace(trunk.spec, tta=config.tta)
-    extraction = job.extract(trunk, manifest, "frozen net")
-    refuse_bad(extraction.manifest.skipped, config.skip_bad)
-    if is_divided(manifest) and not is_divided(extraction.manifest):
+    looked = _look(job, manifest)
+    refuse_bad(looked.manifest.skipped, config.skip_bad)
+    given, near = is_divided(manifest), looked.near
+    if given and not is_divided(looked.manifest):
         raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
-    with clock.step("near copies"):
-        near = near_copies(extraction, config.workers, job.warn, job.progress)
-    given = is_divided(manifest)
-    manifest = divide(extraction.manifest, near, config, tell)
+    manifest = divide(looked.manifest, near, config, tell)
     if config.class_weight == "balanced":
         manifest = manifest.balanced()
-    extraction = replace(extraction, manifest=manifest)
     part = "test" if len(manifest.where("test")) else "val"
     held_out = manifest.where(part)
     if not len(held_out):
         raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
-    if config.mode == "tail" and not len(manifest.where("val")):
-        more = "add a val folder" if given else f"raise --val from {config.split.val:g}, or add pictures"
-        raise DataError(f"mode=tail needs a val part to calibrate on, and there is none; {more}")
-    examples = Examples(
-        features=extraction.features,
-        labels=manifest.labels,
-        weights=manifest.weights,
-        units=list(manifest.digests.take(units(manifest, [(pair.first, pair.second) for pair in near]))),
-    )
-    curve: list[Probed] = []
-    axes = None
-    if config.mode == "probe":
-        trunk, examples, curve = cut_short(job, trunk, manifest, examples)
-        examples, axes = with_views(job, trunk, manifest, examples)
-    with clock.step("head"):
-        probe = fit_probe(
-            examples.take(manifest.where("train")),
-            len(manifest.classes),
-            config.probe,
-            config.seed,
-            workers,
-            lambda done, total: job.progress("head", done, total),
+    if config.mode != "probe" and not len(manifest.where("val")):
+        raise DataError(
+            f"mode={config.mode} needs a val part to calibrate on, and there is none; raise --val from "
+            f"{config.split.val:g}, or add pictures"
         )
-    if config.mode == "tail":
-        from lexnet.job.tail import learn_tail  # loads torch
+    probe, trunk, curve = None, looked.trunk, list[Probed]()
+    spec = replace(looked.spec, tta=config.tta)
+    if trunk is None or looked.extraction is None:
+        from lexnet.job.whole import learn_scratch, measured
 
-        learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
+        spec = measured(job, manifest, spec)
+        learned = learn_scratch(job, spec, manifest, held_out, keep)
     else:
-        answers = [
-            probe.probabilities(examples.take(rows).measured()) for rows in (held_out, manifest.where("val"))
-        ]
-        learned = Learned(
-            graph=trunk.graph,
-            weight=probe.weight,
-            bias=probe.bias,
-            temperature=probe.temperature,
-            held_out=answers[0],
-            val=answers[1],
-            axes=axes,
+        extraction = replace(looked.extraction, manifest=manifest)
+        names = units(manifest, [(pair.first, pair.second) for pair in near])
+        examples = Examples(
+            features=extraction.features,
+            labels=manifest.labels,
+            weights=manifest.weights,
+            units=list(manifest.digests.take(names)),
         )
+        axes = None
+        if config.mode == "probe":
+            trunk, examples, curve = cut_short(job, trunk, manifest, examples)
+            examples, axes = with_views(job, trunk, manifest, examples)
+        with clock.step("head"):
+            probe = fit_probe(
+                examples.take(manifest.where("train")),
+                len(manifest.classes),
+                config.probe,
+                config.seed,
+                workers,
+                lambda done, total: job.progress("head", done, total),
+            )
+        if config.mode == "tail":
+            from lexnet.job.tail import learn_tail  # loads torch
+
+            learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
+        elif config.mode == "finetune":
+            from lexnet.job.whole import learn_whole
+
+            learned = learn_whole(job, trunk, manifest, probe, held_out, keep)
+        else:
+            learned = _probed(trunk, probe, examples, manifest, held_out, axes)
     validation = None
     if config.split.folds is not None:
         with clock.step("folds"):  # on all but what the source itself keeps back to measure on
@@ -140,13 +137,15 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
         engine = OnnxRuntime(headed.graph, workers)
         exported = _run(engine, spec, manifest, held_out, tell)
         parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
+    plain = replace(spec, tta="none")
     found = Findings(
         plan=plan,
         trunk=trunk,
         spec=spec,
         learned=learned,
         curve=curve,
-        extraction=extraction,
+        manifest=manifest,
+        extraction=looked.extraction,
         probe=probe,
         headed=headed,
         part=part,
@@ -155,11 +154,11 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
         validation=validation,
     )
     with clock.step("bundle"):
-        pictures = golden_pictures(config.golden, manifest, held_out, trunk.spec, config.seed)
+        pictures = golden_pictures(config.golden, manifest, held_out, plain, config.seed)
         golden = [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in pictures]
         bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
-        mistakes = worst_mistakes(exported, manifest, held_out, trunk.spec)
-        seen = training_sheet(plan, manifest, trunk.spec, learned.axes) if recipe != Recipe() else None
+        mistakes = worst_mistakes(exported, manifest, held_out, plain)
+        seen = training_sheet(plan, manifest, plain, learned.axes) if recipe != Recipe() else None
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
     metrics["verification"]["golden"] = len(golden)
@@ -171,6 +170,47 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
         held_out=held_out,
         mistakes=mistakes,
         seen=seen,
+    )
+
+
+def _look(job: Job, manifest: Manifest) -> Looked:
+    """Every picture once: by the frozen net, or for a new one by the eye that finds copies."""
+    if job.plan.config.mode == "scratch":
+        from lexnet.job.whole import look_at  # loads torch
+
+        return look_at(job, manifest)
+    job.progress("frozen net", 0, len(manifest))
+    with job.clock.step("frozen net"):
+        trunk = job.trunk()
+    extraction = job.extract(trunk, manifest, "frozen net")
+    refuse_bad(extraction.manifest.skipped, job.plan.config.skip_bad)
+    with job.clock.step("near copies"):
+        near = near_copies(extraction, job.plan.config.workers, job.warn, job.progress)
+    return Looked(
+        manifest=extraction.manifest, near=near, spec=trunk.spec, trunk=trunk, extraction=extraction
+    )
+
+
+def _probed(
+    trunk: Trunk,
+    probe: Probe,
+    examples: Examples,
+    manifest: Manifest,
+    held_out: NDArray[np.int64],
+    axes: NDArray[np.float64] | None,
+) -> Learned:
+    """The frozen net with its new head."""
+    answers = [
+        probe.probabilities(examples.take(rows).measured()) for rows in (held_out, manifest.where("val"))
+    ]
+    return Learned(
+        graph=trunk.graph,
+        weight=probe.weight,
+        bias=probe.bias,
+        temperature=probe.temperature,
+        held_out=answers[0],
+        val=answers[1],
+        axes=axes,
     )
 
 

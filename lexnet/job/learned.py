@@ -1,9 +1,29 @@
-"""What training comes to, whichever way it was done: a graph, its head, and what it answered."""
+"""What training starts from and comes to, whichever way it was done."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lexnet.check.duplicates import Pair
+from lexnet.config import PreprocessSpec
+from lexnet.data.manifest import Manifest
+from lexnet.transfer.trunk import Extraction, Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """Pictures that can be used."""
+
+    manifest: Manifest
+    near: list[Pair]
+    """Which of them are nearly the same."""
+    spec: PreprocessSpec
+    """How they are prepared."""
+    trunk: Trunk | None = None
+    """The frozen net that saw them, where learning starts from one."""
+    extraction: Extraction | None = None
+    """What it made of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,5 +45,13 @@ class Learned:
     """(3, 3) the principal axes of the training pictures' colours, where the recipe needed them."""
     frozen: str | None = None
     """The last stage that stayed as it was, where later ones were trained."""
-    history: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[dict[str, float]] = field(default_factory=list)
     """What was seen epoch by epoch, where there were epochs."""
+    steps: int = 0
+    """How often the weights were changed."""
+    stopped: str | None = None
+    """Why that ended before its last epoch, where it did."""
+    lr: float | None = None
+    """The learning rate that was taken, where there was one."""
+    rates: list[tuple[float, float]] = field(default_factory=list)
+    """(learning rate, loss) where the rate was measured."""

@@ -7,13 +7,24 @@ from typing import Any
 import yaml
 
 from lexnet.augment.recipes import RECIPES, find_recipe
-from lexnet.config import FitConfig, Recipe, TrainConfig
+from lexnet.config import MODES, FitConfig, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
-from lexnet.weights.files import WEIGHTS, find_weights
+from lexnet.runtime.bundle import read_bundle
+from lexnet.transfer.trunk import weights_of
+from lexnet.weights.files import WEIGHTS, Weights, find_weights
 from lexnet.weights.store import need
 
 PLAN_VERSION = 1
 DEFAULT_NET = "efficientnet_lite0"
+NEW_NET = "resnet20"
+SMALL = 64
+RECIPE_OF = {
+    "probe": ("none", "each changed copy costs as much as a picture; --recipe photo adds some"),
+    "tail": ("photo", "what is trained must not learn the pictures by heart"),
+    "finetune": ("photo", "what is trained must not learn the pictures by heart"),
+    "scratch": ("cifar", "what is trained must not learn the pictures by heart"),
+}
+"""Where nobody chose, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +37,12 @@ class Plan:
     reasons: tuple[str, ...] = ()
     """Why each automatic choice came out as it did."""
 
+    def weights(self) -> Weights:
+        """What the net knows before it learns: the published weights, or those of a bundle."""
+        if self.config.from_ is not None:
+            return weights_of(read_bundle(self.config.from_))
+        return find_weights(self.config.net)
+
     def recipe(self) -> Recipe:
         """How the training pictures are changed."""
         recipe = self.config.recipe
@@ -34,8 +51,10 @@ class Plan:
     def summary(self) -> str:
         """The decisions in one line."""
         config = self.config
-        size = f"{config.size} px" if config.size else "the weights' own size"
-        more = [f"{config.views} views by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
+        whose = "pictures'" if config.mode == "scratch" else "weights'"
+        size = f"{config.size} px" if config.size else f"the {whose} own size"
+        views = f"{config.views} views" if config.mode in ("probe", "tail") else "new views every epoch"
+        more = [f"{views} by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
         more += [f"tta {config.tta}"] if config.tta != "none" else []
         more += [f"cut {config.cut}"] if config.cut != "none" else []
         choices = ", ".join((config.net, config.mode, size, *more))
@@ -55,31 +74,25 @@ class Plan:
 def make_plan(data: str, config: TrainConfig) -> Plan:
     """Decides what the user left open; raises for a net without weights before any work is done."""
     reasons = []
-    net, mode = config.net, config.mode
-    if net == "auto":
+    mode, net, recipe = config.mode, config.net, config.recipe
+    if config.from_ is not None:
+        net = _net_of(config)
+        reasons.append(f"net {net}: that of {config.from_}")
+    elif net == "auto" and mode == "scratch":
+        net = NEW_NET
+        reasons.append(f"net {net}: small enough to be trained from nothing")
+    elif net == "auto":
         net = DEFAULT_NET
         reasons.append(f"net {net}: the smallest whose ImageNet weights come with the installation")
     if mode == "auto":
         mode = "probe"
         reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
-    unused = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
-    if mode == "probe" and unused:
-        raise ConfigError(
-            f"{', '.join(unused)}: a linear head has no such thing; leave it out, or --mode tail"
-        )
-    if mode == "tail" and config.max_macs is not None:
-        raise ConfigError(
-            f"max_macs={config.max_macs:g} limits a cut net, mode=tail keeps it whole; leave it out"
-        )
-    if mode == "tail" and config.split.folds is not None:
-        raise ConfigError(f"folds={config.split.folds} measures linear heads; leave it out with mode=tail")
-    recipe = config.recipe
-    if recipe == "auto" and mode == "tail":
-        recipe = "photo"
-        reasons.append("recipe photo: what is trained must not learn the pictures by heart")
+    _refuse_unused(config, mode)
     if recipe == "auto":
-        recipe = "none"
-        reasons.append("recipe none: each changed copy costs as much as a picture; --recipe photo adds some")
+        recipe, why = RECIPE_OF[mode]
+        if mode == "scratch" and not _is_small(net):
+            recipe = "photo"
+        reasons.append(f"recipe {recipe}: {why}")
     elif isinstance(recipe, str) and recipe not in RECIPES:
         recipe = find_recipe(recipe)
     if recipe in ("none", Recipe()) and config.views != TrainConfig.views:
@@ -87,10 +100,71 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
             f"views={config.views} of each picture need a recipe that changes it; give --recipe"
         )
     net = _resolved(net)
-    need(find_weights(net))
+    if mode != "scratch" and config.from_ is None:
+        need(find_weights(net))
     if config.cut not in ("auto", "none"):
         _known_stage(net, config.cut)
-    return Plan(data=data, config=replace(config, net=net, mode=mode, recipe=recipe), reasons=tuple(reasons))
+    fit = config.fit
+    if mode in MODES:
+        resolved = fit.resolved(mode)
+        fit = FitConfig(
+            **{f.name: getattr(resolved, f.name) for f in fields(FitConfig)}
+            | ({"lr": None} if fit.find_lr else {})
+        )
+    chosen = replace(config, net=net, mode=mode, recipe=recipe, fit=fit)
+    return Plan(data=data, config=chosen, reasons=tuple(reasons))
+
+
+def _net_of(config: TrainConfig) -> str:
+    """The net of the bundle to go on from. Raises `BundleError`, and `ConfigError` for another net."""
+    net = str(read_bundle(str(config.from_)).manifest["net"])
+    if config.net not in ("auto", net):
+        raise ConfigError(f"net={config.net!r}, but {config.from_} holds a {net}; leave one of them out")
+    if config.mode == "scratch":
+        raise ConfigError(
+            f"mode=scratch starts from nothing, and from={config.from_!r} from a bundle; leave one out"
+        )
+    return net
+
+
+def _is_small(net: str) -> bool:
+    """Whether the net was made for pictures of a few dozen pixels."""
+    from lexnet.nets import find
+
+    return find(net).size <= SMALL
+
+
+def _refuse_unused(config: TrainConfig, mode: str) -> None:
+    """Raises `ConfigError` for a setting that this mode would ignore."""
+    if mode == "probe":
+        unused = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
+        if unused:
+            raise ConfigError(
+                f"{', '.join(unused)}: a linear head has no such thing; leave it out, or --mode tail"
+            )
+        if config.class_weight == "sampled":
+            raise ConfigError(
+                "class_weight='sampled': a linear head sees all pictures at once; "
+                "take balanced, which gives the same weight to each class"
+            )
+        return
+    if config.max_macs is not None:
+        raise ConfigError(
+            f"max_macs={config.max_macs:g} limits a cut net, mode={mode} keeps it whole; leave it out"
+        )
+    if config.split.folds is not None:
+        raise ConfigError(f"folds={config.split.folds} measures linear heads; leave it out with mode={mode}")
+    if mode != "tail":
+        if config.cut != "none":
+            raise ConfigError(f"cut={config.cut!r}: mode={mode} trains the whole net; leave it out")
+        if config.views != TrainConfig.views:
+            raise ConfigError(f"views={config.views}: mode={mode} makes new copies every epoch; leave it out")
+    if mode == "tail" and config.fit.device == "cuda":
+        raise ConfigError("device='cuda': a tail is trained on the CPU; leave it out, or --mode finetune")
+    if mode == "tail" and config.fit.find_lr:
+        raise ConfigError(
+            "find_lr: a tail starts from a fitted head at a known rate; leave it out, or give --lr"
+        )
 
 
 def read_plan(path: Path) -> Plan:

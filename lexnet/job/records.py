@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lexnet import __version__
-from lexnet.config import PreprocessSpec, Recipe, available_cores
+from lexnet.config import MODES, PreprocessSpec, Recipe, available_cores
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import prefixes, split_hash
 from lexnet.evaluate.metrics import Scores
@@ -31,14 +31,16 @@ class Findings:
     """All that was decided, fitted and measured."""
 
     plan: Plan
-    trunk: Trunk
+    trunk: Trunk | None
+    """The frozen net that learning started from, where there was one."""
     spec: PreprocessSpec
     """How pictures are prepared by the bundle."""
     learned: Learned
     curve: list[Probed]
     """What a head makes of each stage, where that was asked."""
-    extraction: Extraction
-    probe: Probe
+    manifest: Manifest
+    extraction: Extraction | None
+    probe: Probe | None
     headed: Headed
     part: str
     """The part that was held out and measured: test or val."""
@@ -49,12 +51,12 @@ class Findings:
 
 def bundle_facts(found: Findings) -> dict[str, Any]:
     """The bundle's manifest: nothing in it depends on when, where or how fast it was made."""
-    manifest, scores = found.extraction.manifest, found.scores
+    manifest, scores = found.manifest, found.scores
     return {
         "lexnet": __version__,
-        "net": found.trunk.net,
+        "net": found.plan.config.net,
         "mode": found.plan.config.mode,
-        "cut": found.trunk.cut,
+        "cut": found.trunk.end if found.trunk else None,
         "classes": manifest.classes,
         "preprocess": asdict(found.spec),
         "threshold": 0.0,
@@ -69,12 +71,13 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         },
         "training": {
             "seed": found.plan.config.seed,
-            "C": found.probe.C,
+            "C": found.probe.C if found.probe else None,
             "frozen": found.learned.frozen,
-            "fit": asdict(found.plan.config.fit) if found.learned.frozen else None,
+            "fit": _fit(found),
+            "steps": found.learned.steps,
             "cv": found.plan.config.probe.cv,
             "class_weight": found.plan.config.class_weight,
-            "engine": found.extraction.engine,
+            "engine": found.extraction.engine if found.extraction else None,
             "augmentation": _augmentation(found),
             "versions": _versions(),
         },
@@ -87,18 +90,18 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
             "cross_validation": _validation(found),
         },
         "verification": asdict(found.parity),
-        "weights": [_weights(found.trunk)],
+        "weights": [_weights(found.trunk)] if found.trunk else [],
     }
 
 
 def run_metrics(found: Findings) -> dict[str, Any]:
     """metrics.json, without what depends on where the run is written and how long it took."""
-    manifest, scores, probe = found.extraction.manifest, found.scores, found.probe
+    manifest, scores, probe = found.manifest, found.scores, found.probe
     tested = found.part == "test"
     return {
-        "net": found.trunk.net,
+        "net": found.plan.config.net,
         "mode": found.plan.config.mode,
-        "cut": found.trunk.cut,
+        "cut": found.trunk.end if found.trunk else None,
         "classes": manifest.classes,
         "counts": _counts(manifest, found.learned),
         "measured_on": found.part,
@@ -119,7 +122,8 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "confusion": scores.confusion,
         "data": _table(manifest),
         "skipped": [{"path": skip.path, "reason": skip.reason} for skip in manifest.skipped],
-        "regularisation": {
+        "regularisation": probe
+        and {
             "C": probe.C,
             "candidates": probe.candidates,
             "cv_log_loss": probe.cv_log_loss,
@@ -128,20 +132,33 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "temperature": found.learned.temperature,
         "augmentation": _augmentation(found),
         "frozen": found.learned.frozen,
-        "history": found.learned.history,
+        "history": found.learned.epochs,
+        "fit": _fit(found),
+        "stopped": found.learned.stopped,
+        "rates": found.learned.rates,
         "stages": [_stage(one) for one in found.curve],
         "tta": found.spec.tta,
-        "trunk": {
+        "trunk": found.extraction
+        and {
             "engine": found.extraction.engine,
             "computed": found.extraction.computed,
             "from_cache": found.extraction.from_cache,
         },
-        "weights": _weights(found.trunk),
+        "weights": _weights(found.trunk) if found.trunk else None,
         "versions": _versions(),
         "machine": f"{platform.machine()}, {available_cores()} cores, {platform.system()}",
         "lexnet": __version__,
         "seed": found.plan.config.seed,
     }
+
+
+def _fit(found: Findings) -> dict[str, Any] | None:
+    """How weights were trained, where they were."""
+    mode = found.plan.config.mode
+    if mode not in MODES:
+        return None
+    fit = asdict(found.plan.config.fit.resolved(mode))
+    return fit if found.learned.lr is None else fit | {"lr": found.learned.lr}
 
 
 def _stage(one: Probed) -> dict[str, Any]:
@@ -169,13 +186,13 @@ def _seen(manifest: Manifest, held_out: str) -> str:
 
 
 def _counts(manifest: Manifest, learned: Learned) -> dict[str, int]:
-    """A tail is calibrated on the val part; a probe on the train part's out-of-fold predictions."""
+    """A probe is calibrated on the train part's out-of-fold predictions, all else on the val part."""
     train, val, test = (len(manifest.where(part)) for part in PARTS)
-    return {"train": train, "val": val, "calibration": val if learned.frozen else 0, "test": test}
+    return {"train": train, "val": val, "calibration": val if learned.steps else 0, "test": test}
 
 
 def _val_accuracy(found: Findings) -> float | None:
-    manifest = found.extraction.manifest
+    manifest = found.manifest
     val = manifest.where("val")
     if not len(val):
         return None

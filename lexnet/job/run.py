@@ -84,8 +84,8 @@ def train(
         write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
         write_atomic(folder / BUNDLE, outcome.bundle)
-    trunk = outcome.metrics["trunk"]
-    trunk["pictures_per_second"] = trunk["computed"] / clock.steps["frozen net"]
+    if trunk := outcome.metrics["trunk"]:
+        trunk["pictures_per_second"] = trunk["computed"] / clock.steps["frozen net"]
     metrics = {
         "run": display(folder),
         "bundle": display(folder / BUNDLE),
@@ -159,6 +159,6 @@ def _warn_small(outcome: Outcome, tell: Listener) -> None:
         tell(
             Warned(
                 "there is no test part: the accuracy is measured on the val part"
-                + ("" if outcome.metrics["frozen"] else ", on which nothing was chosen")
+                + ("" if outcome.metrics["fit"] else ", on which nothing was chosen")
             )
         )

@@ -1,10 +1,12 @@
 """The training loop: the same plan gives the same weights, however often it is stopped.
 
-for each epoch: batches in this epoch's own order ─ loss ─ AdamW ─ moving average ─ checkpoint
+for each epoch: batches in this epoch's own order ─ loss ─ step ─ moving average ─ judge ─ checkpoint
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lexnet.config import FitConfig
+from lexnet.config import Fit
 from lexnet.data.random import address
 from lexnet.errors import TrainingError
 from lexnet.train.checkpoint import Tensors, read_checkpoint, write_checkpoint
+from lexnet.train.optimiser import make_optimiser, set_rate
 from lexnet.train.schedule import cosine
 
-Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-"""epoch → (inputs (n, ...), targets (n, classes)) of each batch; a row of targets sums to what it counts."""
+Batch = tuple[Tensor, Tensor]
+"""Inputs (n, ...), and targets (n, classes): a row of targets sums to what its picture counts."""
+Batches = Callable[[int], Iterator[Batch]]
+"""epoch → its batches, on the net's device."""
 
 
 @dataclass
@@ -27,127 +32,200 @@ class History:
     """What was seen, epoch by epoch."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
+    steps: int = 0
+    """Taken so far."""
+    stopped: str | None = None
+    """Why it ended before its last epoch, where it did."""
 
 
 def fit(
     net: nn.Module,
     batches: Batches,
-    steps_per_epoch: int,
-    config: FitConfig,
+    batches_per_epoch: int,
+    config: Fit,
     *,
     seed: int,
     judge: Callable[[nn.Module], dict[str, float]],
     checkpoint: Path | None = None,
     of: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    late: Callable[[], bool] = lambda: False,
 ) -> History:
     """Trains `net` in place; it ends as the moving average of its weights.
 
     `judge` measures the averaged net after each epoch. A checkpoint is written behind every epoch, and
     the next call with the same arguments goes on from it to the same bits (with as many threads). `of`
-    says what is trained on what: a checkpoint of anything else is not taken. Raises `TrainingError`
-    for a loss or a gradient that is not finite, naming the batch; the checkpoint before stays.
+    says what is trained on what: a checkpoint of anything else is not taken. It stops early where
+    `late()` says so, after `config.steps`, or where `config.patience` is at its end. Raises
+    `TrainingError` for a loss or a gradient that is not finite, naming the batch; the checkpoint before
+    stays.
     """
-    average = {name: value.detach().clone() for name, value in net.named_parameters()}
-    optimiser = torch.optim.AdamW(_groups(net, config.weight_decay), lr=config.lr)
-    history, first = History(), 0
+    run = _Running(net, make_optimiser(net, config), _averaged(net))
     if checkpoint is not None and (found := read_checkpoint(checkpoint)) and found[1]["of"] == of:
-        tensors, facts = found
-        first, history = int(facts["epochs"]), History(facts["history"])
-        _restore(net, optimiser, average, tensors)
-    steps = config.epochs * steps_per_epoch
-    for epoch in range(first, config.epochs):
+        run.restore(*found)
+    history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
+    steps = config.epochs * per_epoch
+    for epoch in range(len(history.epochs), config.epochs):
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
-        total, pictures = 0.0, 0
-        for number, (inputs, targets) in enumerate(batches(epoch)):
-            step = epoch * steps_per_epoch + number
-            rate = config.lr * cosine(step, steps, round(config.warmup * steps_per_epoch))
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            loss = F.cross_entropy(net(inputs), targets)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            length = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-            for name, value in (("loss", loss), ("gradient", length)):
-                if not torch.isfinite(value):
-                    kept = f"what epoch {epoch - 1} ended with is kept" if epoch else "nothing is kept yet"
-                    raise TrainingError(
-                        f"the {name} is {value.item()} in batch {number} of epoch {epoch}; {kept}; train "
-                        f"again with a lower --lr than {config.lr:g}"
-                    )
-            optimiser.step()
-            _average(average, net, config.ema, step)
-            total += loss.item() * len(inputs)
-            pictures += len(inputs)
-            progress(step + 1, steps)
-        with _swapped(net, average):
+        total, pictures, coming = 0.0, 0, batches(epoch)
+        for number in range(per_epoch):
+            if history.steps == config.steps:
+                history.stopped = f"after {history.steps} steps, as it was told"
+            elif late():
+                history.stopped = f"after {history.steps} steps, to end in time"
+            if history.stopped:
+                break
+            rate = config.lr * cosine(history.steps, steps, round(config.warmup * per_epoch))
+            set_rate(run.optimiser, rate)
+            loss, count = _step(net, run.optimiser, islice(coming, config.accumulate), config, epoch, number)
+            history.steps += 1
+            run.average(config.ema)
+            total, pictures = total + loss, pictures + count
+            progress(history.steps, steps)
+        if not pictures:
+            break
+        with run.averages_in():
             seen = judge(net)
         history.epochs.append({"epoch": epoch, "loss": total / pictures, "lr": rate, **seen})
-        if checkpoint is not None:
-            facts = {"of": of, "epochs": epoch + 1, "history": history.epochs}
-            write_checkpoint(checkpoint, _state(net, optimiser, average), facts)
-    with torch.no_grad():
-        for name, value in net.named_parameters():
-            value.copy_(average[name])
-    net.eval()
+        run.keep_best(config.patience)
+        if checkpoint is not None and not history.stopped:
+            write_checkpoint(checkpoint, run.state(), run.facts(of))
+        if history.stopped:
+            break
+    run.finish(config.patience)
     return history
 
 
-def _groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Biases and other vectors are not decayed."""
-    trained = [p for p in net.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def _step(
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batches: Iterator[Batch],
+    config: Fit,
+    epoch: int,
+    number: int,
+) -> tuple[float, int]:
+    """One step on these batches; (sum of the losses, how many pictures)."""
+    optimiser.zero_grad(set_to_none=True)
+    total, count = torch.zeros(()), 0
+    for inputs, targets in batches:
+        with mixed(inputs.device, config):
+            loss = F.cross_entropy(net(inputs), targets, reduction="sum")
+        torch.autograd.backward(loss / config.batch_size)
+        total, count = total.to(loss) + loss.detach(), count + len(inputs)
+    for weight in net.parameters():
+        if weight.grad is not None and count != config.batch_size:
+            weight.grad.mul_(config.batch_size / count)
+    length = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+    for name, value in (("loss", total), ("gradient", length)):
+        if not torch.isfinite(value):
+            kept = f"what epoch {epoch - 1} ended with is kept" if epoch else "nothing is kept yet"
+            raise TrainingError(
+                f"the {name} is {value.item()} in batch {number} of epoch {epoch}; {kept}; train "
+                f"again with a lower --lr than {config.lr:g}"
+            )
+    optimiser.step()
+    return total.item(), count
 
 
-@torch.no_grad()
-def _average(average: Tensors, net: nn.Module, decay: float, step: int) -> None:
-    """Early on the average is of few steps, and follows them closely."""
-    keep = min(decay, (1 + step) / (10 + step))
-    for name, value in net.named_parameters():
-        average[name].lerp_(value, 1 - keep)
+def mixed(device: torch.device, config: Fit) -> torch.autocast:
+    """Arithmetic of the precision that was asked for; on auto bfloat16 on a GPU, float32 on a CPU."""
+    low = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=low)
 
 
-class _swapped:
-    """The net with other weights, inside the block only."""
+def _averaged(net: nn.Module) -> Tensors:
+    """A copy of all that is learned, batch statistics too."""
+    return {name: value.detach().clone() for name, value in _learned(net)}
 
-    def __init__(self, net: nn.Module, weights: Tensors) -> None:
-        self._net, self._weights = net, weights
 
-    def __enter__(self) -> None:
-        self._own = {name: value.detach().clone() for name, value in self._net.named_parameters()}
-        self._put(self._weights)
-        self._net.eval()
+def _learned(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from net.named_parameters()
+    yield from ((name, value) for name, value in net.named_buffers() if value.is_floating_point())
 
-    def __exit__(self, *error: object) -> None:
-        self._put(self._own)
+
+class _Running:
+    """A training at work: the net, its optimiser, the moving average, and the best average so far."""
+
+    def __init__(self, net: nn.Module, optimiser: torch.optim.Optimizer, mean: Tensors) -> None:
+        self.net, self.optimiser, self.mean = net, optimiser, mean
+        self.history = History()
+        self._best: Tensors = {}
+        self._waited = 0
+
+    @torch.no_grad()
+    def average(self, decay: float) -> None:
+        """Early on the average is of few steps, and follows them closely."""
+        keep = min(decay, self.history.steps / (9 + self.history.steps))
+        for name, value in _learned(self.net):
+            self.mean[name].lerp_(value, 1 - keep)
+
+    @contextmanager
+    def averages_in(self) -> Iterator[None]:
+        """The net with its averages for weights, inside the block only."""
+        own = _averaged(self.net)
+        self._put(self.mean)
+        self.net.eval()
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    def keep_best(self, patience: int | None) -> None:
+        """Keeps a copy where the validation loss is the lowest; says stop where it long was not."""
+        epochs = self.history.epochs
+        if patience is None or "val_log_loss" not in epochs[-1]:
+            return
+        if epochs[-1]["val_log_loss"] <= min(one["val_log_loss"] for one in epochs):
+            self._best, self._waited = {name: value.clone() for name, value in self.mean.items()}, 0
+            return
+        self._waited += 1
+        if self._waited >= patience and not self.history.stopped:
+            self.history.stopped = f"after {patience} epochs without a lower validation loss"
+
+    def finish(self, patience: int | None) -> None:
+        """The net becomes the average, or the best one where that was asked for."""
+        self._put(self._best if patience is not None and self._best else self.mean)
+        self.net.eval()
 
     @torch.no_grad()
     def _put(self, weights: Tensors) -> None:
-        for name, value in self._net.named_parameters():
+        for name, value in _learned(self.net):
             value.copy_(weights[name])
 
+    def state(self) -> Tensors:
+        """All tensors that it goes on from."""
+        tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.mean.items()}
+        tensors |= {f"best.{name}": value for name, value in self._best.items()}
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {
+                f"optimiser.{number}.{name}": torch.as_tensor(value)
+                for name, value in state.items()
+                if value is not None
+            }
+        return tensors
 
-def _state(net: nn.Module, optimiser: torch.optim.Optimizer, average: Tensors) -> Tensors:
-    tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in average.items()}
-    for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    return tensors
+    def facts(self, of: str) -> dict[str, Any]:
+        """All else."""
+        history = self.history
+        return {"of": of, "steps": history.steps, "history": history.epochs, "waited": self._waited}
 
+    def restore(self, tensors: Tensors, facts: dict[str, Any]) -> None:
+        """Takes up what `state` and `facts` said."""
 
-def _restore(net: nn.Module, optimiser: torch.optim.Optimizer, average: Tensors, tensors: Tensors) -> None:
-    def part(prefix: str) -> Tensors:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        def part(prefix: str) -> Tensors:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
-    net.load_state_dict(part("net."))
-    for name, value in part("average.").items():
-        average[name].copy_(value)  # in the memory layout that it had
-    state: dict[int, Tensors] = {}
-    for name, value in part("optimiser.").items():
-        number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        self.net.load_state_dict(part("net."))
+        for name, value in part("average.").items():
+            self.mean[name].copy_(value)  # in the memory layout that it had
+        self._best = {name: torch.empty_like(self.mean[name]).copy_(v) for name, v in part("best.").items()}
+        state: dict[int, Tensors] = {}
+        for name, value in part("optimiser.").items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.history = History(facts["history"], int(facts["steps"]))
+        self._waited = int(facts["waited"])

@@ -7,6 +7,7 @@ pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pi
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from lexnet.config import ProbeConfig
 from lexnet.errors import ConfigError
 from lexnet.evaluate.intervals import wilson
 from lexnet.transfer.probe import Examples, fit_probe
+
+if TYPE_CHECKING:
+    from lexnet.nets.net import Net
 
 Z_ONE_SIDED = 1.6448536269514722  # the 95 % point of the normal distribution
 MARGIN = 0.01  # of accuracy, that a cheaper net may lose
@@ -42,12 +46,11 @@ class Probed:
     """(N,) out of fold, picture by picture."""
 
 
-def places(net: str, size: int, channels: int) -> list[Place]:
-    """Every stage of the net, then the whole of it."""
-    from lexnet.cost import cost_of
-    from lexnet.nets import NETS
+def places(net: "Net", size: int, channels: int) -> list[Place]:
+    """Every stage of a net without classes, then the whole of it."""
+    from lexnet.cost import cost
 
-    parts = cost_of(NETS[net], size, classes=0).stages()
+    parts = cost(net, size, channels).stages()
     params = macs = 0
     found = []
     for name, part in parts.items():

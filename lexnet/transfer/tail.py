@@ -4,7 +4,7 @@
              frozen, run once   on disk       trained, epoch after epoch
 
 Batch norms stay as they were (their statistics are of millions of pictures) and are folded into the
-convolutions while the tail is trained.
+convolutions while the tail is trained, unless they are to learn too.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexnet.augment.mix import soft_labels
-from lexnet.config import FitConfig
+from lexnet.config import Fit
 from lexnet.nets.net import Net
-from lexnet.train.loop import History, fit
+from lexnet.train.loop import Batch, History, fit
+from lexnet.train.pixels import order
 from lexnet.transfer.cut import Place
 from lexnet.transfer.trunk import Extraction
 
@@ -92,51 +93,53 @@ def train_tail(
     cut: str,
     train: Activated,
     val: Activated,
-    config: FitConfig,
+    config: Fit,
     seed: int,
     *,
+    sampled: bool,
     checkpoint: Path | None,
     of: str,
     progress: Callable[[int, int], None],
+    late: Callable[[], bool] = lambda: False,
 ) -> History:
     """Trains the stages of `net` behind `cut` and its head, in place.
 
     `net` comes with the probe's head, so it starts where the probe ended. Raises `TrainingError`.
     """
     _, tail = net.cut(cut)
-    folds = fold_norms(tail)
-    _laid_out(tail, torch.channels_last)
+    folds = fold_norms(tail) if config.norms == "frozen" else []
+    laid_out(tail, torch.channels_last)
     classes, count = _classes(net), len(train.labels)
     weights = torch.from_numpy(train.weights / train.weights.mean())
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        draw = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-        order = draw.permutation(count)
+    def batches(epoch: int) -> Iterator[Batch]:
+        chosen = order(train.labels, seed, epoch, sampled)
         for start in range(0, count, config.batch_size):
-            rows = order[start : start + config.batch_size]
+            rows = chosen[start : start + config.batch_size]
             views = None if train.views is None else (epoch + rows) % train.views
             inputs = _inputs(train.extraction.read(rows, views))
             targets = soft_labels(torch.from_numpy(train.labels[rows]), classes, smoothing=config.smoothing)
             yield inputs, targets * weights[rows].view(-1, 1)
 
-    steps = -(-count // config.batch_size)
     history = fit(
         tail,
         batches,
-        steps,
+        -(-count // config.batch_size),
         config,
         seed=seed,
         judge=lambda part: _judged(part, val),
         checkpoint=checkpoint,
         of=of,
         progress=progress,
+        late=late,
     )
-    _laid_out(tail, torch.contiguous_format)
+    laid_out(tail, torch.contiguous_format)
     unfold_norms(folds)
     return history
 
 
-def _laid_out(part: nn.Module, memory_format: torch.memory_format) -> None:
+def laid_out(part: nn.Module, memory_format: torch.memory_format) -> None:
+    """Puts the convolutions' weights into this order in memory, in place."""
     for weight in part.parameters():
         if weight.ndim == 4:
             weight.data = weight.data.contiguous(memory_format=memory_format)

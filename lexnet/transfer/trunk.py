@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL
@@ -19,11 +19,15 @@ from lexnet.data.store import Store, fill
 from lexnet.errors import LexNetError, MissingExtra
 from lexnet.files import cache_folder, write_atomic
 from lexnet.preprocess import Pixels
+from lexnet.runtime.bundle import Bundle
 from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.graph import check_self_contained
 from lexnet.runtime.stream import in_order
 from lexnet.transfer.views import Look
-from lexnet.weights.files import Weights, find_weights
+from lexnet.weights.files import Bundled, Weights, find_weights
+
+if TYPE_CHECKING:
+    from lexnet.nets.net import Net
 
 SHARD = 512  # pictures whose features are kept together: what a kill can lose
 
@@ -40,9 +44,18 @@ class Trunk:
     graph: bytes
     """ONNX: `pixels` → `features`, and with `every_stage` → `stages`."""
     cut: str | None = None
-    """The last stage, where the net was cut short."""
+    """The last stage, where it is cut short."""
     pooled: bool = True
     """Whether features are averages over all positions; else (C, H, W), as they come out of the cut."""
+
+    def torch_net(self) -> "Net":
+        """The net in torch, without its last layer and not cut short."""
+        return pretrained(self.weights, self.spec.channels, classes=0)
+
+    @property
+    def end(self) -> str | None:
+        """The last stage of the net, where it was cut short now or before."""
+        return self.cut or (self.weights.origin.cut if isinstance(self.weights.origin, Bundled) else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,25 +82,63 @@ class Extraction:
 
 
 def open_trunk(
-    net: str,
+    net: str | Weights,
     size: int | None,
     warn: Callable[[str], None],
     *,
+    channels: int | None = None,
     cut: str | None = None,
     pooled: bool = True,
     every_stage: bool = False,
 ) -> Trunk:
-    """The net's trunk at a picture size, whole or up to a stage; its graph is built once and cached.
+    """A pretrained net's trunk at a picture size, whole or up to a stage; its graph is built once and cached.
 
     Without `pooled` its features are what comes out of the cut, (C, H, W), and are kept as float16.
     With `every_stage` its graph also says what comes out of each stage. Raises `UnknownStage`.
     """
-    weights = find_weights(net)
+    weights = find_weights(net) if isinstance(net, str) else net
     spec = weights.spec
     if size is not None and size != spec.size:
         spec = replace(spec, size=size, short_side=size + spec.short_side - spec.size)
+    if channels not in (None, spec.channels):
+        spec = replace(spec, channels=channels, mean=_for(channels, spec.mean), std=_for(channels, spec.std))
     graph = _graph(weights, spec, cut, pooled, every_stage, warn)
-    return Trunk(net=net, weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled)
+    return Trunk(net=weights.net, weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled)
+
+
+def _for(channels: int | None, levels: tuple[float, ...]) -> tuple[float, ...]:
+    """Grey pictures are normalised by the colours' mean, coloured ones as the grey ones were."""
+    return (sum(levels) / len(levels),) * (channels or len(levels))
+
+
+def weights_of(bundle: Bundle) -> Weights:
+    """What a bundle was trained to know, to go on from."""
+    manifest = bundle.manifest
+    return Weights(
+        net=str(manifest["net"]),
+        tag="bundle",
+        layout="bundle",
+        origin=Bundled(bundle.path, manifest.get("cut")),
+        sha256=hashlib.sha256(bundle.model).hexdigest(),
+        licence=", ".join(str(one["licence"]) for one in manifest.get("weights", [])) or "yours",
+        bytes=len(bundle.model),
+        classes=len(bundle.classes),
+        top1=float(manifest.get("measured", {}).get("accuracy", 0)),
+        spec=replace(bundle.spec, tta="none"),
+    )
+
+
+def pretrained(weights: Weights, channels: int, classes: int | None = None) -> "Net":
+    """The net with these weights; its own last layer, a new one, or with `classes=0` none."""
+    from lexnet.nets.adapt import with_channels, with_classes
+    from lexnet.weights.create import create_net, net_from_bundle
+
+    if not isinstance(weights.origin, Bundled):
+        return create_net(weights.net, weights=weights.tag, classes=classes, channels=channels)
+    net = net_from_bundle(weights.origin.path)
+    if classes is not None:
+        net = with_classes(net, classes)
+    return net if channels == weights.spec.channels else with_channels(net, channels)
 
 
 def extract(
@@ -170,7 +221,7 @@ class TorchEngine:
 
         from lexnet.nets.adapt import EveryStage
 
-        self._net = EveryStage(_net(trunk.weights, trunk.cut, trunk.pooled)).eval()
+        self._net = EveryStage(_net(trunk.weights, trunk.spec.channels, trunk.cut, trunk.pooled)).eval()
         self._mean, self._std = torch.tensor(trunk.spec.mean), torch.tensor(trunk.spec.std)
         self.name = f"torch {torch.__version__}"
         self.callers = workers
@@ -215,17 +266,18 @@ def _graph(
         from lexnet.export.onnx import trunk_graph
     except ImportError as error:
         raise MissingExtra(str(error.name)) from error
-    content = trunk_graph(_net(weights, cut, pooled), spec.size, spec.mean, spec.std, every_stage)
+    content = trunk_graph(
+        _net(weights, spec.channels, cut, pooled), spec.size, spec.mean, spec.std, every_stage
+    )
     write_atomic(folder / f"{hashlib.sha256(content).hexdigest()}.onnx", content)
     return content
 
 
-def _net(weights: Weights, cut: str | None, pooled: bool) -> Any:
+def _net(weights: Weights, channels: int, cut: str | None, pooled: bool) -> "Net":
     """The net without classes, whole or up to a stage."""
     from lexnet.nets.adapt import truncated, unpooled
-    from lexnet.weights.create import create_net
 
-    net = create_net(weights.net, weights=weights.tag, classes=0)
+    net = pretrained(weights, channels, classes=0)
     if cut is None:
         return net
     return truncated(net, cut, classes=0) if pooled else unpooled(net, cut)

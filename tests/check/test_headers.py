@@ -21,7 +21,7 @@ def header_of(root: Path, name: str, content: bytes) -> Header:
     manifest = read_folder(root)
     found = headers(manifest, 2, lambda done, total: None)
     by_path = dict(zip(manifest.paths, found, strict=True))
-    assert by_path["a/~plain.png"] == Header(48, 40, ())
+    assert by_path["a/~plain.png"] == Header(48, 40, False, ())
     return by_path[f"a/{name}"]
 
 
@@ -57,7 +57,7 @@ def test_ordinary_modes_are_nothing_odd(mode: str, tmp_path: Path) -> None:
 )
 def test_a_film_is_nothing_odd(kind: str, suffix: str, tmp_path: Path) -> None:
     film = encode(PLAIN, kind, save_all=True, append_images=[noise(1, 48, 40), noise(2, 48, 40)])
-    assert header_of(tmp_path, f"x.{suffix}", film) == Header(48, 40, ())
+    assert header_of(tmp_path, f"x.{suffix}", film) == Header(48, 40, False, ())
 
 
 @pytest.mark.parametrize("share", [0.34, 0.4, 0.7])

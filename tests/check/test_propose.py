@@ -245,7 +245,7 @@ def test_near_copies_stay_together_when_the_row_they_are_told_of_is_dropped() ->
 def test_what_has_no_picture_or_no_remedy_has_no_row() -> None:
     """Small classes, the balance and oddities are told on the page alone."""
     found = findings(manifest_of([Row("x/1", "A"), Row("y/2", "B")]), set(), set())
-    odd = [Header(20, 20, ("is 20x20, very small",)), Header(64, 64, ())]
+    odd = [Header(20, 20, False, ("is 20x20, very small",)), Header(64, 64, False, ())]
     found = replace(found, headers=odd, classes=[("x", "has 1 picture")])
     assert found.counts()["oddities"] == found.counts()["classes"] == 1
     assert proposals(found) == []

@@ -48,7 +48,7 @@ def test_every_setting_is_a_flag_with_its_help(monkeypatch: pytest.MonkeyPatch, 
     assert lexnet(monkeypatch, "train", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
     for field, hint in settings(TrainConfig):
-        assert f"--{field.name.replace('_', '-')}" in shown
+        assert f"--{field.name.strip('_').replace('_', '-')}" in shown
         assert hint.__metadata__[0][1:20] in shown
 
 

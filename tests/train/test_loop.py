@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lexnet.config import FitConfig
+from lexnet.config import Fit, FitConfig
 from lexnet.errors import TrainingError
 from lexnet.train import loop
 from lexnet.train.checkpoint import read_checkpoint
 from lexnet.train.loop import History, fit
 from lexnet.train.schedule import cosine
 
-CONFIG = FitConfig(epochs=4, lr=0.02, batch_size=8, warmup=0.5)
+CONFIG = FitConfig(epochs=4, lr=0.02, batch_size=8, warmup=0.5).resolved("tail")
 STEPS = 20
 
 
@@ -37,7 +37,7 @@ def judge(part: nn.Module) -> dict[str, float]:
     return {"val_accuracy": float((part(x).argmax(1) == (x[:, 0] > 0)).float().mean())}
 
 
-def trained(config: FitConfig = CONFIG, checkpoint: Path | None = None) -> tuple[nn.Module, History]:
+def trained(config: Fit = CONFIG, checkpoint: Path | None = None) -> tuple[nn.Module, History]:
     part = net()
     return part, fit(part, batches, STEPS, config, seed=0, judge=judge, checkpoint=checkpoint)
 
@@ -90,7 +90,7 @@ def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_epoch_before(tmp
     with pytest.raises(TrainingError, match=r"the loss is nan in batch 3 of epoch 2; .* --lr than 0.02"):
         fit(part, spoiled, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")
-    assert kept is not None and kept[1]["epochs"] == 2
+    assert kept is not None and len(kept[1]["history"]) == 2
     assert all(torch.isfinite(value).all() for value in kept[0].values())
 
 
@@ -112,7 +112,7 @@ def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
     ):
         fit(Root(), batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")
-    assert kept is not None and kept[1]["epochs"] == 1
+    assert kept is not None and len(kept[1]["history"]) == 1
 
 
 def test_a_checkpoint_of_something_else_is_not_taken(tmp_path: Path) -> None:

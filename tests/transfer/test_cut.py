@@ -12,6 +12,7 @@ from lexnet.cost import cost
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.errors import ConfigError, UnknownStage
+from lexnet.nets import NETS
 from lexnet.nets.adapt import truncated, unpooled
 from lexnet.transfer.cut import Place, Probed, choose_cut, most_lost, places, probe_stages, reason
 from lexnet.transfer.probe import Examples
@@ -31,7 +32,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.mark.parametrize("net", ["efficientnet_lite0", "resnet18", "mobilenet_v2"])
 def test_places_cost_what_the_cut_net_costs(net: str) -> None:
     whole = create_net(net, classes=0)
-    found = places(net, 96, 3)
+    found = places(NETS[net].build(classes=0), 96, 3)
     assert [place.stage for place in found] == [*(f"stage{n}" for n in range(1, len(found))), None]
     for place in found[:-1]:
         short = cost(truncated(whole, str(place.stage), 0), 96)
@@ -47,7 +48,7 @@ def test_every_stage_in_one_pass_is_each_cut_net_on_its_own(engine: str, manifes
         return found.features
 
     pooled, start = features("stages", every_stage=True), 0
-    for place in places("efficientnet_lite0", 64, 3)[:-1]:
+    for place in places(NETS["efficientnet_lite0"].build(classes=0), 64, 3)[:-1]:
         own = features(cut=place.stage)
         assert own.shape == (12, place.width)
         np.testing.assert_allclose(pooled[:, start : start + place.width], own, atol=2e-5)

@@ -11,6 +11,7 @@ from picture_makers import clipart_folder
 from lexnet.config import FitConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
+from lexnet.nets import NETS
 from lexnet.nets.net import Net
 from lexnet.transfer.cut import Place, places
 from lexnet.transfer.tail import Activated, default_cut, fold_norms, train_tail, unfold_norms
@@ -42,8 +43,8 @@ def test_the_cut_that_nobody_chose() -> None:
     shares = [0.2, 0.5, 0.59, 0.6, 0.9, 1.0]
     found = [Place(stage=f"stage{n}", width=1, params=1, macs=int(100 * s)) for n, s in enumerate(shares, 1)]
     assert default_cut([*found, Place(stage=None, width=1, params=1, macs=100)]) == "stage4"
-    assert default_cut(places("efficientnet_lite0", 224, 3)) == "stage5"
-    assert default_cut(places("resnet18", 224, 3)) == "stage3"
+    assert default_cut(places(NETS["efficientnet_lite0"].build(classes=0), 224, 3)) == "stage5"
+    assert default_cut(places(NETS["resnet18"].build(classes=0), 224, 3)) == "stage3"
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +89,18 @@ def trained(manifest: Manifest, checkpoint: Path | None = None) -> tuple[Net, li
     )
     torch.manual_seed(0)
     net = create_net("efficientnet_lite0", weights="imagenet", classes=2)
-    config = FitConfig(epochs=3, lr=1e-3, batch_size=4)
+    config = FitConfig(epochs=3, lr=1e-3, batch_size=4).resolved("tail")
     history = train_tail(
-        net, "stage5", seen, seen, config, 0, checkpoint=checkpoint, of="", progress=lambda done, total: None
+        net,
+        "stage5",
+        seen,
+        seen,
+        config,
+        0,
+        sampled=False,
+        checkpoint=checkpoint,
+        of="",
+        progress=lambda done, total: None,
     )
     return net, history.epochs
 

@@ -1,0 +1,139 @@
+"""What trained nets have in common: how they start, what they are tied to, and what they come to."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lexnet.config import PreprocessSpec
+from lexnet.data.loader import load_row_views
+from lexnet.data.manifest import Manifest
+from lexnet.data.splits import split_hash
+from lexnet.errors import PictureError
+from lexnet.evaluate.calibrate import fit_temperature
+from lexnet.export.onnx import trunk_graph
+from lexnet.job.features import Job
+from lexnet.job.learned import Learned
+from lexnet.nets.adapt import with_classes
+from lexnet.nets.net import Net
+from lexnet.runtime.stream import in_order
+from lexnet.train.loop import History
+from lexnet.train.pixels import normalised
+from lexnet.transfer.probe import Probe, softmax
+from lexnet.transfer.trunk import Trunk, pretrained
+
+BATCH = 16
+CPU = torch.device("cpu")
+
+
+def started(trunk: Trunk, manifest: Manifest, probe: Probe) -> Net:
+    """The trunk's net with the probe's head: it answers as the probe does."""
+    net = pretrained(trunk.weights, trunk.spec.channels, len(manifest.classes))
+    fc = net.head.fc
+    assert isinstance(fc, torch.nn.Linear)
+    with torch.no_grad():
+        fc.weight.copy_(torch.from_numpy(probe.weight))
+        fc.bias.copy_(torch.from_numpy(probe.bias))
+    return net
+
+
+def finished(
+    job: Job,
+    net: Net,
+    spec: PreprocessSpec,
+    manifest: Manifest,
+    held_out: NDArray[np.int64],
+    history: History,
+    *,
+    axes: NDArray[np.float64] | None,
+    frozen: str | None,
+) -> Learned:
+    """The net's graph, its head, its temperature (from the validation part), and its answers."""
+    val = manifest.where("val")
+    if np.array_equal(val, held_out):
+        job.warn("there is no test part: the probabilities are calibrated on the pictures that measure them")
+    net = net.cpu().float().eval()
+    seen = replace(spec, tta=job.plan.config.tta)
+    logits = _logits(net, manifest, val, job, seen, "calibrate")
+    held_out_logits = _logits(net, manifest, held_out, job, seen, "verify")
+    temperature = np.float32(fit_temperature(logits, manifest.labels[val]))
+    answers = [softmax(one / temperature).mean(axis=1) for one in (held_out_logits, logits)]
+    fc = net.head.fc
+    assert isinstance(fc, torch.nn.Linear)
+    weight, bias = fc.weight.detach().numpy().copy(), fc.bias.detach().numpy().copy()
+    return Learned(
+        graph=trunk_graph(with_classes(net, 0), spec.size, spec.mean, spec.std),
+        weight=weight,
+        bias=bias,
+        temperature=float(temperature),
+        held_out=answers[0],
+        val=answers[1],
+        axes=axes,
+        frozen=frozen,
+        epochs=history.epochs,
+        steps=history.steps,
+        stopped=history.stopped,
+    )
+
+
+@contextmanager
+def apart(threads: int) -> Iterator[None]:
+    """So many threads of torch's inside, and nothing of its random numbers taken from those outside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def identity(job: Job, manifest: Manifest, *decided: Any) -> str:
+    """Digest of all that decides what the weights become, how long is trained and judged apart."""
+    config = job.plan.config
+    fit = {key: value for key, value in asdict(config.fit).items() if key not in ("patience", "steps")}
+    texts = [split_hash(manifest), *manifest.classes, torch.__version__, str(sorted(fit.items()))]
+    arrays: list[NDArray[Any]] = [manifest.labels, manifest.weights]
+    for one in decided:
+        if isinstance(one, Probe):
+            arrays += [one.weight, one.bias]
+        else:
+            texts.append(str(one))
+    content = "|".join(texts).encode() + b"".join(array.tobytes() for array in arrays)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _logits(
+    net: Net, manifest: Manifest, rows: NDArray[np.int64], job: Job, spec: PreprocessSpec, step: str
+) -> NDArray[np.float32]:
+    """(N, views, classes)"""
+    results = []
+
+    def flush(batch: list[NDArray[np.uint8]]) -> None:
+        with torch.inference_mode():
+            logits = net(normalised(np.concatenate(batch), spec, CPU))
+        results.append(logits.numpy().reshape(len(batch), -1, len(manifest.classes)))
+
+    with job.clock.step(step):
+        batch: list[NDArray[np.uint8]] = []
+        for done, views in enumerate(_loaded(manifest, rows, spec, job.workers), start=1):
+            batch.append(views)
+            if len(batch) == BATCH or done == len(rows):
+                flush(batch)
+                batch = []
+            job.progress(step, done, len(rows))
+    return np.concatenate(results)
+
+
+def _loaded(
+    manifest: Manifest, rows: NDArray[np.int64], spec: PreprocessSpec, workers: int
+) -> Iterator[NDArray[np.uint8]]:
+    for _, views in in_order(rows.tolist(), lambda row: load_row_views(manifest, row, spec), workers):
+        if isinstance(views, PictureError):
+            raise views
+        yield views

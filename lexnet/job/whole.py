@@ -1,0 +1,198 @@
+"""A whole net trained on pixels for a plan: from given weights, or from none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lexnet.check.examine import near_copies
+from lexnet.check.headers import Header, headers
+from lexnet.config import Fit, PreprocessSpec
+from lexnet.data.loader import Pictures, open_pictures
+from lexnet.data.manifest import Manifest
+from lexnet.data.random import address
+from lexnet.errors import ConfigError, WeightsError
+from lexnet.job.events import Note
+from lexnet.job.features import Job
+from lexnet.job.finish import apart, finished, identity, started
+from lexnet.job.folder import CHECKPOINT
+from lexnet.job.learned import Learned, Looked
+from lexnet.job.plan import DEFAULT_NET
+from lexnet.nets import find
+from lexnet.nets.adapt import with_classes
+from lexnet.nets.net import Net
+from lexnet.train.finder import find_rate
+from lexnet.train.loop import fit
+from lexnet.train.pixels import Pixels, judged
+from lexnet.transfer.probe import Probe
+from lexnet.transfer.tail import fold_norms, laid_out, unfold_norms
+from lexnet.transfer.trunk import Trunk, open_trunk
+from lexnet.transfer.views import colour_axes
+from lexnet.weights.create import create_net
+from lexnet.weights.files import find_weights
+from lexnet.weights.store import need
+
+LARGEST = 128  # side of the square from scratch, pixels, where nobody chose
+ROOM = 1 / 7  # more than that side a picture keeps, for crops to be taken from
+
+
+def look_at(job: Job, manifest: Manifest) -> Looked:
+    """The pictures that can be used, which are nearly the same, and what a new net will see of them."""
+    with job.clock.step("read headers"):
+        found = headers(manifest, job.workers, lambda done, total: job.progress("headers", done, total))
+    spec = _spec(job, found)
+    usable = decoded(job, manifest, whole_squares(spec)).manifest
+    if all(header.tiny for header in found):
+        return Looked(manifest=usable, near=[], spec=spec)
+    try:
+        weights = find_weights(DEFAULT_NET)
+        need(weights)
+    except WeightsError as error:
+        job.warn(f"near copies are not looked for: {error}")
+        return Looked(manifest=usable, near=[], spec=spec)
+    seen = job.extract(open_trunk(weights, None, job.warn), usable, "frozen net")
+    with job.clock.step("near copies"):
+        near = near_copies(seen, job.workers, job.warn, job.progress)
+    return Looked(manifest=seen.manifest, near=near, spec=spec)
+
+
+def _spec(job: Job, found: list[Header]) -> PreprocessSpec:
+    """Of the net's own size where it has only one, else of the pictures'; grey if they all are."""
+    config, entry = job.plan.config, find(job.plan.config.net)
+    channels = config.channels or (1 if all(header.grey for header in found) else 3)
+    usual = int(np.median([min(header.width, header.height) for header in found]))
+    size = config.size or (min(max(usual, 16), LARGEST) if entry.any_size else entry.size)
+    if size != entry.size and not entry.any_size:
+        raise ConfigError(f"size={size}: {config.net} takes {entry.size} px only; leave it out")
+    room = 0 if usual <= size else round(size * ROOM)
+    job.tell(Note(f"pictures {size} px, {'grey' if channels == 1 else 'in colour'}: as they are"))
+    return PreprocessSpec(
+        size=size, short_side=size + room, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
+    )
+
+
+def whole_squares(spec: PreprocessSpec) -> PreprocessSpec:
+    """What is kept of a picture to be changed: the square whose middle the net sees."""
+    return replace(spec, size=spec.short_side, tta="none")
+
+
+def measured(job: Job, manifest: Manifest, spec: PreprocessSpec) -> PreprocessSpec:
+    """The spec with the mean and the deviation of the training pictures' levels, channel by channel."""
+    pictures = decoded(job, manifest.take(manifest.where("train"), []), whole_squares(spec))
+    count, total, squares = 0, np.zeros(spec.channels), np.zeros(spec.channels)
+    for _, pixels in pictures.batches(np.arange(len(pictures)), 256):
+        levels = pixels.reshape(-1, spec.channels).astype(np.float64)
+        count, total = count + len(levels), total + levels.sum(axis=0)
+        squares += (levels**2).sum(axis=0)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    return replace(spec, mean=tuple(np.round(mean, 4).tolist()), std=tuple(np.round(deviation, 4).tolist()))
+
+
+def learn_scratch(
+    job: Job, spec: PreprocessSpec, manifest: Manifest, held_out: NDArray[np.int64], keep: Path | None
+) -> Learned:
+    """Trains a net that knows nothing yet. Raises `TrainingError`."""
+    config = job.plan.config
+    with apart(job.workers):
+        torch.manual_seed(address(config.seed, "weights", config.net))
+        net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
+        if not isinstance(dict(net.head.named_children()).get("fc"), torch.nn.Linear):
+            net = with_classes(net, len(manifest.classes))
+        return _learn(job, net, spec, manifest, held_out, keep, config.fit.resolved("scratch"))
+
+
+def learn_whole(
+    job: Job,
+    trunk: Trunk,
+    manifest: Manifest,
+    probe: Probe,
+    held_out: NDArray[np.int64],
+    keep: Path | None,
+) -> Learned:
+    """Trains all of a net. Its head is the probe's; a stage learns the slower the nearer it is to the pixels.
+
+    Raises `TrainingError`.
+    """
+    with apart(job.workers):
+        net = started(trunk, manifest, probe)
+        fitting = job.plan.config.fit.resolved("finetune")
+        return _learn(job, net, trunk.spec, manifest, held_out, keep, fitting, trunk.weights.sha256, probe)
+
+
+def _learn(
+    job: Job,
+    net: Net,
+    spec: PreprocessSpec,
+    manifest: Manifest,
+    held_out: NDArray[np.int64],
+    keep: Path | None,
+    config: Fit,
+    *start: object,
+) -> Learned:
+    plan, train, val = job.plan, manifest.where("train"), manifest.where("val")
+    axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
+    device = _device(config)
+    pixels = Pixels(
+        pictures=decoded(job, manifest.take(train, []), whole_squares(spec)),
+        labels=manifest.labels[train],
+        weights=manifest.weights[train],
+        spec=spec,
+        classes=len(manifest.classes),
+        recipe=plan.recipe(),
+        axes=axes,
+        seed=plan.config.seed,
+        sampled=plan.config.class_weight == "sampled",
+        workers=job.workers,
+        device=device,
+    )
+    seen = decoded(job, manifest.take(val, []), spec)
+    folds = fold_norms(net) if config.norms == "frozen" else []
+    net.to(device)
+    laid_out(net, torch.channels_last)
+    rates: list[tuple[float, float]] = []
+    if config.find_lr:
+        with job.clock.step("learning rate"):
+            found = find_rate(net, lambda: pixels.batches(0, config), config)
+        config, rates = replace(config, lr=found.rate), found.curve
+        job.tell(Note(f"learning rate {found.rate:.2g}: {found.reason}"))
+    with job.clock.step("train"):
+        history = fit(
+            net,
+            lambda epoch: pixels.batches(epoch, config),
+            pixels.per_epoch(config),
+            config,
+            seed=plan.config.seed,
+            judge=lambda part: judged(part, seen, manifest.labels[val], config, device),
+            checkpoint=None if keep is None else keep / CHECKPOINT,
+            of=identity(job, manifest, spec, config.lr, *start),
+            progress=lambda done, total: job.progress("train", done, total),
+        )
+    net.cpu()
+    laid_out(net, torch.contiguous_format)
+    unfold_norms(folds)
+    if history.stopped:
+        job.tell(Note(f"training stopped {history.stopped}"))
+    learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None)
+    return replace(learned, lr=config.lr, rates=rates)
+
+
+def decoded(job: Job, manifest: Manifest, spec: PreprocessSpec) -> Pictures:
+    """The pictures by the spec, from disk where they were decoded before."""
+    with job.clock.step("decode"):
+        return open_pictures(
+            manifest,
+            spec,
+            job.plan.config.workers,
+            warn=job.warn,
+            progress=lambda done, total: job.progress("decode", done, total),
+        )
+
+
+def _device(config: Fit) -> torch.device:
+    here = torch.cuda.is_available()
+    if config.device == "cuda" and not here:
+        raise ConfigError("device='cuda', and torch sees no such device here; leave it out")
+    return torch.device("cuda" if here and config.device != "cpu" else "cpu")

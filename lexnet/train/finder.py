@@ -1,0 +1,69 @@
+"""Which learning rate: it grows step by step until the loss does (Smith, 2017, arXiv:1506.01186, §3.3).
+
+loss ─╮            ╭
+      ╰──╮       ╭─╯
+         ╰───────╯
+            ↑    the lowest; a tenth of the rate there is taken
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lexnet.config import Fit
+from lexnet.errors import TrainingError
+from lexnet.train.loop import Batch, mixed
+from lexnet.train.optimiser import make_optimiser, set_rate
+
+STEPS = 80
+LEAST, MOST = 1e-6, 10.0
+SMOOTHED = 0.9  # how much of the running mean each step keeps
+HOPELESS = 3.0  # times the lowest loss: nothing good comes behind that
+SAFE = 10.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A rate, and what it was chosen from."""
+
+    rate: float
+    curve: list[tuple[float, float]]
+    """(learning rate, smoothed loss) of each step."""
+    reason: str
+
+
+def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fit) -> Found:
+    """The net is as before when it is done. Raises `TrainingError` where even the least rate is too high."""
+    before = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    optimiser, curve = make_optimiser(net, config), list[tuple[float, float]]()
+    net.train()
+    mean, coming = 0.0, batches()
+    for step in range(STEPS):
+        rate = LEAST * (MOST / LEAST) ** (step / (STEPS - 1))
+        if (batch := next(coming, None)) is None:
+            coming = batches()
+            batch = next(coming)
+        inputs, targets = batch
+        set_rate(optimiser, rate)
+        with mixed(inputs.device, config):
+            loss = F.cross_entropy(net(inputs), targets)
+        if not torch.isfinite(loss):
+            break
+        optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+        optimiser.step()
+        mean = SMOOTHED * mean + (1 - SMOOTHED) * loss.item()
+        curve.append((rate, mean / (1 - SMOOTHED ** (step + 1))))
+        if curve[-1][1] > HOPELESS * min(loss for _, loss in curve):
+            break
+    net.load_state_dict(before)
+    if not curve:
+        raise TrainingError(
+            f"the loss is no number even at a learning rate of {LEAST:g}; look at the pictures"
+        )
+    lowest = min(curve, key=lambda one: one[1])[0]
+    return Found(lowest / SAFE, curve, f"a tenth of {lowest:.2g}, where the loss was lowest")

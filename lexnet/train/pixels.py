@@ -1,0 +1,132 @@
+"""Batches of changed pictures: in an order, with changes and mixtures that belong to the epoch alone.
+
+working pictures ─ recipe, one picture a thread ─ uint8 batch ─ device ─ normalise ─ mix ─ net
+(decoded once)     the next batch is made while the net learns from this one
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lexnet.augment.apply import apply
+from lexnet.augment.mix import mix, sample_mixing, soft_labels
+from lexnet.augment.sample import sample
+from lexnet.config import Fit, PreprocessSpec, Recipe
+from lexnet.data.loader import Pictures
+from lexnet.train.loop import Batch, mixed
+
+PIECE = 16  # pictures that a thread changes before it takes the next
+JUDGED = 128  # pictures at a time, when nothing has to be remembered for the way back
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """Labelled pictures, whole enough to be changed, and how they are."""
+
+    pictures: Pictures
+    """(N, short side, short side, C): the middle of each picture."""
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    """(N,) how much each counts; only their ratios matter."""
+    spec: PreprocessSpec
+    """What the net sees of a picture."""
+    classes: int
+    recipe: Recipe
+    axes: NDArray[np.float64] | None
+    """Principal axes of the colours, for a recipe that shifts along them."""
+    seed: int
+    sampled: bool
+    """Whether each class is drawn as often as any other, however many pictures it has."""
+    workers: int
+    device: torch.device
+
+    def per_epoch(self, config: Fit) -> int:
+        """How many batches."""
+        return -(-len(self.labels) // config.batch_size)
+
+    def batches(self, epoch: int, config: Fit) -> Iterator[Batch]:
+        """(n, C, size, size) normalised pixels in channels-last order, and (n, classes) targets."""
+        chosen = order(self.labels, self.seed, epoch, self.sampled)
+        weights = torch.from_numpy(self.weights / self.weights.mean())
+        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(self.workers) as pool:
+            coming: Future[NDArray[np.uint8]] | None = None
+            before = chosen[:0]
+            for start in range(0, len(chosen) + config.batch_size, config.batch_size):
+                rows = chosen[start : start + config.batch_size]
+                made = ahead.submit(self._changed, rows, epoch, pool) if len(rows) else None
+                if coming is not None:
+                    yield self._batch(coming.result(), before, epoch, weights, config.smoothing)
+                coming, before = made, rows
+
+    def _changed(self, rows: NDArray[np.int64], epoch: int, pool: ThreadPoolExecutor) -> NDArray[np.uint8]:
+        pictures, names = self.pictures.read(rows), list(self.pictures.manifest.digests.take(rows))
+        changing = replace(self.recipe, mixup=0.0, cutmix=0.0) != Recipe()
+        if not changing and self.spec.size == pictures.shape[1]:
+            return pictures
+
+        def change(some: slice) -> list[NDArray[np.uint8]]:
+            views = (sample(self.recipe, self.seed, "train", epoch, name) for name in names[some])
+            return [
+                apply(picture, view, self.spec, self.axes)
+                for picture, view in zip(pictures[some], views, strict=True)
+            ]
+
+        pieces = [slice(start, start + PIECE) for start in range(0, len(rows), PIECE)]
+        return np.stack([view for piece in pool.map(change, pieces) for view in piece])
+
+    def _batch(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        epoch: int,
+        weights: Tensor,
+        smoothing: float,
+    ) -> Batch:
+        labels = torch.from_numpy(self.labels[rows]).to(self.device)
+        inputs = normalised(pixels, self.spec, self.device)
+        names = list(self.pictures.manifest.digests.take(rows))
+        share = None
+        if mixing := sample_mixing(self.recipe, self.seed, epoch, names):
+            inputs, share = mix(inputs, mixing)
+        targets = soft_labels(labels, self.classes, share, smoothing)
+        return inputs, targets * weights[rows].to(self.device).view(-1, 1)
+
+
+def order(labels: NDArray[np.int64], seed: int, epoch: int, sampled: bool) -> NDArray[np.int64]:
+    """(N,) the pictures of an epoch: all in a new order, or drawn with each class as often as any other."""
+    draw = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    if not sampled:
+        return draw.permutation(len(labels))
+    counts = np.bincount(labels)
+    shares = 1 / (np.count_nonzero(counts) * counts[labels])
+    return draw.choice(len(labels), len(labels), p=shares / shares.sum())
+
+
+def normalised(pixels: NDArray[np.uint8], spec: PreprocessSpec, device: torch.device) -> Tensor:
+    """(N, H, W, C) uint8 → (N, C, H, W) float32, channels last in memory."""
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).float()
+    mean, std = torch.tensor(spec.mean, device=device), torch.tensor(spec.std, device=device)
+    return x.sub_(mean).div_(std).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def judged(
+    net: nn.Module, pictures: Pictures, labels: NDArray[np.int64], config: Fit, device: torch.device
+) -> dict[str, float]:
+    """Accuracy and log loss of a net in evaluation mode; nothing where there are no pictures."""
+    hits, loss = 0, 0.0
+    for rows, pixels in pictures.batches(np.arange(len(labels)), JUDGED):
+        with mixed(device, config):
+            logits: Any = net(normalised(pixels, pictures.spec, device)).float()
+        truth = torch.from_numpy(labels[rows]).to(device)
+        hits += int((logits.argmax(1) == truth).sum())
+        loss += float(F.cross_entropy(logits, truth, reduction="sum"))
+    count = len(labels)
+    return {"val_accuracy": hits / count, "val_log_loss": loss / count} if count else {}
