@@ -5,6 +5,7 @@ The command line makes its flags from these classes, so that both always say the
 
 import math
 import os
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args
@@ -35,6 +36,8 @@ PIXEL_RULES = 2
 """Raised when `preprocess` turns a file into other pixels: what was made by older rules is then refused."""
 MAX_ASPECT = 100
 """Pictures longer than this many times their width are refused: a crop would show nothing of them."""
+LEAST_BUDGET = 10
+"""Seconds: starting, verifying and writing alone take some."""
 MAX_BEND = 8
 """A local warp under the wavelength over this never turns a picture inside out: see `augment.warp`."""
 
@@ -192,7 +195,9 @@ class Recipe:
 class FitConfig:
     """How weights are trained, where more than a linear head is; what is left out comes from `MODES`."""
 
-    epochs: Annotated[int | None, "passes over the training pictures [default: 6; from scratch 20]"] = None
+    epochs: Annotated[
+        int | None, "passes over the training pictures [default: 6, a tail of few pictures more; scratch 20]"
+    ] = None
     lr: Annotated[
         float | None,
         "learning rate at its peak [default: tail 5e-4, finetune 5e-4, scratch 3e-3; sgd 100 times as much]",
@@ -242,7 +247,7 @@ class FitConfig:
         _within("ema", self.ema, 0.0, 0.99999)
         _within("smoothing", self.smoothing, 0.0, 0.9)
         _a_bool("find_lr", self.find_lr)
-        if self.find_lr and self.lr is not None:
+        if self.find_lr and self.lr is not None and not isinstance(self, Fit):
             raise ConfigError(f"lr={self.lr:g} and find_lr: give the rate, or have it measured, not both")
 
     def resolved(self, mode: str) -> "Fit":
@@ -278,6 +283,8 @@ MODES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """What each mode takes where nobody chose."""
+TAIL_STEPS = 300
+"""Of a tail at least, where nobody chose the epochs: its first steps lose what the head knew."""
 SGD: dict[str, dict[str, Any]] = {
     mode: {"lr": 100 * values["lr"], "weight_decay": 5e-4} for mode, values in MODES.items()
 }
@@ -309,6 +316,15 @@ class TrainConfig:
     ] = "none"
     max_macs: Annotated[
         float | None, "with --cut auto, most multiply-adds a picture may cost, such as 150e6"
+    ] = None
+    max_size: Annotated[
+        float | None, "with --cut auto, most bytes that the net's weights may take, such as 5e6"
+    ] = None
+    max_latency: Annotated[
+        float | None, "with --cut auto, most milliseconds that one picture may take here, measured"
+    ] = None
+    budget: Annotated[
+        str | None, "time for everything, such as 90s, 5m or 1h: what fits is measured, chosen and kept to"
     ] = None
     seed: Annotated[int, "of the split and of every other random choice"] = 0
     workers: Annotated[int | None, "threads [default: all cores]"] = None
@@ -348,10 +364,13 @@ class TrainConfig:
         if self.size is not None:
             _within("size", self.size, 16, 512)
         _one_of("channels", self.channels, (None, 1, 3))
-        if self.max_macs is not None:
-            _within("max_macs", self.max_macs, 1.0, 1e15)
-            if self.cut != "auto":
-                raise ConfigError(f"max_macs={self.max_macs:g} limits cut='auto', not cut={self.cut!r}")
+        for name in ("max_macs", "max_size", "max_latency"):
+            if (limit := getattr(self, name)) is not None:
+                _within(name, limit, 1e-3, 1e15)
+                if self.cut != "auto":
+                    raise ConfigError(f"{name}={limit:g} limits cut='auto', not cut={self.cut!r}")
+        if self.budget is not None:
+            seconds(self.budget)
         if self.workers is not None:
             _within("workers", self.workers, 1, 256)
 
@@ -365,6 +384,27 @@ def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
         elif one.name in values:
             chosen[one.name] = values[one.name]
     return kind(**chosen)
+
+
+def seconds(budget: str) -> float:
+    """90s, 5m, 1h or 1h30m in seconds; a number alone is seconds too. Raises `ConfigError`."""
+    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m(?:in)?)?(?:([\d.]+)s?)?", str(budget).strip().lower())
+    try:
+        hours, minutes, rest = (float(piece or 0) for piece in found.groups()) if found else (0.0, 0.0, 0.0)
+    except ValueError:
+        hours = minutes = rest = 0.0
+    total = 3600 * hours + 60 * minutes + rest
+    if not LEAST_BUDGET <= total <= 30 * 86400:
+        raise ConfigError(
+            f"budget={budget!r} must be a time of {LEAST_BUDGET} seconds or more, such as 90s, 5m or 1h30m"
+        )
+    return total
+
+
+def tail_epochs(config: FitConfig, pictures: int) -> int:
+    """How often a tail sees each of so many training pictures."""
+    fit = config.resolved("tail")
+    return config.epochs or max(fit.epochs, -(-TAIL_STEPS * fit.batch_size // pictures))
 
 
 def available_cores() -> int:

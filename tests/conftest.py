@@ -82,7 +82,7 @@ def run(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     from lexnet.config import TrainConfig
     from lexnet.job.run import train
 
-    return train("clipart", TrainConfig(), tmp_path_factory.mktemp("runs") / "clipart")
+    return train("clipart", TrainConfig(mode="probe"), tmp_path_factory.mktemp("runs") / "clipart")
 
 
 @pytest.fixture(scope="session")

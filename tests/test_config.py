@@ -9,6 +9,8 @@ import pytest
 
 from lexnet.config import (
     MAX_PIXELS,
+    MODES,
+    FitConfig,
     PreprocessSpec,
     ProbeConfig,
     SplitConfig,
@@ -27,13 +29,25 @@ LIMITS = [
     (ProbeConfig, "cv", 2, 20),
     (SplitConfig, "folds", 2, 20),
     (SplitConfig, "repeats", 1, 100),
+    (FitConfig, "epochs", 1, 10_000),
+    (FitConfig, "lr", 1e-8, 100.0),
+    (FitConfig, "batch_size", 1, 4096),
+    (FitConfig, "accumulate", 1, 10_000),
+    (FitConfig, "weight_decay", 0.0, 10.0),
+    (FitConfig, "layer_decay", 0.01, 1.0),
+    (FitConfig, "warmup", 0.0, 10_000.0),
+    (FitConfig, "clip", 1e-6, 1e6),
+    (FitConfig, "ema", 0.0, 0.99999),
+    (FitConfig, "smoothing", 0.0, 0.9),
+    (FitConfig, "patience", 1, 10_000),
+    (FitConfig, "steps", 1, 10**9),
     (TrainConfig, "size", 16, 512),
     (TrainConfig, "seed", 0, 2**63 - 1),
     (TrainConfig, "workers", 1, 256),
 ]
 
 
-@pytest.mark.parametrize("kind", [PreprocessSpec, SplitConfig, ProbeConfig, TrainConfig])
+@pytest.mark.parametrize("kind", [PreprocessSpec, SplitConfig, ProbeConfig, FitConfig, TrainConfig])
 def test_the_defaults_are_within_their_own_limits(kind: type[Any]) -> None:
     kind()
 
@@ -67,6 +81,12 @@ def test_a_value_beyond_a_limit_is_told_with_the_limit(
         (TrainConfig, "mode", "auto, probe, tail, finetune, scratch"),
         (TrainConfig, "engine", "auto, openvino, onnxruntime, torch"),
         (TrainConfig, "golden", "real, synthetic, none"),
+        (TrainConfig, "channels", "None, 1, 3"),
+        (TrainConfig, "class_weight", "none, balanced, sampled"),
+        (FitConfig, "optimiser", "adamw, sgd"),
+        (FitConfig, "norms", "None, frozen, trained"),
+        (FitConfig, "precision", "auto, float32, bfloat16"),
+        (FitConfig, "device", "auto, cpu, cuda"),
     ],
 )
 def test_a_choice_that_does_not_exist_is_told_with_the_choices(
@@ -111,11 +131,49 @@ def test_candidates_must_be_positive(candidates: tuple[float, ...]) -> None:
         ProbeConfig(candidates=candidates)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_what_nobody_chose_comes_from_the_mode(mode: str) -> None:
+    open_ones = {f.name for f in fields(FitConfig) if f.default is None} - {"patience", "steps"}
+    assert open_ones == set(MODES[mode]), "every mode decides all that is left open"
+    resolved = FitConfig().resolved(mode)
+    assert {name: getattr(resolved, name) for name in open_ones} == MODES[mode]
+    assert FitConfig(epochs=3, lr=0.5).resolved(mode) == resolved.__class__(
+        **{**resolved.__dict__, "epochs": 3, "lr": 0.5}
+    )
+
+
+def test_finetuning_goes_more_slowly_near_the_pixels_and_only_from_scratch_norms_learn() -> None:
+    tail, finetune, scratch = (FitConfig().resolved(mode) for mode in ("tail", "finetune", "scratch"))
+    assert (tail.layer_decay, finetune.layer_decay, scratch.layer_decay) == (1.0, 0.7, 1.0)
+    assert (tail.norms, finetune.norms, scratch.norms) == ("frozen", "frozen", "trained")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_sgd_has_a_rate_and_a_decay_of_its_own_unless_they_are_given(mode: str) -> None:
+    adamw, sgd = FitConfig().resolved(mode), FitConfig(optimiser="sgd").resolved(mode)
+    assert sgd.lr == pytest.approx(100 * adamw.lr) and sgd.weight_decay == 5e-4
+    given = FitConfig(optimiser="sgd", lr=0.2, weight_decay=0.0).resolved(mode)
+    assert (given.lr, given.weight_decay) == (0.2, 0.0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_rate_is_given_or_measured(mode: str) -> None:
+    assert FitConfig(find_lr=True).resolved(mode).find_lr
+    with pytest.raises(ConfigError, match=r"lr=0\.1 and find_lr: give the rate, or have it measured"):
+        FitConfig(find_lr=True, lr=0.1)
+
+
+def test_a_warm_up_ends_within_the_modes_own_epochs() -> None:
+    FitConfig(warmup=20).resolved("scratch")
+    with pytest.raises(ConfigError, match=r"warmup=20 must lie in \[0.0, 6.0\]"):
+        FitConfig(warmup=20).resolved("tail")
+
+
 def test_a_config_error_is_a_value_error_and_ours() -> None:
     assert issubclass(ConfigError, ValueError) and issubclass(ConfigError, LexNetError)
 
 
-@pytest.mark.parametrize("kind", [PreprocessSpec, SplitConfig, ProbeConfig, TrainConfig])
+@pytest.mark.parametrize("kind", [PreprocessSpec, SplitConfig, ProbeConfig, FitConfig, TrainConfig])
 def test_settings_are_frozen_and_given_by_name(kind: type[Any]) -> None:
     name = fields(kind)[0].name
     with pytest.raises(FrozenInstanceError):

@@ -31,7 +31,7 @@ from picture_makers import (
 from PIL import Image
 
 from lexnet.cli import main
-from lexnet.job.folder import DONE, PLAN
+from lexnet.job.folder import CHOICE, DONE, PLAN
 from lexnet.job.run import BUNDLE, HISTORY, PREDICTIONS, REPORT, SPLIT
 from lexnet.transfer.trunk import open_trunk
 
@@ -108,7 +108,7 @@ def only_whole_files(folder: Path) -> bool:
     if BUNDLE in names:
         with zipfile.ZipFile(folder / BUNDLE) as bundle:
             assert bundle.testzip() is None
-    return names <= WHOLE
+    return names <= WHOLE | {CHOICE}
 
 
 # --- pictures that cannot be used

@@ -50,7 +50,7 @@ def test_predict_val_and_verify_never_load_torch(bundle: str) -> None:
 
 def test_a_second_training_needs_no_torch(bundle: str, tmp_path: object) -> None:
     """The trunk's graph and the features come from the cache."""
-    assert "torch" not in loaded_by(call("train", "clipart", "--out", f"{tmp_path}/run"))
+    assert "torch" not in loaded_by(call("train", "clipart", "--mode", "probe", "--out", f"{tmp_path}/run"))
 
 
 def test_public_names_are_there_and_no_others() -> None:
@@ -75,7 +75,7 @@ def without_extras(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", HIDE + code], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("arguments", [["train", "clipart"], ["nets"]])
+@pytest.mark.parametrize("arguments", [["train", "clipart", "--mode", "probe"], ["nets"]])
 def test_without_the_train_extra_it_says_what_to_install(arguments: list[str]) -> None:
     run = without_extras(f"sys.argv = {['lexnet', *arguments]!r}\nfrom lexnet.cli import main\nmain()")
     assert run.returncode == 2

@@ -57,7 +57,11 @@ def _header(manifest: Manifest, row: int) -> Header:
         odd = []
         if suffix and kind in SUFFIXES and suffix not in SUFFIXES[kind]:
             odd.append(f"is {kind}, called {suffix}")
-        if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+        try:
+            turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
+        except (OSError, SyntaxError, ValueError):
+            turned = False
+        if turned:
             odd.append("is stored turned, to be shown upright")
         if image.mode not in ORDINARY:
             odd.append(f"has mode {image.mode}")

@@ -16,6 +16,10 @@ bundle_argument = click.argument(
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
+ALIASES = {"budget": ("--time-limit",)}
+"""What users of other libraries type."""
+
+
 def config_flags(kind: type[Any]) -> Callable[[Command], Command]:
     """A flag for each setting of the dataclass and of the dataclasses inside it."""
 
@@ -48,8 +52,9 @@ def _option(field: Field[Any], hint: Any) -> Callable[[Command], Command]:
     if kind is bool:
         return click.option(name, field.name, is_flag=True, default=field.default, help=text)
     shown = field.default is not None
+    names = (name, *ALIASES.get(field.name, ()))
     return click.option(
-        name, field.name, type=_type(kind), default=field.default, show_default=shown, help=text
+        *names, field.name, type=_type(kind), default=field.default, show_default=shown, help=text
     )
 
 

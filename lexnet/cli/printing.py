@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lexnet.data.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lexnet.job.events import Choices
 
 ROWS = 40
 
@@ -57,6 +60,33 @@ def found_table(manifest: Manifest) -> str:
         rows = [*rows[: ROWS - 1], rest]
     total = (f"{len(manifest.classes)} classes", *(int(counts[part].sum()) for part in parts))
     return table(("class", *parts), [*rows, total]) + _skipped(manifest)
+
+
+def choices_table(choices: "Choices") -> str:
+    """How long each way to learn would take here; an arrow at the one that was taken."""
+    rows = []
+    for one in choices.options:
+        what = [counted(one.epochs, "epoch")] if one.epochs else []
+        what += [f"{counted(one.views, 'view')} of each picture"] if one.views else []
+        share = f"{one.seconds / choices.seconds:.0%}" if choices.seconds else ""
+        rows.append(
+            ("→ " * (one == choices.chosen) + one.mode, ", ".join(what), duration(one.seconds), share)
+        )
+    head = ("choice", "", "time", "of the time left")
+    many = len(head) if choices.seconds else len(head) - 1
+    return table(head[:many], [row[:many] for row in rows], left=2)
+
+
+def counted(number: int, noun: str) -> str:
+    """1 → 1 epoch, 3068 → 3,068 epochs"""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """95 → 95 s, 272 → 4.5 min"""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _skipped(manifest: Manifest) -> str:

@@ -15,18 +15,19 @@ from lexnet.files import display
 @click.command("train")
 @click.argument("data", metavar="DATA")
 @config_flags(TrainConfig)
+@click.option("--dry-run", is_flag=True, help="Stop after the plan: say how long each choice would take.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME]")
 @json_flag
-def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
+def command(data: str, dry_run: bool, out: Path | None, as_json: bool, **values: Any) -> None:
     """Train a classifier on DATA: a folder with a folder of pictures for each class.
 
     DATA may also hold train, val and test folders of such folders, be a sample set (clipart,
     digits), or the plan.yaml of an earlier run, which then runs again.
     """
-    from lexnet.cli.printing import found_table, print_json
+    from lexnet.cli.printing import choices_table, found_table, print_json
     from lexnet.cli.progress import Bars
-    from lexnet.job.events import Event, Found, Note, Progress, Warned
-    from lexnet.job.run import is_plan, train
+    from lexnet.job.events import Choices, Event, Found, Note, Progress, Warned
+    from lexnet.job.run import is_plan, preview, train
 
     source = click.get_current_context().get_parameter_source
     given = [name for name in values if source(name) is click.core.ParameterSource.COMMANDLINE]
@@ -38,11 +39,18 @@ def command(data: str, out: Path | None, as_json: bool, **values: Any) -> None:
                 bars.update(event.step, event.done, event.total)
             elif isinstance(event, Found):
                 bars.print(found_table(event.manifest))
+            elif isinstance(event, Choices):
+                bars.print(choices_table(event))
             elif isinstance(event, Note):
                 bars.print(f"· {event.text}")
             elif isinstance(event, Warned):
                 bars.print(f"warning: {event.text}")
 
+        if dry_run:
+            found = preview(data, config, listen)
+            if as_json:
+                print_json(found)
+            return
         run = train(data, config, out, listen, display(shlex.join(["lexnet", *sys.argv[1:]])))
     if as_json:
         print_json(run.metrics)

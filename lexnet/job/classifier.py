@@ -1,6 +1,7 @@
 """The main job as a scikit-learn estimator."""
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +25,7 @@ from lexnet.config import (
     TrainConfig,
     Tta,
     build_config,
+    seconds,
 )
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
@@ -61,6 +63,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         channels: int | None = None,
         cut: str = "none",
         max_macs: float | None = None,
+        max_size: float | None = None,
+        max_latency: float | None = None,
+        budget: str | None = None,
         seed: int = 0,
         workers: int | None = None,
         engine: EngineChoice = "auto",
@@ -105,6 +110,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.channels = channels
         self.cut = cut
         self.max_macs = max_macs
+        self.max_size = max_size
+        self.max_latency = max_latency
+        self.budget = budget
         self.seed = seed
         self.workers = workers
         self.engine = engine
@@ -148,7 +156,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self._config()
         manifest, labels = self._manifest(X, y)
         plan = make_plan(manifest.name, config)
-        outcome = learn(admit(manifest, plan.config, on_event), plan, Clock(), on_event)
+        deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
+        pictures = admit(manifest, plan.config, on_event)
+        outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
         self.bundle_ = outcome.bundle

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lexnet.config import Mode
 from lexnet.data.manifest import Manifest
 
 
@@ -36,7 +37,29 @@ class Progress:
     total: int
 
 
-Event = Found | Note | Warned | Progress
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One way to learn, and how long all of the run would take that way."""
+
+    mode: Mode
+    seconds: float
+    epochs: int | None = None
+    views: int | None = None
+    limit: int | None = None
+    """Of so many pictures only."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What there is to choose from, by what was measured here, and what was chosen."""
+
+    options: tuple[Option, ...]
+    chosen: Option | None
+    seconds: float | None
+    """That there are for all of it, where there is a limit."""
+
+
+Event = Found | Note | Warned | Progress | Choices
 Listener = Callable[[Event], None]
 
 

@@ -13,10 +13,13 @@ from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
 from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.plan import Plan
-from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
+from lexnet.runtime.engines import open_engine
+from lexnet.transfer.cut import Place, Probed, choose_cut, places, probe_stages, reason
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
+
+TIMES = 23
 
 
 @dataclass
@@ -43,6 +46,14 @@ class Job:
     clock: Clock
     tell: Listener
     workers: int
+    deadline: float | None = None
+    """When all should be done, by `time.perf_counter`."""
+    reserve: float = 15.0
+    """Seconds before that which calibrating, verifying and writing need."""
+
+    def late(self) -> bool:
+        """Whether training has to end now for the rest to be done in time."""
+        return self.deadline is not None and time.perf_counter() > self.deadline - self.reserve
 
     def warn(self, text: str) -> None:
         """Tells of something that is not as it should be."""
@@ -113,7 +124,9 @@ def cut_short(
                 job.workers,
                 lambda done, total: job.progress("probes", done, total),
             )
-        chosen = choose_cut(curve, config.max_macs)
+        chosen = choose_cut(
+            curve, config.max_macs, config.max_size, lambda place: _latency(job, place), config.max_latency
+        )
         job.tell(Note(reason(curve, chosen)))
         if config.split.folds is not None:
             job.warn(
@@ -125,6 +138,21 @@ def cut_short(
     short = job.trunk(cut)
     features = job.extract(short, manifest, f"net up to {cut}").features
     return short, replace(examples, features=features), curve
+
+
+def _latency(job: Job, place: Place) -> float:
+    """Milliseconds that one picture takes in the net up to there: the median of some, one at a time."""
+    trunk = job.trunk(place.stage)
+    engine = open_engine(
+        "auto" if job.plan.config.engine == "torch" else job.plan.config.engine, trunk.graph, 1
+    )
+    pixels = np.zeros((1, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
+    times = []
+    for _ in range(TIMES):
+        start = time.perf_counter()
+        engine.run(pixels)
+        times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times[3:]))
 
 
 def with_views(

@@ -17,6 +17,7 @@ from lexnet.data.splits import split_hash
 from lexnet.errors import PictureError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.export.onnx import trunk_graph
+from lexnet.job.events import Note
 from lexnet.job.features import Job
 from lexnet.job.learned import Learned
 from lexnet.nets.adapt import with_classes
@@ -55,6 +56,8 @@ def finished(
 ) -> Learned:
     """The net's graph, its head, its temperature (from the validation part), and its answers."""
     val = manifest.where("val")
+    if history.stopped:
+        job.tell(Note(f"training stopped {history.stopped}"))
     if np.array_equal(val, held_out):
         job.warn("there is no test part: the probabilities are calibrated on the pictures that measure them")
     net = net.cpu().float().eval()

@@ -9,6 +9,8 @@ from lexnet.files import write_atomic
 RUNS = Path("runs")
 PLAN, DONE = "plan.yaml", "metrics.json"
 """The first and the last file of a run: with the one and without the other it is unfinished."""
+CHOICE = "choice.yaml"
+"""What was chosen by measuring: a run that goes on does not measure again."""
 CHECKPOINT = "checkpoint.safetensors"
 """What an interrupted training goes on from."""
 

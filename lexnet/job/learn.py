@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from lexnet.augment.recipes import breaks_labels
 from lexnet.check.examine import near_copies
-from lexnet.config import PreprocessSpec, Recipe, available_cores
+from lexnet.config import PreprocessSpec, Recipe, available_cores, tail_epochs
 from lexnet.data.groups import units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
+from lexnet.data.splits import choose as choose_pictures
 from lexnet.data.splits import is_divided
 from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import score
@@ -20,10 +21,10 @@ from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
-from lexnet.job.events import Listener, Progress, Warned
+from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.features import Clock, Job, cut_short, with_views
 from lexnet.job.learned import Learned, Looked
-from lexnet.job.plan import Plan
+from lexnet.job.plan import Plan, decided
 from lexnet.job.records import Findings, bundle_facts, run_metrics
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
 from lexnet.report.page import Mistake
@@ -39,6 +40,8 @@ from lexnet.transfer.trunk import Trunk
 class Outcome:
     """What a run has to show."""
 
+    plan: Plan
+    """With nothing left open: what runs again to the same bundle."""
     bundle: bytes
     metrics: dict[str, Any]
     """metrics.json without what depends on where the run is written."""
@@ -52,20 +55,29 @@ class Outcome:
     """A contact sheet of what training saw, where a recipe changed it."""
 
 
-def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Path | None = None) -> Outcome:
+def learn(
+    manifest: Manifest,
+    plan: Plan,
+    clock: Clock,
+    tell: Listener,
+    keep: Path | None = None,
+    deadline: float | None = None,
+) -> Outcome:
     """Trains on the train part, measures on what was held out, and verifies the file that ships.
 
-    In the folder `keep` lies what an interrupted training goes on from.
+    In the folder `keep` lies what an interrupted training goes on from. All should be done when the
+    clock of `time.perf_counter` stands at `deadline`.
 
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
-    config, recipe = plan.config, plan.recipe()
-    workers = config.workers or available_cores()
-    for risk in breaks_labels(recipe, manifest.classes):
-        tell(Warned(f"recipe {plan.recipe_name()} may change what a picture shows: {risk}"))
-    job = Job(plan=plan, clock=clock, tell=tell, workers=workers)
-    looked = _look(job, manifest)
+    plan_before, asked, workers = plan, plan.config, plan.config.workers or available_cores()
+    job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
+    _warn_of_recipe(plan, manifest, tell)
+    job, manifest, looked = _chosen(job, manifest, keep)
+    plan, config, recipe = job.plan, job.plan.config, job.plan.recipe()
+    if recipe != plan_before.recipe():
+        _warn_of_recipe(plan, manifest, tell)
     refuse_bad(looked.manifest.skipped, config.skip_bad)
     given, near = is_divided(manifest), looked.near
     if given and not is_divided(looked.manifest):
@@ -82,6 +94,10 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
             f"mode={config.mode} needs a val part to calibrate on, and there is none; raise --val from "
             f"{config.split.val:g}, or add pictures"
         )
+    if config.mode == "tail":
+        epochs = tail_epochs(config.fit, len(manifest.where("train")))
+        plan = replace(plan, config=replace(config, fit=replace(config.fit, epochs=epochs)))
+        job, config = replace(job, plan=plan), plan.config
     probe, trunk, curve = None, looked.trunk, list[Probed]()
     spec = replace(looked.spec, tta=config.tta)
     if trunk is None or looked.extraction is None:
@@ -115,6 +131,14 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
             from lexnet.job.tail import learn_tail  # loads torch
 
             learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
+            if asked.mode == "auto" and not _pays(learned, probe, examples, manifest):
+                why = "mode probe: the tail is not right more often on the val part"
+                plan = decided(plan_before, mode="probe", why=why, limit=config.split.limit)
+                tell(Note(why))
+                job, learned = (
+                    replace(job, plan=plan),
+                    _probed(trunk, probe, examples, manifest, held_out, None),
+                )
         elif config.mode == "finetune":
             from lexnet.job.whole import learn_whole
 
@@ -162,7 +186,10 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
     metrics["verification"]["golden"] = len(golden)
+    if learned.stopped:
+        plan = replace(plan, config=replace(plan.config, fit=replace(plan.config.fit, steps=learned.steps)))
     return Outcome(
+        plan=plan,
         bundle=bundle,
         metrics=metrics,
         manifest=manifest,
@@ -171,6 +198,34 @@ def learn(manifest: Manifest, plan: Plan, clock: Clock, tell: Listener, keep: Pa
         mistakes=mistakes,
         seen=seen,
     )
+
+
+def _warn_of_recipe(plan: Plan, manifest: Manifest, tell: Listener) -> None:
+    for risk in breaks_labels(plan.recipe(), manifest.classes):
+        tell(Warned(f"recipe {plan.recipe_name()} may change what a picture shows: {risk}"))
+
+
+def _chosen(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest, Looked]:
+    """The job with nothing left open, its pictures, and each of them looked at once."""
+    asked = job.plan.config
+    if asked.mode != "auto" and asked.budget is None:
+        return job, manifest, _look(job, manifest)
+    from lexnet.job import budget, choose  # load torch
+
+    looked, plan = None, choose.kept_choice(keep)
+    if plan is None:
+        plan = choose.without_a_look(job, manifest) or job.plan
+        if plan.config.budget is not None:
+            job = replace(job, plan=plan)
+            plan, reserve = budget.choose_within(job, manifest)
+            job = replace(job, reserve=reserve)
+        elif plan.config.mode == "auto":
+            looked = _look(job, manifest)
+            plan = choose.with_a_pilot(job, looked)
+    job = choose.keep_choice(job, keep, plan)
+    if plan.config.split.limit != asked.split.limit:
+        manifest = choose_pictures(manifest, plan.config.split, asked.seed)
+    return job, manifest, looked or _look(job, manifest)
 
 
 def _look(job: Job, manifest: Manifest) -> Looked:
@@ -189,6 +244,13 @@ def _look(job: Job, manifest: Manifest) -> Looked:
     return Looked(
         manifest=extraction.manifest, near=near, spec=trunk.spec, trunk=trunk, extraction=extraction
     )
+
+
+def _pays(learned: Learned, probe: Probe, examples: Examples, manifest: Manifest) -> bool:
+    """Whether what was trained is right on more of the validation part than the head it began with."""
+    val = manifest.where("val")
+    before = probe.probabilities(examples.take(val).measured()).argmax(axis=1) == manifest.labels[val]
+    return bool((learned.val.argmax(axis=1) == manifest.labels[val]).sum() > before.sum())
 
 
 def _probed(

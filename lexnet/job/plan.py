@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from lexnet.augment.recipes import RECIPES, find_recipe
-from lexnet.config import MODES, FitConfig, Recipe, TrainConfig
+from lexnet.config import MODES, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
 from lexnet.runtime.bundle import read_bundle
 from lexnet.transfer.trunk import weights_of
@@ -46,6 +46,8 @@ class Plan:
     def recipe(self) -> Recipe:
         """How the training pictures are changed."""
         recipe = self.config.recipe
+        if recipe == "auto":
+            return Recipe()
         return recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
 
     def summary(self) -> str:
@@ -57,7 +59,9 @@ class Plan:
         more = [f"{views} by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
         more += [f"tta {config.tta}"] if config.tta != "none" else []
         more += [f"cut {config.cut}"] if config.cut != "none" else []
-        choices = ", ".join((config.net, config.mode, size, *more))
+        mode = "probe or tail" if config.mode == "auto" else config.mode
+        more += [f"within {config.budget}"] if config.budget else []
+        choices = ", ".join((config.net, mode, size, *more))
         return f"plan: {choices}, seed {config.seed}, engine {config.engine}"
 
     def recipe_name(self) -> str:
@@ -73,9 +77,10 @@ class Plan:
 
 def make_plan(data: str, config: TrainConfig) -> Plan:
     """Decides what the user left open; raises for a net without weights before any work is done."""
-    reasons = []
+    reasons: list[str] = []
     mode, net, recipe = config.mode, config.net, config.recipe
     if config.from_ is not None:
+        config = replace(config, from_=str(Path(config.from_).absolute()))
         net = _net_of(config)
         reasons.append(f"net {net}: that of {config.from_}")
     elif net == "auto" and mode == "scratch":
@@ -85,17 +90,17 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         net = DEFAULT_NET
         reasons.append(f"net {net}: the smallest whose ImageNet weights come with the installation")
     if mode == "auto":
-        mode = "probe"
-        reasons.append("mode probe: a linear head on the frozen net takes seconds once features are cached")
+        mode, why = _forced(config)
+        reasons += [why] if why else []
     _refuse_unused(config, mode)
-    if recipe == "auto":
+    if recipe == "auto" and mode != "auto":
         recipe, why = RECIPE_OF[mode]
         if mode == "scratch" and not _is_small(net):
             recipe = "photo"
         reasons.append(f"recipe {recipe}: {why}")
-    elif isinstance(recipe, str) and recipe not in RECIPES:
+    elif isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
         recipe = find_recipe(recipe)
-    if recipe in ("none", Recipe()) and config.views != TrainConfig.views:
+    if mode != "auto" and recipe in ("none", Recipe()) and config.views != TrainConfig.views:
         raise ConfigError(
             f"views={config.views} of each picture need a recipe that changes it; give --recipe"
         )
@@ -105,14 +110,53 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     if config.cut not in ("auto", "none"):
         _known_stage(net, config.cut)
     fit = config.fit
-    if mode in MODES:
+    if mode in MODES and config.budget is None:
         resolved = fit.resolved(mode)
         fit = FitConfig(
             **{f.name: getattr(resolved, f.name) for f in fields(FitConfig)}
             | ({"lr": None} if fit.find_lr else {})
+            | ({"epochs": fit.epochs} if mode == "tail" else {})  # until the pictures are counted
         )
     chosen = replace(config, net=net, mode=mode, recipe=recipe, fit=fit)
     return Plan(data=data, config=chosen, reasons=tuple(reasons))
+
+
+def decided(
+    plan: Plan,
+    *,
+    mode: Mode,
+    why: str = "",
+    net: str | None = None,
+    epochs: int | None = None,
+    views: int | None = None,
+    limit: int | None = None,
+    budget: str | None = None,
+) -> Plan:
+    """The plan with what was left open chosen, and why; whoever calls leaves alone what the user gave."""
+    config = plan.config
+    config = replace(
+        config,
+        mode=mode,
+        net=net or config.net,
+        budget=budget,
+        views=views or config.views,
+        fit=replace(config.fit, epochs=epochs or config.fit.epochs),
+        split=replace(config.split, limit=limit or config.split.limit),
+    )
+    resolved = make_plan(plan.data, config)
+    return replace(resolved, reasons=(*([why] if why else []), *resolved.reasons))
+
+
+def _forced(config: TrainConfig) -> tuple[Mode, str]:
+    """The mode that other settings ask for, and why; auto where none does."""
+    if config.cut != "none" or config.split.folds is not None:
+        return "probe", "mode probe: a net is cut, and measured in turn, with a linear head"
+    given = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
+    given += ["views"] if config.views != TrainConfig.views and config.recipe == "auto" else []
+    given += ["class_weight"] if config.class_weight == "sampled" else []
+    if given:
+        return "tail", f"mode tail: {given[0]} is for weights that are trained"
+    return "auto", ""
 
 
 def _net_of(config: TrainConfig) -> str:
@@ -136,6 +180,8 @@ def _is_small(net: str) -> bool:
 
 def _refuse_unused(config: TrainConfig, mode: str) -> None:
     """Raises `ConfigError` for a setting that this mode would ignore."""
+    if mode == "auto":
+        return
     if mode == "probe":
         unused = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
         if unused:
@@ -148,10 +194,9 @@ def _refuse_unused(config: TrainConfig, mode: str) -> None:
                 "take balanced, which gives the same weight to each class"
             )
         return
-    if config.max_macs is not None:
-        raise ConfigError(
-            f"max_macs={config.max_macs:g} limits a cut net, mode={mode} keeps it whole; leave it out"
-        )
+    for name in ("max_macs", "max_size", "max_latency"):
+        if (limit := getattr(config, name)) is not None:
+            raise ConfigError(f"{name}={limit:g} limits a cut net, mode={mode} keeps it whole; leave it out")
     if config.split.folds is not None:
         raise ConfigError(f"folds={config.split.folds} measures linear heads; leave it out with mode={mode}")
     if mode != "tail":

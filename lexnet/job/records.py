@@ -157,8 +157,9 @@ def _fit(found: Findings) -> dict[str, Any] | None:
     mode = found.plan.config.mode
     if mode not in MODES:
         return None
-    fit = asdict(found.plan.config.fit.resolved(mode))
-    return fit if found.learned.lr is None else fit | {"lr": found.learned.lr}
+    fit, learned = asdict(found.plan.config.fit.resolved(mode)), found.learned
+    stopped = {"steps": learned.steps} if learned.stopped else {}
+    return fit | stopped | ({} if learned.lr is None else {"lr": learned.lr})
 
 
 def _stage(one: Probed) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
         return None
     return {
         "name": found.plan.recipe_name(),
-        "views": found.plan.config.views,
+        "views": found.plan.config.views if found.plan.config.mode in ("probe", "tail") else None,
         "recipe": asdict(recipe),
         "colour_axes": None if found.learned.axes is None else found.learned.axes.tolist(),
     }

@@ -4,22 +4,22 @@ import csv
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from lexnet.config import TrainConfig
+from lexnet.config import TrainConfig, available_cores, seconds
 from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data, read_data
 from lexnet.data.splits import split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import display, write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Listener, Note, Progress, Warned, ignore
-from lexnet.job.features import Clock
-from lexnet.job.folder import CHECKPOINT, DONE, RUNS, claim
+from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
+from lexnet.job.features import Clock, Job
+from lexnet.job.folder import CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render
@@ -30,6 +30,7 @@ BUNDLE, REPORT, SPLIT, PREDICTIONS, HISTORY = (
     "model.lexnet", "report.html", "split.csv", "predictions.csv", "history.csv",
 )  # fmt: skip
 SMALL_TEST = 300
+STARTED = 1.5  # seconds that the command has taken before the clock starts
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def train(
         listen(Note(line))
     if resumed:
         listen(Note(f"going on with the unfinished run in {folder}"))
-    outcome = learn(manifest, plan, clock, listen, folder)
+    budget = plan.config.budget
+    deadline = None if budget is None else start + seconds(budget) - STARTED
+    outcome = learn(manifest, plan, clock, listen, folder, deadline)
     with clock.step("verify"):
         check_bundle(outcome.bundle)
     _warn_small(outcome, listen)
@@ -99,9 +102,34 @@ def train(
         "command": command,
     }
     write_atomic(folder / REPORT, render(metrics, outcome.mistakes, outcome.seen))
+    if outcome.plan.config != plan.config:
+        write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for left in (CHECKPOINT, CHOICE):
+        (folder / left).unlink(missing_ok=True)
     return Run(folder, metrics)
+
+
+def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> dict[str, Any]:
+    """What `train` would do, and how long each choice would take here; nothing is trained or written.
+
+    Raises `LexNetError`.
+    """
+    from lexnet.job.budget import best, options  # loads torch
+
+    plan = _plan(data, config)
+    manifest = admit(read_data(plan.data), plan.config, tell)
+    for line in (*plan.reasons, plan.summary()):
+        tell(Note(line))
+    left = seconds(plan.config.budget) if plan.config.budget else None
+    deadline = None if left is None else time.perf_counter() + left
+    workers = plan.config.workers or available_cores()
+    job = Job(plan=plan, clock=Clock(), tell=tell, workers=workers, deadline=deadline)
+    found, _ = options(job, manifest)
+    chosen = None if left is None else best(job, manifest, found)
+    tell(Choices(tuple(found), chosen, left))
+    document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}
+    return document | {"chosen": chosen and asdict(chosen)}
 
 
 def is_plan(data: str) -> bool:

@@ -56,6 +56,7 @@ def learn_tail(
                 checkpoint=None if keep is None else keep / CHECKPOINT,
                 of=identity(job, manifest, cut, seen.engine, probe),
                 progress=lambda done, total: job.progress("train", done, total),
+                late=job.late,
             )
         return finished(job, net, trunk.spec, manifest, held_out, history, axes=axes, frozen=cut)
 
@@ -64,5 +65,9 @@ def _activated(
     extraction: Extraction, manifest: Manifest, rows: NDArray[np.int64], views: int | None
 ) -> Activated:
     return Activated(
-        extraction=extraction, labels=manifest.labels[rows], weights=manifest.weights[rows], views=views
+        extraction=extraction,
+        labels=manifest.labels[rows],
+        weights=manifest.weights[rows],
+        rows=np.arange(len(rows)),
+        views=views,
     )

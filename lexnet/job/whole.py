@@ -42,7 +42,7 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     """The pictures that can be used, which are nearly the same, and what a new net will see of them."""
     with job.clock.step("read headers"):
         found = headers(manifest, job.workers, lambda done, total: job.progress("headers", done, total))
-    spec = _spec(job, found)
+    spec = new_spec(job, found)
     usable = decoded(job, manifest, whole_squares(spec)).manifest
     if all(header.tiny for header in found):
         return Looked(manifest=usable, near=[], spec=spec)
@@ -58,7 +58,7 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     return Looked(manifest=seen.manifest, near=near, spec=spec)
 
 
-def _spec(job: Job, found: list[Header]) -> PreprocessSpec:
+def new_spec(job: Job, found: list[Header]) -> PreprocessSpec:
     """Of the net's own size where it has only one, else of the pictures'; grey if they all are."""
     config, entry = job.plan.config, find(job.plan.config.net)
     channels = config.channels or (1 if all(header.grey for header in found) else 3)
@@ -169,12 +169,11 @@ def _learn(
             checkpoint=None if keep is None else keep / CHECKPOINT,
             of=identity(job, manifest, spec, config.lr, *start),
             progress=lambda done, total: job.progress("train", done, total),
+            late=job.late,
         )
     net.cpu()
     laid_out(net, torch.contiguous_format)
     unfold_norms(folds)
-    if history.stopped:
-        job.tell(Note(f"training stopped {history.stopped}"))
     learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None)
     return replace(learned, lr=config.lr, rates=rates)
 

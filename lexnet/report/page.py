@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from math import log
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
@@ -81,6 +82,7 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes 
         steps=_steps(metrics["steps"], metrics["seconds"]),
         most_skipped=SKIPPED,
         seen=seen,
+        rates=_rates(metrics["rates"]),
         zip=zip,
     )
 
@@ -131,6 +133,21 @@ def _steps(steps: Mapping[str, float], total: float) -> list[tuple[str, float]]:
     rest = total - sum(steps.values())
     named = [(name.replace("_", " "), seconds) for name, seconds in steps.items()]
     return [*named, ("everything else", rest)] if rest > 0.005 * total else named
+
+
+def _rates(curve: Sequence[Sequence[float]]) -> dict[str, Any] | None:
+    """The learning rate finder's curve in a frame of 400 by 150: rates by their logarithm, losses upwards."""
+    if len(curve) < 2:
+        return None
+    rates, losses = [log(rate) for rate, _ in curve], [loss for _, loss in curve]
+    lowest = min(range(len(curve)), key=lambda i: losses[i])
+    wide, high = rates[-1] - rates[0], (max(losses) - losses[lowest]) or 1.0
+    points = [
+        f"{400 * (rate - rates[0]) / wide:.1f},{145 - 140 * (loss - losses[lowest]) / high:.1f}"
+        for rate, loss in zip(rates, losses, strict=True)
+    ]
+    taken = (rates[lowest] - log(10) - rates[0]) / wide
+    return {"points": " ".join(points), "x": 400 * max(0.0, taken), "lowest": curve[lowest][0]}
 
 
 def _percent(share: float | None, digits: int = 1) -> str:

@@ -39,6 +39,7 @@ def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fi
     """The net is as before when it is done. Raises `TrainingError` where even the least rate is too high."""
     before = {name: value.detach().clone() for name, value in net.state_dict().items()}
     optimiser, curve = make_optimiser(net, config), list[tuple[float, float]]()
+    torch.manual_seed(0)
     net.train()
     mean, coming = 0.0, batches()
     for step in range(STEPS):

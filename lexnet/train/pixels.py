@@ -49,7 +49,7 @@ class Pixels:
 
     def per_epoch(self, config: Fit) -> int:
         """How many batches."""
-        return -(-len(self.labels) // config.batch_size)
+        return len(cuts(len(self.labels), config.batch_size))
 
     def batches(self, epoch: int, config: Fit) -> Iterator[Batch]:
         """(n, C, size, size) normalised pixels in channels-last order, and (n, classes) targets."""
@@ -58,8 +58,8 @@ class Pixels:
         with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(self.workers) as pool:
             coming: Future[NDArray[np.uint8]] | None = None
             before = chosen[:0]
-            for start in range(0, len(chosen) + config.batch_size, config.batch_size):
-                rows = chosen[start : start + config.batch_size]
+            for start, stop in [*cuts(len(chosen), config.batch_size), (0, 0)]:
+                rows = chosen[start:stop]
                 made = ahead.submit(self._changed, rows, epoch, pool) if len(rows) else None
                 if coming is not None:
                     yield self._batch(coming.result(), before, epoch, weights, config.smoothing)
@@ -97,6 +97,14 @@ class Pixels:
             inputs, share = mix(inputs, mixing)
         targets = soft_labels(labels, self.classes, share, smoothing)
         return inputs, targets * weights[rows].to(self.device).view(-1, 1)
+
+
+def cuts(count: int, size: int) -> list[tuple[int, int]]:
+    """From where to where each batch goes; one picture left over joins the batch before."""
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1 and size > 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))
 
 
 def order(labels: NDArray[np.int64], seed: int, epoch: int, sampled: bool) -> NDArray[np.int64]:

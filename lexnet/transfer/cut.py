@@ -93,17 +93,32 @@ def probe_stages(
     return found
 
 
-def choose_cut(curve: Sequence[Probed], max_macs: float | None = None) -> Probed:
-    """The cheapest place within the limit that is shown to lose no more than `MARGIN` against the best.
+def choose_cut(
+    curve: Sequence[Probed],
+    max_macs: float | None = None,
+    max_size: float | None = None,
+    latency: Callable[[Place], float] | None = None,
+    max_latency: float | None = None,
+) -> Probed:
+    """The cheapest place within the limits that is shown to lose no more than `MARGIN` against the best.
 
-    Raises `ConfigError` where no place is within the limit.
+    `max_size` is in bytes of float32 weights, `max_latency` in what `latency` measures. Raises `ConfigError`
+    where no place is within a limit.
     """
-    allowed = [one for one in curve if max_macs is None or one.place.macs <= max_macs]
-    if not allowed:
-        least = min(one.place.macs for one in curve)
-        raise ConfigError(
-            f"max_macs={max_macs:,.0f} is under the {least:,} of the net's first stage; raise it"
-        )
+    allowed = list(curve)
+    for name, limit, cost in (
+        ("max_macs", max_macs, lambda place: place.macs),
+        ("max_size", max_size, lambda place: 4 * place.params),
+        ("max_latency", max_latency, latency),
+    ):
+        if limit is None or cost is None:
+            continue
+        costs = [cost(one.place) for one in allowed]
+        if min(costs) > limit:
+            raise ConfigError(
+                f"{name}={limit:,.6g} is under the {min(costs):,.6g} that is the least; raise it"
+            )
+        allowed = [one for one, each in zip(allowed, costs, strict=True) if each <= limit]
     best = max(allowed, key=lambda one: (one.accuracy, one.place.macs))
     return next(one for one in allowed if one is best or most_lost(one.right, best.right) <= MARGIN)
 

@@ -8,7 +8,7 @@ convolutions while the tail is trained, unless they are to learn too.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,11 @@ from lexnet.augment.mix import soft_labels
 from lexnet.config import Fit
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch, History, fit
-from lexnet.train.pixels import order
+from lexnet.train.pixels import cuts, order
 from lexnet.transfer.cut import Place
 from lexnet.transfer.trunk import Extraction
 
+JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
 MOST_LEFT = 0.4  # of the multiply-adds, that a cut which nobody chose leaves to the tail
 
 
@@ -80,12 +81,19 @@ class Activated:
     """Pictures as the frozen stages leave them."""
 
     extraction: Extraction
-    """(N, K, C, H, W) of K views each, or (N, C, H, W) of one."""
+    """(..., K, C, H, W) of K views each, or (..., C, H, W) of one."""
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
     """(N,) how much each counts; only their ratios matter."""
-    views: int | None
+    rows: NDArray[np.int64]
+    """(N,) which of the extraction's rows they are."""
+    views: int | None = None
     """K, where there are several."""
+
+    def take(self, some: NDArray[np.int64]) -> "Activated":
+        """Those of these N."""
+        labels, weights, rows = self.labels[some], self.weights[some], self.rows[some]
+        return replace(self, labels=labels, weights=weights, rows=rows)
 
 
 def train_tail(
@@ -114,17 +122,17 @@ def train_tail(
 
     def batches(epoch: int) -> Iterator[Batch]:
         chosen = order(train.labels, seed, epoch, sampled)
-        for start in range(0, count, config.batch_size):
-            rows = chosen[start : start + config.batch_size]
+        for start, stop in cuts(count, config.batch_size):
+            rows = chosen[start:stop]
             views = None if train.views is None else (epoch + rows) % train.views
-            inputs = _inputs(train.extraction.read(rows, views))
+            inputs = _inputs(train.extraction.read(train.rows[rows], views))
             targets = soft_labels(torch.from_numpy(train.labels[rows]), classes, smoothing=config.smoothing)
             yield inputs, targets * weights[rows].view(-1, 1)
 
     history = fit(
         tail,
         batches,
-        -(-count // config.batch_size),
+        len(cuts(count, config.batch_size)),
         config,
         seed=seed,
         judge=lambda part: _judged(part, val),
@@ -135,6 +143,7 @@ def train_tail(
     )
     laid_out(tail, torch.contiguous_format)
     unfold_norms(folds)
+    net.eval()  # the norms that were put back too
     return history
 
 
@@ -156,13 +165,22 @@ def _classes(net: Net) -> int:
 
 
 @torch.inference_mode()
+def answers(tail: nn.Module, seen: Activated) -> NDArray[np.float32]:
+    """(N, classes) logits of one view of each picture."""
+    logits = [
+        tail(_inputs(seen.extraction.read(seen.rows[start : start + JUDGED]))).numpy()
+        for start in range(0, len(seen.labels), JUDGED)
+    ]
+    return np.concatenate(logits)
+
+
 def _judged(tail: nn.Module, val: Activated) -> dict[str, float]:
     """Accuracy and log loss on the validation part; nothing where there is none."""
-    hits, loss = 0, 0.0
-    for start in range(0, len(val.labels), 64):
-        rows = np.arange(start, min(start + 64, len(val.labels)))
-        logits, labels = tail(_inputs(val.extraction.read(rows))), torch.from_numpy(val.labels[rows])
-        hits += int((logits.argmax(1) == labels).sum())
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-    count = len(val.labels)
-    return {"val_accuracy": hits / count, "val_log_loss": loss / count} if count else {}
+    if not len(val.labels):
+        return {}
+    logits, labels = torch.from_numpy(answers(tail, val)), torch.from_numpy(val.labels)
+    right = logits.argmax(1) == labels
+    return {
+        "val_accuracy": float(right.double().mean()),
+        "val_log_loss": float(F.cross_entropy(logits, labels)),
+    }

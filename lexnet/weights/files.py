@@ -4,6 +4,7 @@ Nothing here needs torch, and nothing is imported, downloaded or opened.
 """
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from lexnet.config import Interpolation, PreprocessSpec
 from lexnet.errors import WeightsError
@@ -70,7 +71,7 @@ class Weights:
         if isinstance(self.origin, Hub):
             return f"https://huggingface.co/{self.origin.repo}"
         if isinstance(self.origin, Bundled):
-            return self.origin.path
+            return PurePath(self.origin.path).name
         return self.origin.url
 
 

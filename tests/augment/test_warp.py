@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from lexnet.augment.apply import _cut_out as cut_out
 from lexnet.augment.apply import apply
 from lexnet.augment.sample import View, bend_knots, sample
 from lexnet.augment.warp import crop_box, is_exact, matrix, plane, scales, spline, surfaces
@@ -371,6 +372,56 @@ def test_the_strongest_fold_that_signs_alone_can_make_is_none() -> None:
         step = 1 / (bend_knots(wavelength) - 3)
         steepest = 1.5 * strength / step  # of a cubic B-spline whose knots change sign in the middle
         assert (1 - steepest) ** 2 - steepest**2 > -1e-9, wavelength
+
+
+# --- what needs no sampling is cut out
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("border", ["reflect", "edge", "colour"])
+@pytest.mark.parametrize("shape", [(24, 24), (32, 32), (32, 51), (40, 32)])
+def test_a_crop_of_whole_pixels_is_what_sampling_makes_of_it(
+    shape: tuple[int, int], border: Border, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: mirrored, flipped, and up to half its side beyond every edge."""
+    recipe = Recipe(crop="random", pad=0.5, mirror=0.5, flip=0.5, border=border, colour=(250, 10, 91))
+    picture, spec = noisy(*shape, channels), PreprocessSpec(size=24, short_side=min(shape))
+    cut, places, ways = 0, [], set()
+    for i in range(60):
+        view = sample(recipe, 0, "train", 0, str(i))
+        with monkeypatch.context() as patch:
+            taken = []
+            patch.setattr(
+                "lexnet.augment.apply._cut_out", lambda *a, taken=taken: taken.append(a) or cut_out(*a)
+            )
+            quick = apply(picture, view, spec)
+            patch.setattr("lexnet.augment.apply.is_upright", lambda view: False)
+            assert np.array_equal(quick, apply(picture, view, spec)), view.numbers()
+        cut += len(taken)
+        places.append(crop_box(view, *shape, spec)[:2])
+        ways.add((view.mirror, view.flip))
+    assert cut == 60 and len(ways) == 4
+    beyond = (np.min(places, 0) < 0) & (np.max(places, 0) + 24 > shape[::-1])
+    assert beyond[0 if shape[1] <= shape[0] else 1], "the short side's edges at least"
+
+
+def test_a_crop_at_the_pictures_own_scale_begins_at_a_whole_pixel_and_reaches_every_edge() -> None:
+    recipe, spec = Recipe(crop="random", pad=0.125), PreprocessSpec(size=32, short_side=37)
+    views = [sample(recipe, 0, "train", 0, str(i)) for i in range(500)]
+    boxes = [crop_box(view, 37, 50, spec) for view in views]
+    assert {box[2:] for box in boxes} == {(32, 32)}
+    assert {box[1] for box in boxes} == set(range(-4, 10)), "five pixels of room, and four beyond either side"
+    assert crop_box(PLAIN, 37, 50, spec)[:2] == (9, 2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"zoom": 1.01}, {"rotate": 0.5}, {"translate": (0.01, 0.0)}, {"perspective": (0.0, 0.01)}],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_is_moved_between_pixels_is_sampled(change: dict[str, Any]) -> None:
+    picture = noisy(32, 32)
+    assert not np.array_equal(apply(picture, replace(PLAIN, **change), whole(32)), picture)
 
 
 # --- borders

@@ -36,7 +36,17 @@ def test_a_code_page_does_not_break_a_table(bundle: str) -> None:
 
 
 def test_on_a_terminal_there_are_bars_and_the_summary(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lexnet", "train", "clipart", "--out", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "lexnet",
+        "train",
+        "clipart",
+        "--mode",
+        "probe",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     controller, terminal = pty.openpty()
     process = subprocess.Popen(command, stdout=terminal, stderr=terminal)
     os.close(terminal)

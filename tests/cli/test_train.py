@@ -27,7 +27,7 @@ Capture = pytest.CaptureFixture[str]
 def test_train_prints_what_it_found_and_what_came_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
 ) -> None:
-    assert lexnet(monkeypatch, "train", "clipart", "--out", tmp_path / "run") == 0
+    assert lexnet(monkeypatch, "train", "clipart", "--mode", "probe", "--out", tmp_path / "run") == 0
     out, err = capsys.readouterr()
     assert "12 classes       621" in err and "· net efficientnet_lite0: " in err
     assert "· divided: train 435, val 62, test 124" in err
@@ -38,10 +38,12 @@ def test_train_prints_what_it_found_and_what_came_out(
 
 
 def test_train_json_is_one_document(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
-    assert lexnet(monkeypatch, "train", "clipart", "--json", "--out", tmp_path / "run") == 0
+    assert (
+        lexnet(monkeypatch, "train", "clipart", "--mode", "probe", "--json", "--out", tmp_path / "run") == 0
+    )
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["run"] == str(tmp_path / "run") and metrics["verified"] is True
-    assert metrics["command"].startswith("lexnet train clipart --json")
+    assert metrics["command"].startswith("lexnet train clipart --mode probe --json")
 
 
 def test_every_setting_is_a_flag_with_its_help(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

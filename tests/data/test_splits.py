@@ -29,6 +29,7 @@ from lexnet.data.splits import (
     resolve_copies,
     split_csv,
     split_hash,
+    with_val,
 )
 from lexnet.errors import DataError
 from lexnet.job.divide import divide
@@ -104,6 +105,42 @@ def test_the_seed_decides() -> None:
     assert first.parts == again.parts
     assert first.parts != other.parts
     assert first.counts("test").tolist() == other.counts("test").tolist()
+
+
+def measured(*counts: int) -> Manifest:
+    """That many pictures for each class, of which every fifth is the source's own test part."""
+    whole = distinct(*counts)
+    return whole.with_parts(["test" if i % 5 == 0 else "train" for i in range(len(whole))])
+
+
+def test_a_val_part_is_a_share_of_each_class_of_the_train_part() -> None:
+    before = measured(50, 25, 5)
+    after = with_val(before, 0.25, seed=0)
+    assert after.counts("val").tolist() == [10, 5, 1]
+    assert after.counts("train").tolist() == [30, 15, 3]
+    test = before.where("test")
+    assert np.array_equal(after.where("test"), test), "what is measured on stays apart"
+    assert part_of(with_val(reordered(before, list(reversed(range(80)))), 0.25, 0)) == part_of(after)
+    assert part_of(with_val(before, 0.25, seed=1)) != part_of(after)
+
+
+def test_a_val_part_leaves_two_of_each_class_to_train_on() -> None:
+    after = with_val(measured(3, 4, 10), 0.5, seed=0)
+    assert after.counts("train").tolist() == [2, 2, 4]
+    assert after.counts("val").tolist() == [0, 1, 4]
+
+
+def test_no_share_makes_no_val_part() -> None:
+    assert list(with_val(measured(20, 20), 0.0, seed=0).parts) == list(measured(20, 20).parts)
+
+
+def test_copies_in_the_train_part_come_to_its_val_part_together() -> None:
+    contents = [f"{label}:{i // 3}" for label in (0, 1) for i in range(30)]  # each picture three times
+    manifest = listing([0] * 30 + [1] * 30, contents, ["train"] * 60)
+    after = with_val(manifest, 0.3, seed=0)
+    assert after.counts("val").tolist() == [9, 9]
+    sides = {(digest, part) for digest, part in zip(after.digests, after.parts, strict=True)}
+    assert len(sides) == 20, "a picture and its copies are in one part"
 
 
 @settings(deadline=None, derandomize=True)

@@ -96,7 +96,7 @@ def test_the_split_is_recorded_and_divides(run: Run) -> None:
 
 
 def test_again_from_the_same_request_or_from_its_plan_is_the_same_bundle(run: Run, tmp_path: Path) -> None:
-    again = train("clipart", TrainConfig(workers=1), tmp_path / "again")
+    again = train("clipart", TrainConfig(mode="probe", workers=1), tmp_path / "again")
     plan = train(str(run.folder / "plan.yaml"), out=tmp_path / "plan")
     bundles = [(r.folder / "model.lexnet").read_bytes() for r in (run, again, plan)]
     assert bundles[0] == bundles[1] == bundles[2]
@@ -109,7 +109,7 @@ def test_a_plan_is_not_quietly_stronger_than_a_flag(run: Run, tmp_path: Path) ->
 
 
 def test_another_seed_divides_otherwise(run: Run, tmp_path: Path) -> None:
-    other = train("clipart", TrainConfig(seed=1), tmp_path / "other")
+    other = train("clipart", TrainConfig(mode="probe", seed=1), tmp_path / "other")
     assert (other.folder / "split.csv").read_text() != (run.folder / "split.csv").read_text()
 
 
@@ -178,7 +178,7 @@ def test_a_graph_that_disagrees_is_not_written(
     monkeypatch.setattr(learning, "append_head", wrong)
     with pytest.raises(ParityError, match=r"disagrees with training on 6 held-out pictures.*most on .*\.png"):
         train(str(few), TrainConfig(), tmp_path / "run")
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.yaml"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.yaml", "choice.yaml"}
 
 
 def test_shuffled_labels_score_at_chance(tmp_path: Path) -> None:
@@ -453,8 +453,11 @@ def test_balanced_classes_find_more_of_the_rare_one(tmp_path: Path) -> None:
 
 def test_a_setting_that_would_be_ignored_is_refused(few: Path, tmp_path: Path) -> None:
     for config, said in (
-        (TrainConfig(fit=FitConfig(epochs=9, lr=0.1)), "epochs, lr: a linear head has no such thing"),
-        (TrainConfig(views=8), "views=8 of each picture need a recipe that changes it"),
+        (
+            TrainConfig(mode="probe", fit=FitConfig(epochs=9, lr=0.1)),
+            "epochs, lr: a linear head has no such thing",
+        ),
+        (TrainConfig(mode="probe", views=8), "views=8 of each picture need a recipe that changes it"),
     ):
         with pytest.raises(ConfigError, match=said):
             train(str(few), config, tmp_path / "a")

@@ -1,6 +1,7 @@
 """Training: the same plan gives the same weights, however often it is stopped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lexnet.config import Fit, FitConfig
 from lexnet.errors import TrainingError
 from lexnet.train import loop
 from lexnet.train.checkpoint import read_checkpoint
-from lexnet.train.loop import History, fit
+from lexnet.train.loop import History, fit, mixed
 from lexnet.train.schedule import cosine
 
 CONFIG = FitConfig(epochs=4, lr=0.02, batch_size=8, warmup=0.5).resolved("tail")
@@ -79,6 +80,159 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
             trained(checkpoint=tmp_path / "c")
     again, rest = trained(checkpoint=tmp_path / "c")
     assert same(again, undisturbed) and rest.epochs == history.epochs
+
+
+def normed() -> nn.Module:
+    """With batch statistics, which learn from every step."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
+
+
+def growing(part: nn.Module) -> dict[str, float]:
+    """A validation loss that is the lowest after the first epoch: the length of the weights."""
+    return {"val_log_loss": float(part[0].weight.detach().norm())}
+
+
+@pytest.mark.parametrize(
+    ("config", "make", "judge", "epochs"),
+    [
+        (replace(CONFIG, optimiser="sgd"), net, judge, 4),
+        (CONFIG, normed, judge, 4),
+        (replace(CONFIG, accumulate=3), net, judge, 4),
+        (replace(CONFIG, patience=2), normed, growing, 3),  # the best is of before the stop
+        (replace(CONFIG, steps=3 * STEPS - 5), net, judge, 3),
+    ],
+    ids=["sgd", "batch norm", "accumulate", "patience", "steps"],
+)
+def test_whatever_is_kept_from_step_to_step_outlives_a_stop(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Fit,
+    make: Callable[[], nn.Module],
+    judge: Callable[[nn.Module], dict[str, float]],
+    epochs: int,
+) -> None:
+    """Stopped behind its first epoch and again behind its second, and once not at all."""
+    undisturbed = make()
+    history = fit(undisturbed, batches, STEPS, config, seed=0, judge=judge)
+    write = loop.write_checkpoint
+
+    def stop(*arguments: object) -> None:
+        write(*arguments)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_checkpoint", stop)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                fit(make(), batches, STEPS, config, seed=0, judge=judge, checkpoint=tmp_path / "c")
+    again = make()
+    rest = fit(again, batches, STEPS, config, seed=0, judge=judge, checkpoint=tmp_path / "c")
+    assert same(again, undisturbed) and rest == history and len(history.epochs) == epochs
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
+    """Of 20 batches three at a time, seven steps an epoch; the last is of two."""
+
+    def large(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        small = list(batches(epoch))
+        for start in range(0, STEPS, 3):
+            inputs, targets = zip(*small[start : start + 3], strict=True)
+            yield torch.cat(inputs), torch.cat(targets)
+
+    def made() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+
+    few, many = made(), made()
+    one = fit(few, large, 7, replace(CONFIG, batch_size=24), seed=0, judge=judge)
+    other = fit(many, batches, STEPS, replace(CONFIG, accumulate=3), seed=0, judge=judge)
+    assert one.steps == other.steps == 4 * 7
+    for a, b in zip(few.parameters(), many.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(few[0].weight, made()[0].weight, atol=0.01), "it learned"
+    for a, b in zip(one.epochs, other.epochs, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+
+
+def test_patience_takes_the_best_epochs_weights_and_stops() -> None:
+    losses, seen = iter([0.9, 0.4, 0.6, 0.5, 0.1]), list[Tensor]()
+
+    def told(part: nn.Module) -> dict[str, float]:
+        seen.append(part[0].weight.detach().clone())
+        return {"val_log_loss": next(losses)}
+
+    part = net()
+    history = fit(part, batches, STEPS, replace(CONFIG, epochs=9, patience=2), seed=0, judge=told)
+    assert [one["val_log_loss"] for one in history.epochs] == [0.9, 0.4, 0.6, 0.5]
+    assert history.stopped == "after 2 epochs without a lower validation loss"
+    assert torch.equal(part[0].weight, seen[1]) and not torch.equal(seen[1], seen[3])
+
+
+def test_patience_that_never_ends_still_takes_the_best() -> None:
+    losses, seen = iter([0.9, 0.4, 0.6, 0.3, 0.5]), list[Tensor]()
+
+    def told(part: nn.Module) -> dict[str, float]:
+        seen.append(part[0].weight.detach().clone())
+        return {"val_log_loss": next(losses)}
+
+    part = net()
+    history = fit(part, batches, STEPS, replace(CONFIG, epochs=5, patience=2), seed=0, judge=told)
+    assert len(history.epochs) == 5 and history.stopped is None
+    assert torch.equal(part[0].weight, seen[3])
+
+
+def test_it_stops_at_the_step_it_was_told_and_again_to_the_same_bits() -> None:
+    config = replace(CONFIG, steps=STEPS + 7)
+    part, history = trained(config)
+    assert history.steps == STEPS + 7 and history.stopped == "after 27 steps, as it was told"
+    assert [one["epoch"] for one in history.epochs] == [0, 1]
+    assert same(part, trained(config)[0])
+    assert not same(part, trained(replace(config, steps=STEPS + 8))[0])
+    whole, all_of_it = trained()
+    assert all_of_it.epochs[0] == history.epochs[0] and all_of_it.stopped is None and not same(part, whole)
+
+
+def test_it_stops_where_it_is_late() -> None:
+    times = iter(range(100))
+    history = fit(net(), batches, STEPS, CONFIG, seed=0, judge=judge, late=lambda: next(times) == 25)
+    assert history.steps == 25 and history.stopped == "after 25 steps, to end in time"
+
+
+def test_the_average_is_of_batch_statistics_too() -> None:
+    """Inputs of one mean: a step brings the running mean a tenth nearer to it, and the average behind."""
+    level = torch.arange(1.0, 7.0)
+
+    def constant(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        draw = torch.Generator().manual_seed(epoch)
+        for _ in range(STEPS):
+            noise = torch.randn(8, 6, generator=draw)
+            yield level + noise - noise.mean(0), torch.eye(2)[torch.arange(8) % 2]
+
+    torch.manual_seed(0)
+    part = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 2))
+    fit(part, constant, STEPS, replace(CONFIG, epochs=1, ema=0.9), seed=0, judge=lambda part: {})
+    running = average = 0.0
+    for step in range(1, STEPS + 1):
+        running += 0.1 * (1 - running)
+        average += (1 - min(0.9, step / (9 + step))) * (running - average)
+    torch.testing.assert_close(part[0].running_mean, average * level)
+    assert running - average > 0.03, "not the last statistics"
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind"),
+    [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)],
+)
+def test_arithmetic_on_a_cpu_has_the_precision_that_was_asked_for(precision: str, kind: torch.dtype) -> None:
+    with mixed(torch.device("cpu"), replace(CONFIG, precision=precision)):  # type: ignore[arg-type]
+        assert net()(torch.zeros(1, 6)).dtype == kind
+
+
+def test_in_bfloat16_it_learns_and_its_weights_stay_float32() -> None:
+    part, history = trained(replace(CONFIG, precision="bfloat16"))
+    assert history.epochs[-1]["val_accuracy"] > 0.9
+    assert {value.dtype for value in part.state_dict().values()} == {torch.float32}
 
 
 def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_epoch_before(tmp_path: Path) -> None:

@@ -85,7 +85,10 @@ def test_of_several_views_one_each_is_read(manifest: Manifest) -> None:
 
 def trained(manifest: Manifest, checkpoint: Path | None = None) -> tuple[Net, list[dict[str, float]]]:
     seen = Activated(
-        extraction=activations(manifest), labels=manifest.labels, weights=manifest.weights, views=None
+        extraction=activations(manifest),
+        labels=manifest.labels,
+        weights=manifest.weights,
+        rows=np.arange(len(manifest)),
     )
     torch.manual_seed(0)
     net = create_net("efficientnet_lite0", weights="imagenet", classes=2)

@@ -1,0 +1,129 @@
+"""What the user left open, decided by measuring: probe or tail, and what fits into a budget.
+
+    no budget   look at every picture ─ pilot on some ─ probe, or the tail where it gains more than noise
+    a budget    measure this machine for seconds ─ time of each choice ─ the best that fits
+
+A choice is kept in the run's folder: whoever goes on with the run goes on with the choice.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lexnet.check.headers import TINY, headers
+from lexnet.config import TAIL_STEPS, TrainConfig, tail_epochs
+from lexnet.data.groups import units
+from lexnet.data.manifest import Manifest
+from lexnet.data.random import address
+from lexnet.files import write_atomic
+from lexnet.job.divide import divide
+from lexnet.job.events import Note, ignore
+from lexnet.job.features import Job
+from lexnet.job.finish import apart, started
+from lexnet.job.folder import CHOICE
+from lexnet.job.learned import Looked
+from lexnet.job.plan import DEFAULT_NET, NEW_NET, Plan, decided, read_plan
+from lexnet.transfer.cut import places
+from lexnet.transfer.pilot import Trial, try_tail
+from lexnet.transfer.probe import Examples
+from lexnet.transfer.tail import Activated, default_cut
+
+PILOT = 1000  # pictures that a tail is tried on
+LEAST = 100  # under which a head is all that they can teach
+MANY = 2000  # tiny pictures that are enough to learn from scratch
+
+
+def kept_choice(keep: Path | None) -> Plan | None:
+    """What was chosen when the run was begun."""
+    file = None if keep is None else keep / CHOICE
+    return read_plan(file) if file is not None and file.exists() else None
+
+
+def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
+    """The job with what was chosen, which is kept from now on and told."""
+    for reason in plan.reasons:
+        job.tell(Note(reason))
+    job.tell(Note(plan.summary()))
+    if keep is not None:
+        write_atomic(keep / CHOICE, plan.to_yaml())
+    return replace(job, plan=plan)
+
+
+def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
+    """For pictures so small that photographs' features say little of them: a net of their own."""
+    config = job.plan.config
+    if config.mode != "auto" or len(manifest) < MANY or config.net != DEFAULT_NET or config.size:
+        return None
+    some = sorted(range(len(manifest)), key=lambda row: address(0, "look", manifest.digests[row]))[:200]
+    found = headers(manifest.take(np.sort(some), []), job.workers, lambda done, total: None)
+    if not all(header.tiny for header in found):
+        return None
+    why = f"mode scratch: {len(manifest):,} pictures under {TINY} px are enough for a small net of their own"
+    return decided(job.plan, mode="scratch", net=NEW_NET, why=why, budget=job.plan.config.budget)
+
+
+def with_a_pilot(job: Job, looked: Looked) -> Plan:
+    """Probe or tail, by what a tail gains on some pictures, none of them of the test part."""
+    config = decided(job.plan, mode="tail").config
+    divided = divide(looked.manifest, looked.near, config, ignore)
+    train, val = divided.where("train"), divided.where("val")
+    if len(train) < LEAST or not len(val):
+        few = f"{len(train)} training and {len(val)} validation pictures"
+        return decided(job.plan, mode="probe", why=f"mode probe: {few} are too few to train more on")
+    fit = config.fit.resolved("tail")
+    if len(train) * fit.epochs <= TAIL_STEPS * fit.batch_size:
+        why = f"mode tail: trying it would take as long, with {len(train):,} pictures; the val part decides"
+        return decided(job.plan, mode="tail", why=why)
+    trial = _pilot(job, looked, divided, config)
+    more = tail_epochs(config.fit, len(train)) * len(train) * trial.seconds
+    seen = f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points where it was tried"
+    if trial.gain > trial.noise:
+        why = f"mode tail: {seen}; {config.views} views to look at, then some {_span(more)} of training"
+        return decided(job.plan, mode="tail", why=why)
+    why = f"mode probe: a tail would gain {seen}, within the noise; --mode tail trains it all the same"
+    return decided(job.plan, mode="probe", why=why)
+
+
+def _pilot(job: Job, looked: Looked, divided: Manifest, config: TrainConfig) -> Trial:
+    """On up to `PILOT` training pictures, a fifth of which and as many of the val part judge it."""
+    trunk, extraction = looked.trunk, looked.extraction
+    assert trunk is not None and extraction is not None
+    names = units(divided, [(pair.first, pair.second) for pair in looked.near])
+    order = np.asarray([address(config.seed, "pilot", divided.digests[unit]) for unit in names], np.uint64)
+    train, val = (
+        rows[np.argsort(order[rows], kind="stable")] for rows in map(divided.where, ("train", "val"))
+    )
+    taught = min(len(train), PILOT) * 4 // 5
+    rows = np.concatenate([train[:PILOT], val[: PILOT // 2]])
+    some = divided.take(rows, [])
+    examples = Examples(
+        features=extraction.features[rows],
+        labels=divided.labels[rows],
+        weights=divided.weights[rows],
+        units=list(divided.digests.take(names[rows])),
+    )
+    cut = config.cut
+    if cut in ("auto", "none"):
+        cut = default_cut(places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels))
+    seen = job.extract(job.trunk(cut, pooled=False), some, "pilot's activations")
+    fit = config.fit.resolved("tail")
+    epochs = -(-TAIL_STEPS // 2 * fit.batch_size // taught)
+    with job.clock.step("pilot"), apart(job.workers):
+        return try_tail(
+            lambda probe: started(trunk, some, probe),
+            cut,
+            Activated(extraction=seen, labels=some.labels, weights=some.weights, rows=np.arange(len(some))),
+            examples,
+            taught,
+            len(some.classes),
+            config.probe,
+            replace(fit, epochs=epochs, steps=None, patience=None),
+            config.seed,
+            job.workers,
+            lambda done, total: job.progress("pilot", done, total),
+        )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

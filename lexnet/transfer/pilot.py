@@ -1,0 +1,78 @@
+"""Whether training the tail would pay: tried on some pictures, and judged by others.
+
+some ─ head, and head + tail ─ who is right on the others?  the difference, picture by picture
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.config import Fit, ProbeConfig
+from lexnet.nets.net import Net
+from lexnet.transfer.probe import Examples, Probe, fit_probe
+from lexnet.transfer.tail import Activated, answers, train_tail
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How it came out."""
+
+    head: NDArray[np.bool_]
+    """(N,) which pictures a head alone answers rightly, having been fitted to others."""
+    tail: NDArray[np.bool_]
+    """(N,) the same of a trained tail."""
+    seconds: float
+    """That one picture takes once, in training."""
+
+    @property
+    def gain(self) -> float:
+        """How much more often the tail is right."""
+        return float(self.tail.mean() - self.head.mean())
+
+    @property
+    def noise(self) -> float:
+        """The standard error of that."""
+        return float((self.tail.astype(float) - self.head).std()) / sqrt(len(self.head))
+
+
+def try_tail(
+    start: Callable[[Probe], Net],
+    cut: str,
+    seen: Activated,
+    examples: Examples,
+    taught: int,
+    classes: int,
+    probe_config: ProbeConfig,
+    config: Fit,
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> Trial:
+    """`seen` and `examples` are of the same N pictures, of which the first `taught` are trained on.
+
+    `start` gives the net with a head.
+    """
+    some, others = np.arange(taught), np.arange(taught, len(examples.labels))
+    probe = fit_probe(examples.take(some), classes, probe_config, seed, workers, lambda done, total: None)
+    head = probe.logits(examples.features[others]).argmax(axis=1) == examples.labels[others]
+    net, began = start(probe), time.perf_counter()
+    train_tail(
+        net,
+        cut,
+        seen.take(some),
+        seen.take(others[:0]),
+        config,
+        seed,
+        sampled=False,
+        checkpoint=None,
+        of="",
+        progress=progress,
+    )
+    spent = time.perf_counter() - began
+    _, trained = net.cut(cut)
+    tail = answers(trained, seen.take(others)).argmax(axis=1) == examples.labels[others]
+    return Trial(head, tail, spent / (config.epochs * taught))

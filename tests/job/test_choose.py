@@ -1,0 +1,240 @@
+"""What was left open is decided by measuring, once, and kept."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from picture_makers import clipart_folder
+
+from lexnet.config import FitConfig, SplitConfig, TrainConfig
+from lexnet.data.source import read_data
+from lexnet.errors import ConfigError
+from lexnet.job import budget, choose
+from lexnet.job.budget import Speeds
+from lexnet.job.events import Choices, Event, Note, Option
+from lexnet.job.features import Clock, Job
+from lexnet.job.learn import _look
+from lexnet.job.plan import make_plan
+from lexnet.job.run import preview, train
+from lexnet.transfer.pilot import Trial
+
+QUICK = Speeds(decode=0.001, look=0.002, view=0.003, tail=0.01, whole=0.1, forward=0.02)
+SMALL = TrainConfig(size=64, budget="5m", fit=FitConfig())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 30 clip arts."""
+    return clipart_folder(tmp_path_factory.mktemp("choose") / "pictures", count=30)
+
+
+def job(folder: Path, config: TrainConfig, seconds: float | None = None) -> Job:
+    deadline = None if seconds is None else time.perf_counter() + seconds
+    plan = make_plan(str(folder), config)
+    return Job(plan=plan, clock=Clock(), tell=lambda event: None, workers=2, deadline=deadline)
+
+
+@pytest.fixture
+def speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure", lambda job, manifest: QUICK)
+
+
+def test_the_time_of_each_choice_adds_up(folder: Path, speeds: None) -> None:
+    """60 pictures: 42 to train on, 6 to validate, 12 to test; 229 epochs are 300 steps of 32."""
+    found, reserve = budget.options(job(folder, SMALL), read_data(str(folder)))
+    looked = budget.FIXED + 60 * 0.003 + budget.HEAD * 42 * 2 + 12 * 0.002
+    judged = 18 * (0.001 + 0.02)
+    times = {(one.mode, one.views, one.epochs): one.seconds for one in found}
+    assert times["probe", None, None] == pytest.approx(looked)
+    assert times["tail", 4, 229] == pytest.approx(looked + judged + (42 * 4 + 6) * 0.003 + 229 * 42 * 0.01)
+    assert times["finetune", None, 6] == pytest.approx(looked + judged + 6 * 42 * 0.1)
+    assert reserve > judged
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mode", "views"), [(300.0, "tail", 4), (30.0, "tail", 1), (8.0, "probe", None)]
+)
+def test_the_best_that_fits_is_taken(
+    folder: Path, speeds: None, seconds: float, mode: str, views: int | None
+) -> None:
+    wanted = job(folder, SMALL, seconds)
+    pictures = read_data(str(folder))
+    chosen = budget.best(wanted, pictures, budget.options(wanted, pictures)[0])
+    assert (chosen.mode, chosen.views) == (mode, views)
+
+
+def test_what_the_user_gave_is_left_alone(folder: Path, speeds: None) -> None:
+    config = replace(SMALL, mode="tail", views=7, recipe="mirror", fit=FitConfig(epochs=9))
+    wanted = job(folder, config, 300)
+    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    assert (plan.config.mode, plan.config.views, plan.config.fit.epochs) == ("tail", 7, 9)
+    assert plan.config.budget is None and plan.config.recipe == "mirror"
+
+
+def test_of_a_mode_that_was_asked_for_as_many_epochs_as_fit(folder: Path, speeds: None) -> None:
+    wanted = job(folder, replace(SMALL, mode="finetune"), 20)
+    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    assert plan.config.mode == "finetune"
+    assert plan.config.fit.epochs is not None and 1 <= plan.config.fit.epochs < 6
+
+
+def test_where_nothing_fits_fewer_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure", lambda job, manifest: replace(QUICK, look=1.0))
+    wanted = job(folder, SMALL, 40)
+    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    assert plan.config.mode == "probe"
+    assert plan.config.split.limit is not None and 20 <= plan.config.split.limit < 60
+    assert "more would take longer than 5m" in plan.reasons[0]
+
+
+def test_a_dry_run_says_what_and_how_long_and_writes_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events: list[Event] = []
+    found = preview(str(folder), replace(SMALL, budget="2m"), events.append)
+    assert [one["mode"] for one in found["choices"]][-1] == "probe" and found["chosen"] in found["choices"]
+    table = next(event for event in events if isinstance(event, Choices))
+    assert table.chosen in table.options and all(one.seconds > 0 for one in table.options)
+    assert not list(tmp_path.iterdir())
+
+
+def fake(gain: float, noise_like: int) -> Any:
+    """A pilot that comes out so: of 100 pictures the tail gains some and loses some."""
+    head, tail = np.zeros(100, bool), np.zeros(100, bool)
+    head[:noise_like] = True
+    tail[noise_like : noise_like + round(100 * gain) + noise_like] = True
+    return lambda *arguments: Trial(head, tail, 0.01)
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even few pictures are enough for a pilot, and for one of its own."""
+    monkeypatch.setattr(choose, "LEAST", 10)
+    monkeypatch.setattr(choose, "TAIL_STEPS", 2)
+
+
+@pytest.mark.parametrize(("gain", "lost", "mode"), [(0.2, 5, "tail"), (0.02, 20, "probe"), (0.0, 0, "probe")])
+def test_a_tail_has_to_gain_more_than_noise(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tried: None,
+    gain: float,
+    lost: int,
+    mode: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(choose, "try_tail", fake(gain, lost))
+    monkeypatch.setattr("lexnet.job.learn._pays", lambda *arguments: True)
+    events: list[Event] = []
+    monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
+    run = train(str(folder), TrainConfig(size=64), tell=events.append)
+    assert run.metrics["mode"] == mode
+    assert any(isinstance(e, Note) and e.text.startswith(f"mode {mode}") for e in events)
+    again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
+    assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
+
+
+def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tried: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(choose, "try_tail", fake(0.5, 0))
+    monkeypatch.setattr("lexnet.job.learn._pays", lambda *arguments: False)
+    monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
+    run = train(str(folder), TrainConfig(size=64))
+    assert run.metrics["mode"] == "probe" and run.metrics["frozen"] is None
+    assert yaml.safe_load((run.folder / "plan.yaml").read_text())["mode"] == "probe"
+    again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
+    assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
+
+
+def test_whoever_goes_on_does_not_measure_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = replace(SMALL, budget="10m")
+    monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
+
+    def killed(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lexnet.job.tail.train_tail", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(str(folder), config)
+    assert yaml.safe_load((tmp_path / "runs/pictures/choice.yaml").read_text())["mode"] == "tail"
+    monkeypatch.setattr(budget, "choose_within", killed)
+    run = train(str(folder), config)
+    assert run.folder == Path("runs/pictures") and run.metrics["mode"] in ("tail", "probe")
+    assert not (run.folder / "choice.yaml").exists()
+
+
+def test_training_that_is_late_ends_at_a_step_and_can_be_repeated(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """42 pictures by 8: six steps an epoch."""
+    monkeypatch.chdir(tmp_path)
+    calls = iter(range(1000))
+    monkeypatch.setattr(Job, "late", lambda self: next(calls) == 8)
+    config = TrainConfig(size=64, mode="tail", views=1, fit=FitConfig(epochs=4, batch_size=8))
+    run = train(str(folder), config)
+    assert run.metrics["stopped"] == "after 8 steps, to end in time" and len(run.metrics["history"]) == 2
+    assert yaml.safe_load((run.folder / "plan.yaml").read_text())["fit"]["steps"] == 8
+    monkeypatch.setattr(Job, "late", lambda self: False)
+    again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
+    assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
+
+
+def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = read_data("digits")
+    monkeypatch.setattr(choose, "MANY", 1000)
+    plan = choose.without_a_look(job(Path("digits"), TrainConfig()), digits)
+    assert plan is not None and (plan.config.mode, plan.config.net) == ("scratch", "resnet20")
+    assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")), digits) is None
+    monkeypatch.setattr(choose, "MANY", 10)
+    assert choose.without_a_look(job(folder, TrainConfig()), read_data(str(folder))) is None
+
+
+@pytest.mark.parametrize("text", ["5", "-5m", "m", "soon", "1.2.3m", "40d"])
+def test_a_budget_that_is_no_time_is_told(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be a time of 10 seconds or more, such as 90s, 5m or 1h30m"):
+        TrainConfig(budget=text)
+
+
+def test_settings_of_one_way_to_learn_choose_it() -> None:
+    assert make_plan("x", TrainConfig(split=SplitConfig(folds=3))).config.mode == "probe"
+    assert make_plan("x", TrainConfig(fit=FitConfig(epochs=2))).config.mode == "tail"
+    assert make_plan("x", TrainConfig()).config.mode == "auto"
+
+
+def test_a_real_pilot(folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None) -> None:
+    """Clip art at 64 px, a few steps: it says what it saw, and when it does not pay nothing is gained."""
+    monkeypatch.setattr(choose, "TAIL_STEPS", 4)
+    trials: list[Trial] = []
+    try_tail = choose.try_tail
+    monkeypatch.setattr(choose, "try_tail", lambda *a: trials.append(try_tail(*a)) or trials[-1])
+    wanted = job(folder, TrainConfig(size=64))
+    plan = choose.with_a_pilot(wanted, _look(wanted, read_data(str(folder))))
+    (trial,) = trials
+    assert len(trial.head) == len(trial.tail) == 9 + 6  # a fifth of the training pictures, and the val part
+    assert trial.head.mean() > 0.6 and trial.seconds > 0
+    assert plan.config.mode == ("tail" if trial.gain > trial.noise else "probe")
+    assert f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points" in plan.reasons[0]
+
+
+def test_few_pictures_are_not_tried_on(folder: Path) -> None:
+    wanted = job(folder, TrainConfig(size=64))
+    plan = choose.with_a_pilot(wanted, _look(wanted, read_data(str(folder))))
+    assert (
+        plan.config.mode == "probe" and "42 training and 6 validation pictures are too few" in plan.reasons[0]
+    )
+
+
+def test_an_option_is_what_it_says() -> None:
+    assert Option(mode="tail", seconds=1.0) != Option(mode="tail", seconds=1.0, limit=3)
