@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 .PHONY: demo test lint bench bench-env clean
 
 demo: .venv/train.done
-	$(BIN)/lexnet train clipart
+	$(BIN)/lexnet train clipart --mode probe
 	@bundle=$$(ls -t runs/clipart*/model.lexnet | head -n 1) && \
 	folder=$$($(BIN)/python -c "from lexnet.data.samples import sample_folder; print(sample_folder('clipart'))") && \
 	echo && echo "A few of its pictures, through the bundle it wrote:" && \

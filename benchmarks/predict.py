@@ -27,7 +27,15 @@ test = pictures() / "clothing/test"
 files = sorted(test.glob("*/*.jpg"))
 cores = available_cores()
 with tempfile.TemporaryDirectory() as folder:
-    command = (*LEXNET, "train", str(pictures() / "clothing"), "--out", str(Path(folder, "run")))
+    command = (
+        *LEXNET,
+        "train",
+        str(pictures() / "clothing"),
+        "--mode",
+        "probe",
+        "--out",
+        str(Path(folder, "run")),
+    )
     timed(*command, cwd=Path(folder))
     bundle = str(Path(folder, "run", "model.lexnet"))
     model = lexnet.load(bundle)

@@ -17,7 +17,7 @@ for run in range(2 if options.quick else 5):
     with tempfile.TemporaryDirectory() as folder:
         for name, times in (("cold", cold), ("warm", warm)):
             out = str(Path(folder, name))
-            command = (*LEXNET, "train", clothing, "--json", "--out", out)
+            command = (*LEXNET, "train", clothing, "--mode", "probe", "--json", "--out", out)
             seconds, peak, text = timed(*command, cwd=Path(folder), cache=Path(folder, "cache"))
             times.append(seconds)
             memory += [peak] if name == "cold" else []

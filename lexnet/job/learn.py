@@ -74,12 +74,12 @@ def learn(
     plan_before, asked, workers = plan, plan.config, plan.config.workers or available_cores()
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
     _warn_of_recipe(plan, manifest, tell)
-    job, manifest, looked = _chosen(job, manifest, keep)
+    job, admitted, looked = _chosen(job, manifest, keep)
     plan, config, recipe = job.plan, job.plan.config, job.plan.recipe()
     if recipe != plan_before.recipe():
-        _warn_of_recipe(plan, manifest, tell)
+        _warn_of_recipe(plan, admitted, tell)
     refuse_bad(looked.manifest.skipped, config.skip_bad)
-    given, near = is_divided(manifest), looked.near
+    given, near = is_divided(admitted), looked.near
     if given and not is_divided(looked.manifest):
         raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
     manifest = divide(looked.manifest, near, config, tell)
@@ -118,6 +118,11 @@ def learn(
         if config.mode == "probe":
             trunk, examples, curve = cut_short(job, trunk, manifest, examples)
             examples, axes = with_views(job, trunk, manifest, examples)
+            if config.max_latency is not None:  # what was measured is not measured again
+                config = replace(
+                    config, cut=trunk.cut or "none", max_macs=None, max_size=None, max_latency=None
+                )
+                plan = replace(plan, config=config)
         with clock.step("head"):
             probe = fit_probe(
                 examples.take(manifest.where("train")),
@@ -133,12 +138,9 @@ def learn(
             learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
             if asked.mode == "auto" and not _pays(learned, probe, examples, manifest):
                 why = "mode probe: the tail is not right more often on the val part"
-                plan = decided(plan_before, mode="probe", why=why, limit=config.split.limit)
                 tell(Note(why))
-                job, learned = (
-                    replace(job, plan=plan),
-                    _probed(trunk, probe, examples, manifest, held_out, None),
-                )
+                again = decided(plan_before, mode="probe", why=why, limit=config.split.limit)
+                return learn(admitted, again, clock, tell, keep)
         elif config.mode == "finetune":
             from lexnet.job.whole import learn_whole
 

@@ -139,7 +139,8 @@ def _rates(curve: Sequence[Sequence[float]]) -> dict[str, Any] | None:
     """The learning rate finder's curve in a frame of 400 by 150: rates by their logarithm, losses upwards."""
     if len(curve) < 2:
         return None
-    rates, losses = [log(rate) for rate, _ in curve], [loss for _, loss in curve]
+    top = 1.25 * curve[0][1]  # beyond which it has gone wrong, however far
+    rates, losses = [log(rate) for rate, _ in curve], [min(loss, top) for _, loss in curve]
     lowest = min(range(len(curve)), key=lambda i: losses[i])
     wide, high = rates[-1] - rates[0], (max(losses) - losses[lowest]) or 1.0
     points = [

@@ -115,9 +115,7 @@ def choose_cut(
             continue
         costs = [cost(one.place) for one in allowed]
         if min(costs) > limit:
-            raise ConfigError(
-                f"{name}={limit:,.6g} is under the {min(costs):,.6g} that is the least; raise it"
-            )
+            raise ConfigError(f"{name}={limit:,.6g} is under the {min(costs):,.6g} of the cheapest; raise it")
         allowed = [one for one, each in zip(allowed, costs, strict=True) if each <= limit]
     best = max(allowed, key=lambda one: (one.accuracy, one.place.macs))
     return next(one for one in allowed if one is best or most_lost(one.right, best.right) <= MARGIN)

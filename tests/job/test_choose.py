@@ -236,5 +236,17 @@ def test_few_pictures_are_not_tried_on(folder: Path) -> None:
     )
 
 
+def test_a_cut_that_was_measured_is_kept_in_the_plan(folder: Path, tmp_path: Path) -> None:
+    config = TrainConfig(size=64, cut="auto", max_latency=1e9, max_size=8e6)
+    run = train(str(folder), config, tmp_path / "run")
+    plan = yaml.safe_load((run.folder / "plan.yaml").read_text())
+    assert plan["cut"] == run.metrics["cut"] != "auto" and plan["max_latency"] is None
+    assert 4 * run.metrics["params"] < 8e6 + 4 * 2 * 1280
+    again = train(str(run.folder / "plan.yaml"), None, tmp_path / "again")
+    assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
+    with pytest.raises(ConfigError, match=r"max_latency=0.001 is under the .* of the cheapest; raise it"):
+        train(str(folder), replace(config, max_latency=0.001), tmp_path / "none")
+
+
 def test_an_option_is_what_it_says() -> None:
     assert Option(mode="tail", seconds=1.0) != Option(mode="tail", seconds=1.0, limit=3)

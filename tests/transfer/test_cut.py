@@ -95,7 +95,7 @@ def test_a_limit_is_kept_to_whatever_is_lost() -> None:
     best = np.arange(1000) < 900
     curve = [probed("stage1", 10, best & (np.arange(1000) > 300)), probed(None, 40, best)]
     assert choose_cut(curve, max_macs=39).place.stage == "stage1"
-    with pytest.raises(ConfigError, match="max_macs=9 is under the 10 of the net's first stage"):
+    with pytest.raises(ConfigError, match="max_macs=9 is under the 10 of the cheapest"):
         choose_cut(curve, max_macs=9)
 
 

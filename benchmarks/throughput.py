@@ -1,0 +1,139 @@
+"""Training ResNet-20 on 32×32 pictures: pictures a second, beside a plain PyTorch loop with a DataLoader.
+
+    python benchmarks/throughput.py [--quick]
+
+The pictures are JPEGs of CIFAR-10's test set in a folder. Both crop at random (4 pixels of padding), mirror,
+normalise and take SGD steps of 128 in float32, with two threads. Ours reads what was decoded once; the
+loop decodes in the two workers of its DataLoader, as its tutorial does. Rounds of some batches alternate.
+"""
+
+import random
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import Benchmark, arguments, pictures
+from PIL import Image
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+import lexnet
+from lexnet.augment.recipes import RECIPES
+from lexnet.config import FitConfig, PreprocessSpec
+from lexnet.data.loader import open_pictures
+from lexnet.data.source import read_data
+from lexnet.train.loop import Batch, _step
+from lexnet.train.optimiser import make_optimiser
+from lexnet.train.pixels import Pixels
+from lexnet.transfer.tail import laid_out
+
+options = arguments(__doc__)
+benchmark = Benchmark("throughput")
+BATCHES, ROUNDS, MANY = 12, 3 if options.quick else 9, 4_000
+MEAN, STD = 122.0, 62.0
+torch.set_num_threads(2)
+
+
+class Plain(Dataset[tuple[torch.Tensor, int]]):
+    """Files, decoded and changed whenever they are asked for."""
+
+    def __init__(self, files: list[Path], labels: list[int]) -> None:
+        self._files, self._labels = files, labels
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        with Image.open(self._files[i]) as image:
+            x = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float().div(255)
+        x = F.pad(x, (4, 4, 4, 4))
+        top, left = random.randrange(9), random.randrange(9)
+        x = x[:, top : top + 32, left : left + 32]
+        if random.random() < 0.5:
+            x = x.flip(2)
+        return (x - MEAN / 255) / (STD / 255), self._labels[i]
+
+
+def plain(loader: DataLoader[tuple[torch.Tensor, int]]) -> Iterator[None]:
+    """The usual loop."""
+    net = lexnet.create_net("resnet20", classes=10).train()
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    while True:
+        for inputs, labels in loader:
+            if len(inputs) < 128:
+                continue
+            loss = F.cross_entropy(net(inputs), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            yield
+
+
+def ours(pixels: Pixels) -> Iterator[None]:
+    """What `--mode scratch --optimiser sgd` does between two epochs' ends."""
+    config = FitConfig(optimiser="sgd").resolved("scratch")
+    net = lexnet.create_net("resnet20", classes=10).train()
+    laid_out(net, torch.channels_last)
+    optimiser = make_optimiser(net, config)
+    epoch = 0
+    while True:
+        batches: Iterator[Batch] = pixels.batches(epoch, config)
+        for number, batch in enumerate(batches):
+            if len(batch[0]) == 128:
+                _step(net, optimiser, iter([batch]), config, epoch, number)
+                yield
+        epoch += 1
+
+
+def rate(steps: Iterator[None]) -> float:
+    """Pictures a second over a round."""
+    start = time.perf_counter()
+    for _ in range(BATCHES):
+        next(steps)
+    return BATCHES * 128 / (time.perf_counter() - start)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    root = Path(folder)
+    with tarfile.open(pictures() / "cifar10-test.tar") as archive:
+        for member in [m for m in archive.getmembers() if m.isfile()][:MANY]:
+            content = archive.extractfile(member)
+            assert content is not None
+            place = root / Path(member.name).parent.name / Path(member.name).name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(BytesIO(content.read()).getvalue())
+    manifest = read_data(str(root))
+    files = [root / path for path in manifest.paths]
+    loader = DataLoader(Plain(files, manifest.labels.tolist()), batch_size=128, shuffle=True, num_workers=2)
+    spec = PreprocessSpec(size=32, short_side=32, mean=(MEAN,) * 3, std=(STD,) * 3)
+    pixels = Pixels(
+        pictures=open_pictures(manifest, spec, None, warn=print, progress=lambda done, total: None),
+        labels=manifest.labels,
+        weights=manifest.weights,
+        spec=spec,
+        classes=len(manifest.classes),
+        recipe=RECIPES["cifar"],
+        axes=None,
+        seed=0,
+        sampled=False,
+        workers=2,
+        device=torch.device("cpu"),
+    )
+    loops = {"ours": ours(pixels), "plain": plain(loader)}
+    for loop in loops.values():
+        rate(loop)  # warm
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    for number in range(ROUNDS):
+        for name in loops if number % 2 else reversed(loops):
+            rates[name].append(rate(loops[name]))
+        print({name: round(each[-1]) for name, each in rates.items()}, flush=True)
+benchmark.add("ours", rates["ours"], "pictures/s")
+benchmark.add("a plain PyTorch loop with DataLoader", rates["plain"], "pictures/s")
+ratios = np.divide(rates["ours"], rates["plain"]).tolist()
+benchmark.add("ours / plain", ratios, "times", (">=", 1.5))
+benchmark.finish()
