@@ -31,8 +31,7 @@ from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
 from lexnet.train.optimiser import make_optimiser
-from lexnet.transfer.cut import places
-from lexnet.transfer.tail import default_cut, fold_norms, laid_out
+from lexnet.transfer.tail import fold_norms, laid_out
 from lexnet.transfer.trunk import pretrained
 from lexnet.transfer.views import augmented
 from lexnet.weights.create import create_net
@@ -176,7 +175,7 @@ def measure(job: Job, manifest: Manifest) -> Speeds:
         view = _timed(rows, changed, engine.callers)
     net = pretrained(trunk.weights, trunk.spec.channels, classes=len(manifest.classes))
     shape = trunk.spec.channels, trunk.spec.size, trunk.spec.size
-    cut = config.cut if config.cut not in ("auto", "none") else default_cut(places(net, shape[1], shape[0]))
+    cut = job.tail_cut(net, trunk.spec)
     inner = cost(net, shape[1], shape[0]).stages()[cut].shape
     fold_norms(net)
     laid_out(net, torch.channels_last)
@@ -194,7 +193,7 @@ def measure(job: Job, manifest: Manifest) -> Speeds:
 def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
     config = job.plan.config
     some = manifest.take(np.sort(rows), [])
-    spec = new_spec(job, headers(some, job.workers, lambda done, total: None))
+    spec = new_spec(config, headers(some, job.workers, lambda done, total: None))
     decode = _timed(rows, lambda row: load_row(manifest, row, spec), job.workers)
     net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
     laid_out(net, torch.channels_last)

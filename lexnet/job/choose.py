@@ -24,10 +24,9 @@ from lexnet.job.finish import apart, started
 from lexnet.job.folder import CHOICE
 from lexnet.job.learned import Looked
 from lexnet.job.plan import DEFAULT_NET, NEW_NET, Plan, decided, read_plan
-from lexnet.transfer.cut import places
 from lexnet.transfer.pilot import Trial, try_tail
 from lexnet.transfer.probe import Examples
-from lexnet.transfer.tail import Activated, default_cut
+from lexnet.transfer.tail import Activated
 
 PILOT = 1000  # pictures that a tail is tried on
 LEAST = 100  # under which a head is all that they can teach
@@ -86,7 +85,7 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
 
 
 def _pilot(job: Job, looked: Looked, divided: Manifest, config: TrainConfig) -> Trial:
-    """On up to `PILOT` training pictures, a fifth of which and as many of the val part judge it."""
+    """On up to `PILOT` training pictures; a fifth of them and some of the val part judge it."""
     trunk, extraction = looked.trunk, looked.extraction
     assert trunk is not None and extraction is not None
     names = units(divided, [(pair.first, pair.second) for pair in looked.near])
@@ -103,9 +102,7 @@ def _pilot(job: Job, looked: Looked, divided: Manifest, config: TrainConfig) -> 
         weights=divided.weights[rows],
         units=list(divided.digests.take(names[rows])),
     )
-    cut = config.cut
-    if cut in ("auto", "none"):
-        cut = default_cut(places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels))
+    cut = job.tail_cut(trunk.torch_net(), trunk.spec)
     seen = job.extract(job.trunk(cut, pooled=False), some, "pilot's activations")
     fit = config.fit.resolved("tail")
     epochs = -(-TAIL_STEPS // 2 * fit.batch_size // taught)

@@ -4,20 +4,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.config import Recipe
+from lexnet.config import PreprocessSpec, Recipe
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
 from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.runtime.engines import open_engine
-from lexnet.transfer.cut import Place, Probed, choose_cut, places, probe_stages, reason
+from lexnet.transfer.cut import Place, Probed, choose_cut, default_cut, places, probe_stages, reason
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
+
+if TYPE_CHECKING:
+    from lexnet.nets.net import Net
 
 TIMES = 23
 
@@ -75,6 +79,13 @@ class Job:
             pooled=pooled,
             every_stage=every_stage,
         )
+
+    def tail_cut(self, net: "Net", spec: PreprocessSpec) -> str:
+        """The last stage that a tail leaves as it is: the user's, or the one that nobody has to choose."""
+        chosen = self.plan.config.cut
+        if chosen not in ("auto", "none"):
+            return chosen
+        return default_cut(places(net, spec.size, spec.channels))
 
     def extract(
         self,

@@ -12,9 +12,8 @@ from lexnet.job.features import Job
 from lexnet.job.finish import apart, finished, identity, started
 from lexnet.job.folder import CHECKPOINT
 from lexnet.job.learned import Learned
-from lexnet.transfer.cut import places
 from lexnet.transfer.probe import Probe
-from lexnet.transfer.tail import Activated, default_cut, train_tail
+from lexnet.transfer.tail import Activated, train_tail
 from lexnet.transfer.trunk import Extraction, Trunk
 from lexnet.transfer.views import augmented, colour_axes
 
@@ -33,9 +32,8 @@ def learn_tail(
     """
     config, recipe, fit = job.plan.config, job.plan.recipe(), job.plan.config.fit.resolved("tail")
     train, val = manifest.where("train"), manifest.where("val")
-    cut = config.cut
-    if cut in ("auto", "none"):
-        cut = default_cut(places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels))
+    cut = job.tail_cut(trunk.torch_net(), trunk.spec)
+    if cut != config.cut:
         job.tell(Note(f"cut {cut}: the first stage behind which two fifths of the multiply-adds are left"))
     axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
     frozen = job.trunk(cut, pooled=False)

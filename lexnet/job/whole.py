@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lexnet.check.examine import near_copies
 from lexnet.check.headers import Header, headers
-from lexnet.config import Fit, PreprocessSpec
+from lexnet.config import Fit, PreprocessSpec, TrainConfig
 from lexnet.data.loader import Pictures, open_pictures
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
@@ -42,7 +42,8 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     """The pictures that can be used, which are nearly the same, and what a new net will see of them."""
     with job.clock.step("read headers"):
         found = headers(manifest, job.workers, lambda done, total: job.progress("headers", done, total))
-    spec = new_spec(job, found)
+    spec = new_spec(job.plan.config, found)
+    job.tell(Note(f"pictures {spec.size} px, {'grey' if spec.channels == 1 else 'in colour'}"))
     usable = decoded(job, manifest, whole_squares(spec)).manifest
     if all(header.tiny for header in found):
         return Looked(manifest=usable, near=[], spec=spec)
@@ -58,16 +59,15 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     return Looked(manifest=seen.manifest, near=near, spec=spec)
 
 
-def new_spec(job: Job, found: list[Header]) -> PreprocessSpec:
-    """Of the net's own size where it has only one, else of the pictures'; grey if they all are."""
-    config, entry = job.plan.config, find(job.plan.config.net)
+def new_spec(config: TrainConfig, found: list[Header]) -> PreprocessSpec:
+    """As the user says; else of the net's size where it has only one, or the pictures'; grey if all are."""
+    entry = find(config.net)
     channels = config.channels or (1 if all(header.grey for header in found) else 3)
     usual = int(np.median([min(header.width, header.height) for header in found]))
     size = config.size or (min(max(usual, 16), LARGEST) if entry.any_size else entry.size)
     if size != entry.size and not entry.any_size:
         raise ConfigError(f"size={size}: {config.net} takes {entry.size} px only; leave it out")
     room = 0 if usual <= size else round(size * ROOM)
-    job.tell(Note(f"pictures {size} px, {'grey' if channels == 1 else 'in colour'}: as they are"))
     return PreprocessSpec(
         size=size, short_side=size + room, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Z_ONE_SIDED = 1.6448536269514722  # the 95 % point of the normal distribution
 MARGIN = 0.01  # of accuracy, that a cheaper net may lose
+MOST_LEFT = 0.4  # of the multiply-adds, that a cut which nobody chose leaves to the tail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,12 @@ def places(net: "Net", size: int, channels: int) -> list[Place]:
         if name not in ("stem", "head"):
             found.append(Place(stage=name, width=part.shape[0], params=params, macs=macs))
     return [*found, Place(stage=None, width=parts["head"].shape[0], params=params, macs=macs)]
+
+
+def default_cut(places: list[Place]) -> str:
+    """The first stage behind which at most `MOST_LEFT` of the multiply-adds remain."""
+    whole = places[-1].macs
+    return str(next(place.stage for place in places if 1 - place.macs / whole <= MOST_LEFT))
 
 
 def probe_stages(

@@ -22,17 +22,9 @@ from lexnet.config import Fit
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch, History, fit
 from lexnet.train.pixels import cuts, order
-from lexnet.transfer.cut import Place
 from lexnet.transfer.trunk import Extraction
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
-MOST_LEFT = 0.4  # of the multiply-adds, that a cut which nobody chose leaves to the tail
-
-
-def default_cut(places: list[Place]) -> str:
-    """The first stage behind which at most `MOST_LEFT` of the multiply-adds remain."""
-    whole = places[-1].macs
-    return str(next(place.stage for place in places if 1 - place.macs / whole <= MOST_LEFT))
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def test_coloured_pictures_have_a_mean_for_each_colour_and_room_for_crops(two: P
     np.testing.assert_allclose(spec.mean, levels.mean((0, 1, 2)), atol=1e-3)
     np.testing.assert_allclose(spec.std, levels.std((0, 1, 2)), atol=1e-3)
     assert len(set(spec.mean)) == 3 and run.metrics["augmentation"]["name"] == "cifar"
-    assert any(e.text == "pictures 32 px, in colour: as they are" for e in told if isinstance(e, Note))
+    assert any(e.text == "pictures 32 px, in colour" for e in told if isinstance(e, Note))
 
 
 def test_grey_is_made_of_coloured_pictures_where_it_is_asked_for(two: Path, tmp_path: Path) -> None:
