@@ -23,7 +23,7 @@ lint: .venv/dev.done
 	$(BIN)/mypy
 
 # Benchmarks that run other people's libraries beside ours need those of bench-env.
-PEERS := nets check augment
+PEERS := nets check augment rivals
 bench: $(if $(filter $(NAME),$(PEERS)),bench-env,.venv/dev.done)
 	$(if $(filter $(NAME),$(PEERS)),.venv-peers/bin,$(BIN))/python benchmarks/$(NAME).py $(if $(QUICK),--quick)
 

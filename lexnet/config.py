@@ -24,6 +24,7 @@ Optimiser = Literal["adamw", "sgd"]
 Norms = Literal["frozen", "trained"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
+Compile = Literal["auto", "always", "never"]
 Range = tuple[float, float]
 
 MAX_PIXELS = 64_000_000
@@ -198,6 +199,9 @@ class FitConfig:
     epochs: Annotated[
         int | None, "passes over the training pictures [default: 6, a tail of few pictures more; scratch 20]"
     ] = None
+    raised: Annotated[
+        tuple[int, ...], "totals of epochs that it was trained to before, where more were added later"
+    ] = ()
     lr: Annotated[
         float | None,
         "learning rate at its peak [default: tail 5e-4, finetune 5e-4, scratch 3e-3; sgd 100 times as much]",
@@ -229,6 +233,11 @@ class FitConfig:
         Device, "where whole nets are trained: cpu, cuda, or auto (cuda where there is one)"
     ] = "auto"
 
+    compile: Annotated[
+        Compile,
+        "torch.compile of whole nets: always, never, or auto (where a long training is timed to gain by it)",
+    ] = "auto"
+
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
             "epochs": (1, 10_000), "lr": (1e-8, 100.0), "batch_size": (1, 4096), "weight_decay": (0.0, 10.0),
@@ -237,11 +246,16 @@ class FitConfig:
         for name, (least, most) in limits.items():
             if getattr(self, name) is not None:
                 _within(name, getattr(self, name), least, most)
+        for total in self.raised:
+            _within("raised", total, 1, 10_000)
+        if self.raised and [*self.raised, self.epochs] != sorted({*self.raised, self.epochs or 0}):
+            raise ConfigError(f"raised={self.raised} must grow, and end under epochs={self.epochs}")
         _within("accumulate", self.accumulate, 1, 10_000)
         _one_of("optimiser", self.optimiser, get_args(Optimiser))
         _one_of("norms", self.norms, (None, *get_args(Norms)))
         _one_of("precision", self.precision, get_args(Precision))
         _one_of("device", self.device, get_args(Device))
+        _one_of("compile", self.compile, get_args(Compile))
         _within("warmup", self.warmup, 0.0, float(self.epochs or 10_000))
         _within("clip", self.clip, 1e-6, 1e6)
         _within("ema", self.ema, 0.0, 0.99999)
@@ -266,6 +280,11 @@ class Fit(FitConfig):
     weight_decay: float
     layer_decay: float
     norms: Norms
+
+    def ends(self) -> list[int]:
+        """For each epoch the total at which its learning rates come to 0."""
+        totals = (*self.raised, self.epochs)
+        return [next(total for total in totals if total > epoch) for epoch in range(self.epochs)]
 
 
 MODES: dict[str, dict[str, Any]] = {
@@ -294,7 +313,10 @@ SGD: dict[str, dict[str, Any]] = {
 class TrainConfig:
     """What `lexnet train` and `lexnet.Classifier` can be told."""
 
-    net: Annotated[str, "which net, or auto (see `lexnet nets`)"] = "auto"
+    net: Annotated[
+        str,
+        "which net (see `lexnet nets`), several with commas to take the cheapest that is no worse, or auto",
+    ] = "auto"
     from_: Annotated[
         str | None, "go on from this bundle: its net and weights, with more pictures or other classes"
     ] = None
@@ -373,6 +395,10 @@ class TrainConfig:
             seconds(self.budget)
         if self.workers is not None:
             _within("workers", self.workers, 1, 256)
+
+    def nets(self) -> list[str]:
+        """The names of the nets."""
+        return [name.strip() for name in self.net.split(",")]
 
 
 def build_config(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ measured is what is served. Resizing and cropping are one antialiased resampling
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +35,8 @@ WHITE = (255, 255, 255, 255)
 ORIENTATION = 0x0112  # the EXIF tag
 SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # what its values do
 MARGIN = 2
+Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
+"""A decoded picture, and the size and place in it of what is shown."""
 
 
 def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixels:
@@ -54,6 +57,19 @@ def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixel
 def load_bytes(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixels:
     """An encoded picture as the net sees it: (size, size, channels) uint8."""
     return _square(_open(content, name), spec, name)
+
+
+def load_each(content: bytes, specs: Sequence[PreprocessSpec], name: str = "picture") -> list[Pixels]:
+    """An encoded picture as each of several nets sees it, decoded once where they want it equally large."""
+    decoded: dict[tuple[int, ...], Upright] = {}
+    squares = []
+    for spec in specs:
+        image = _open(content, name)
+        full = _shrink(image, spec, name)
+        if (shrunk := image.size) not in decoded:
+            decoded[shrunk] = _upright(image, full, name)
+        squares.append(_sampled(decoded[shrunk], spec))
+    return squares
 
 
 def load_views(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixels:
@@ -78,7 +94,7 @@ def decode(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixel
 
     A large JPEG is shrunk by its decoder, as for `load`.
     """
-    image, _, _ = _upright(_open(content, name), spec, name)
+    image, _, _ = _whole(_open(content, name), spec, name)
     return _array(image, spec)
 
 
@@ -145,24 +161,35 @@ def _what_it_is(content: bytes) -> str:
 
 def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
     """Decodes, and samples the centre of the picture onto the net's square."""
-    image, (width, height), (left, top) = _upright(image, spec, name)
+    return _sampled(_whole(image, spec, name), spec)
+
+
+def _sampled(upright: Upright, spec: PreprocessSpec) -> Pixels:
+    image, (width, height), (left, top) = upright
     side = min(width, height) * spec.size / spec.short_side
     left, top = left + (width - side) / 2, top + (height - side) / 2
     box = (left, top, left + side, top + side)
     return _array(image.resize((spec.size, spec.size), FILTERS[spec.interpolation], box=box), spec)
 
 
-def _upright(
-    image: Image.Image, spec: PreprocessSpec, name: str
-) -> tuple[Image.Image, tuple[float, float], tuple[float, float]]:
-    """The decoded picture, and the size and place in it of what is shown.
+def _whole(image: Image.Image, spec: PreprocessSpec, name: str) -> Upright:
+    return _upright(image, _shrink(image, spec, name), name)
 
-    The decoder of a JPEG far larger than the net's square shrinks it to 1/2, 1/4 or 1/8 on the way, to
-    no less than `MARGIN` times what is needed.
-    """
+
+def _shrink(image: Image.Image, spec: PreprocessSpec, name: str) -> tuple[int, int]:
+    """Has the decoder of a JPEG far larger than the net's square shrink it to 1/2, 1/4 or 1/8 on the way, to
+    no less than `MARGIN` times what is needed; returns the size that it has in full."""
+    full = image.size
     try:
-        full = image.size
         image.draft(None, (MARGIN * spec.short_side,) * 2)
+    except Exception as error:
+        raise PictureError(name, f"is damaged ({error})") from error
+    return full
+
+
+def _upright(image: Image.Image, full: tuple[int, int], name: str) -> Upright:
+    """Decodes it, of whatever size it was shrunk to."""
+    try:
         scale = round(full[0] / image.width)
         orientation = image.getexif().get(ORIENTATION, 1)
         if orientation != 1:

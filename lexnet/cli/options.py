@@ -62,7 +62,7 @@ def _type(kind: Any) -> Any:
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
-        return Numbers()
+        return Numbers(get_args(kind)[0])
     if isinstance(kind, UnionType):
         return next(t for t in get_args(kind) if t is not type(None))
     return kind
@@ -73,12 +73,16 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
     name = "numbers"
 
+    def __init__(self, kind: type[float]) -> None:
+        self.kind = kind
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(float(piece) for piece in str(value).split(","))
+            return tuple(self.kind(piece) for piece in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not numbers with commas between them, such as 0.01,0.1,1", param, ctx)
+            example = "6,10" if self.kind is int else "0.01,0.1,1"
+            self.fail(f"{value!r} is not numbers with commas between them, such as {example}", param, ctx)

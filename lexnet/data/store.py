@@ -10,7 +10,7 @@ computed again.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -77,6 +77,25 @@ class Store:
         self._index = None
 
 
+class SideBySide:
+    """Several stores, filled with one look at each picture: a row here is one of each, joined."""
+
+    def __init__(self, stores: Sequence[Store], widths: Sequence[int]) -> None:
+        self._stores, self._ends = stores, np.cumsum(widths)[:-1]
+
+    def find(self, digests: Iterable[str]) -> NDArray[np.int64]:
+        """(N,) 0 where every store has the picture's row, else -1."""
+        wanted = list(digests)
+        found = [store.find(wanted) >= 0 for store in self._stores]
+        return np.where(np.all(found, axis=0), 0, -1)
+
+    def add(self, digests: Iterable[str], rows: Rows) -> None:
+        """Keeps each store's own part, (N, its width), of the rows (N, sum of the widths)."""
+        wanted = list(digests)
+        for store, part in zip(self._stores, np.split(rows, self._ends, axis=1), strict=True):
+            store.add(wanted, np.ascontiguousarray(part))
+
+
 class _Index:
     """Sorted keys, and the place of each, counted through all shards."""
 
@@ -112,7 +131,7 @@ def _read(file: Path, warn: Callable[[str], None]) -> Rows | None:
 
 
 def fill(
-    store: Store,
+    store: Store | SideBySide,
     manifest: Manifest,
     compute: Callable[[list[int]], Iterable[tuple[int, Rows | PictureError]]],
     shard: int,

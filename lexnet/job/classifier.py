@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from lexnet.config import (
     ClassWeight,
+    Compile,
     Device,
     EngineChoice,
     Golden,
@@ -86,6 +87,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         cv: int = 4,
         candidates: tuple[float, ...] = ProbeConfig.candidates,
         epochs: int | None = None,
+        raised: tuple[int, ...] = (),
         lr: float | None = None,
         find_lr: bool = False,
         batch_size: int | None = None,
@@ -102,6 +104,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         steps: int | None = None,
         precision: Precision = "auto",
         device: Device = "auto",
+        compile: Compile = "auto",
     ) -> None:
         self.net = net
         self.from_ = from_
@@ -133,6 +136,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cv = cv
         self.candidates = candidates
         self.epochs = epochs
+        self.raised = raised
         self.lr = lr
         self.find_lr = find_lr
         self.batch_size = batch_size
@@ -149,6 +153,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.steps = steps
         self.precision = precision
         self.device = device
+        self.compile = compile
 
     def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener = ignore) -> Self:
         """Trains on a folder of class folders (or a sample set's name), or on paths `X` (N,) with labels
@@ -211,7 +216,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _config(self) -> TrainConfig:
         values = {name: getattr(self, name) for name in self.get_params(deep=False)}
-        return build_config(TrainConfig, values | {"candidates": tuple(self.candidates)})
+        return build_config(
+            TrainConfig, values | {"candidates": tuple(self.candidates), "raised": tuple(self.raised)}
+        )
 
     def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:
         """The pictures, and the labels in the order of the classes."""

@@ -15,7 +15,7 @@ from lexnet.errors import DataError
 from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.runtime.engines import open_engine
-from lexnet.transfer.cut import Place, Probed, choose_cut, default_cut, places, probe_stages, reason
+from lexnet.transfer.cut import Probed, choose_cut, default_cut, places, probe_stages, reason
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
@@ -136,7 +136,7 @@ def cut_short(
                 lambda done, total: job.progress("probes", done, total),
             )
         chosen = choose_cut(
-            curve, config.max_macs, config.max_size, lambda place: _latency(job, place), config.max_latency
+            curve, config.max_macs, config.max_size, lambda one: latency(job, one), config.max_latency
         )
         job.tell(Note(reason(curve, chosen)))
         if config.split.folds is not None:
@@ -151,9 +151,9 @@ def cut_short(
     return short, replace(examples, features=features), curve
 
 
-def _latency(job: Job, place: Place) -> float:
+def latency(job: Job, probed: Probed) -> float:
     """Milliseconds that one picture takes in the net up to there: the median of some, one at a time."""
-    trunk = job.trunk(place.stage)
+    trunk = job.trunk(probed.place.stage)
     engine = open_engine(
         "auto" if job.plan.config.engine == "torch" else job.plan.config.engine, trunk.graph, 1
     )

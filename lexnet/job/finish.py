@@ -97,9 +97,10 @@ def apart(threads: int) -> Iterator[None]:
 
 
 def identity(job: Job, manifest: Manifest, *decided: Any) -> str:
-    """Digest of all that decides what the weights become, how long is trained and judged apart."""
+    """Digest of what decides what the weights become, but for how long they learn and how that is run."""
     config = job.plan.config
-    fit = {key: value for key, value in asdict(config.fit).items() if key not in ("patience", "steps")}
+    left_out = ("epochs", "raised", "patience", "steps", "compile")
+    fit = {key: value for key, value in asdict(config.fit).items() if key not in left_out}
     texts = [split_hash(manifest), *manifest.classes, torch.__version__, str(sorted(fit.items()))]
     arrays: list[NDArray[Any]] = [manifest.labels, manifest.weights]
     for one in decided:

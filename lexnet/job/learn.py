@@ -1,6 +1,6 @@
 """From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lexnet.augment.recipes import breaks_labels
 from lexnet.check.examine import near_copies
-from lexnet.config import PreprocessSpec, Recipe, available_cores, tail_epochs
+from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
 from lexnet.data.groups import units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
@@ -21,7 +21,7 @@ from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
-from lexnet.job.events import Listener, Note, Progress, Warned
+from lexnet.job.events import Listener, Note, Progress
 from lexnet.job.features import Clock, Job, cut_short, with_views
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import Plan, decided
@@ -53,6 +53,8 @@ class Outcome:
     mistakes: list[Mistake]
     seen: bytes | None
     """A contact sheet of what training saw, where a recipe changed it."""
+    ended: str | None
+    """Under which name the training's end is kept, where more epochs can follow it."""
 
 
 def learn(
@@ -71,127 +73,162 @@ def learn(
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
-    plan_before, asked, workers = plan, plan.config, plan.config.workers or available_cores()
+    workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
-    _warn_of_recipe(plan, manifest, tell)
-    job, admitted, looked = _chosen(job, manifest, keep)
-    plan, config, recipe = job.plan, job.plan.config, job.plan.recipe()
-    if recipe != plan_before.recipe():
-        _warn_of_recipe(plan, admitted, tell)
+    _warn_of_recipe(job, manifest)
+    job, admitted, looked, rivals = _chosen(job, manifest, keep)
+    if job.plan.recipe() != plan.recipe():
+        _warn_of_recipe(job, admitted)
+    divided, part = _divided(job, admitted, looked)
+    taught = _taught(job, looked, divided, part, keep)
+    if plan.config.mode == "auto" and job.plan.config.mode == "tail" and not _pays(taught, divided):
+        why = "mode probe: the tail is not right more often on the val part"
+        tell(Note(why))
+        again = decided(
+            plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
+        )
+        return learn(admitted, again, clock, tell, keep)
+    return _shipped(
+        replace(taught, curve=rivals or taught.curve), looked, divided, part, is_divided(admitted)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """A trained classifier, and what it was trained with."""
+
+    job: Job
+    """With the plan that it follows, nothing left open."""
+    spec: PreprocessSpec
+    """How its pictures are prepared."""
+    learned: Learned
+    trunk: Trunk | None = None
+    """The frozen net that it started from, cut short where the plan says so."""
+    probe: Probe | None = None
+    examples: Examples | None = None
+    """What the probe was fitted on."""
+    curve: list[Probed] = field(default_factory=list)
+
+
+def _divided(job: Job, admitted: Manifest, looked: Looked) -> tuple[Manifest, str]:
+    """The pictures in their parts, and the part that is held out to measure on."""
+    config = job.plan.config
     refuse_bad(looked.manifest.skipped, config.skip_bad)
-    given, near = is_divided(admitted), looked.near
-    if given and not is_divided(looked.manifest):
-        raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
-    manifest = divide(looked.manifest, near, config, tell)
+    nothing = DataError("no usable picture is left to measure the accuracy on; mend or add some")
+    if is_divided(admitted) and not is_divided(looked.manifest):
+        raise nothing
+    manifest = divide(looked.manifest, looked.near, config, job.tell)
     if config.class_weight == "balanced":
         manifest = manifest.balanced()
     part = "test" if len(manifest.where("test")) else "val"
-    held_out = manifest.where(part)
-    if not len(held_out):
-        raise DataError("no usable picture is left to measure the accuracy on; mend or add some")
+    if not len(manifest.where(part)):
+        raise nothing
     if config.mode != "probe" and not len(manifest.where("val")):
         raise DataError(
             f"mode={config.mode} needs a val part to calibrate on, and there is none; raise --val from "
             f"{config.split.val:g}, or add pictures"
         )
-    if config.mode == "tail":
-        epochs = tail_epochs(config.fit, len(manifest.where("train")))
-        plan = replace(plan, config=replace(config, fit=replace(config.fit, epochs=epochs)))
-        job, config = replace(job, plan=plan), plan.config
-    probe, trunk, curve = None, looked.trunk, list[Probed]()
-    spec = replace(looked.spec, tta=config.tta)
-    if trunk is None or looked.extraction is None:
-        from lexnet.job.whole import learn_scratch, measured
+    return manifest, part
+
+
+def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path | None) -> Taught:
+    """What the plan's mode comes to."""
+    plan, config, held_out = job.plan, job.plan.config, manifest.where(part)
+    spec, trunk, extraction = replace(looked.spec, tta=config.tta), looked.trunk, looked.extraction
+    if trunk is None or extraction is None:
+        from lexnet.job.whole import learn_scratch, measured  # loads torch
 
         spec = measured(job, manifest, spec)
-        learned = learn_scratch(job, spec, manifest, held_out, keep)
-    else:
-        extraction = replace(looked.extraction, manifest=manifest)
-        names = units(manifest, [(pair.first, pair.second) for pair in near])
-        examples = Examples(
-            features=extraction.features,
-            labels=manifest.labels,
-            weights=manifest.weights,
-            units=list(manifest.digests.take(names)),
+        return Taught(job=job, spec=spec, learned=learn_scratch(job, spec, manifest, held_out, keep))
+    names = units(manifest, [(pair.first, pair.second) for pair in looked.near])
+    examples = Examples(
+        features=extraction.features,
+        labels=manifest.labels,
+        weights=manifest.weights,
+        units=list(manifest.digests.take(names)),
+    )
+    curve, axes = list[Probed](), None
+    if config.mode == "probe":
+        trunk, examples, curve = cut_short(job, trunk, manifest, examples)
+        examples, axes = with_views(job, trunk, manifest, examples)
+        if config.max_latency is not None:  # what was measured is not measured again
+            config = replace(config, cut=trunk.cut or "none", max_macs=None, max_size=None, max_latency=None)
+    elif config.mode == "tail":
+        epochs = tail_epochs(config.fit, len(manifest.where("train")))
+        config = replace(config, fit=replace(config.fit, epochs=epochs))
+    job = replace(job, plan=replace(plan, config=config))
+    with job.clock.step("head"):
+        probe = fit_probe(
+            examples.take(manifest.where("train")),
+            len(manifest.classes),
+            config.probe,
+            config.seed,
+            job.workers,
+            lambda done, total: job.progress("head", done, total),
         )
-        axes = None
-        if config.mode == "probe":
-            trunk, examples, curve = cut_short(job, trunk, manifest, examples)
-            examples, axes = with_views(job, trunk, manifest, examples)
-            if config.max_latency is not None:  # what was measured is not measured again
-                config = replace(
-                    config, cut=trunk.cut or "none", max_macs=None, max_size=None, max_latency=None
-                )
-                plan = replace(plan, config=config)
-        with clock.step("head"):
-            probe = fit_probe(
-                examples.take(manifest.where("train")),
-                len(manifest.classes),
-                config.probe,
-                config.seed,
-                workers,
-                lambda done, total: job.progress("head", done, total),
-            )
-        if config.mode == "tail":
-            from lexnet.job.tail import learn_tail  # loads torch
+    if config.mode == "tail":
+        from lexnet.job.tail import learn_tail
 
-            learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
-            if asked.mode == "auto" and not _pays(learned, probe, examples, manifest):
-                why = "mode probe: the tail is not right more often on the val part"
-                tell(Note(why))
-                again = decided(plan_before, mode="probe", why=why, limit=config.split.limit)
-                return learn(admitted, again, clock, tell, keep)
-        elif config.mode == "finetune":
-            from lexnet.job.whole import learn_whole
+        learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
+    elif config.mode == "finetune":
+        from lexnet.job.whole import learn_whole
 
-            learned = learn_whole(job, trunk, manifest, probe, held_out, keep)
-        else:
-            learned = _probed(trunk, probe, examples, manifest, held_out, axes)
+        learned = learn_whole(job, trunk, manifest, probe, held_out, keep)
+    else:
+        learned = _probed(trunk, probe, examples, manifest, held_out, axes)
+    return Taught(
+        job=job, spec=spec, learned=learned, trunk=trunk, probe=probe, examples=examples, curve=curve
+    )
+
+
+def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, given: bool) -> Outcome:
+    """The verified bundle, and all that is said of it; `given` where the source itself has parts."""
+    job, learned, spec = taught.job, taught.learned, taught.spec
+    config, held_out = job.plan.config, manifest.where(part)
     validation = None
-    if config.split.folds is not None:
-        with clock.step("folds"):  # on all but what the source itself keeps back to measure on
+    if config.split.folds is not None and taught.examples is not None:
+        with job.clock.step("folds"):  # on all but what the source itself keeps back to measure on
             rows = np.asarray([i for i, p in enumerate(manifest.parts) if not given or p != part], np.int64)
             validation = cross_validate(
-                examples.take(rows),
+                taught.examples.take(rows),
                 manifest.classes,
                 config,
-                workers,
+                job.workers,
                 lambda done, total: job.progress("folds", done, total),
             )
-    with clock.step("verify"):
+    with job.clock.step("verify"):
         headed = append_head(learned.graph, learned.weight, learned.bias, learned.temperature)
-        engine = OnnxRuntime(headed.graph, workers)
-        exported = _run(engine, spec, manifest, held_out, tell)
+        engine = OnnxRuntime(headed.graph, job.workers)
+        exported = _run(engine, spec, manifest, held_out, job.tell)
         parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
-    plain = replace(spec, tta="none")
     found = Findings(
-        plan=plan,
-        trunk=trunk,
+        plan=job.plan,
+        trunk=taught.trunk,
         spec=spec,
         learned=learned,
-        curve=curve,
+        curve=taught.curve,
         manifest=manifest,
         extraction=looked.extraction,
-        probe=probe,
+        probe=taught.probe,
         headed=headed,
         part=part,
         scores=score(exported, manifest.labels[held_out], manifest.classes),
         parity=parity,
         validation=validation,
     )
-    with clock.step("bundle"):
+    with job.clock.step("bundle"):
+        plain = replace(spec, tta="none")
         pictures = golden_pictures(config.golden, manifest, held_out, plain, config.seed)
         golden = [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in pictures]
         bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
         mistakes = worst_mistakes(exported, manifest, held_out, plain)
-        seen = training_sheet(plan, manifest, plain, learned.axes) if recipe != Recipe() else None
+        changed = job.plan.recipe() != Recipe()
+        seen = training_sheet(job.plan, manifest, plain, learned.axes) if changed else None
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
     metrics["verification"]["golden"] = len(golden)
-    if learned.stopped:
-        plan = replace(plan, config=replace(plan.config, fit=replace(plan.config.fit, steps=learned.steps)))
     return Outcome(
-        plan=plan,
+        plan=replace(job.plan, config=replace(config, fit=_as_it_was(config.fit, learned))),
         bundle=bundle,
         metrics=metrics,
         manifest=manifest,
@@ -199,19 +236,32 @@ def learn(
         held_out=held_out,
         mistakes=mistakes,
         seen=seen,
+        ended=learned.ended,
     )
 
 
-def _warn_of_recipe(plan: Plan, manifest: Manifest, tell: Listener) -> None:
-    for risk in breaks_labels(plan.recipe(), manifest.classes):
-        tell(Warned(f"recipe {plan.recipe_name()} may change what a picture shows: {risk}"))
+def _as_it_was(fit: FitConfig, learned: Learned) -> FitConfig:
+    """With what was decided while training went on, so that it comes out the same again."""
+    if learned.stopped:
+        fit = replace(fit, steps=learned.steps)
+    return fit if learned.compile is None else replace(fit, compile=learned.compile)
 
 
-def _chosen(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest, Looked]:
-    """The job with nothing left open, its pictures, and each of them looked at once."""
+def _warn_of_recipe(job: Job, manifest: Manifest) -> None:
+    for risk in breaks_labels(job.plan.recipe(), manifest.classes):
+        job.warn(f"recipe {job.plan.recipe_name()} may change what a picture shows: {risk}")
+
+
+def _chosen(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest, Looked, list[Probed]]:
+    """The job with nothing left open, its pictures, each of them looked at once, and the nets compared."""
+    rivals: list[Probed] = []
+    if len(job.plan.config.nets()) > 1:
+        from lexnet.job.compare import choose_net  # loads torch
+
+        job, rivals = choose_net(job, manifest)
     asked = job.plan.config
     if asked.mode != "auto" and asked.budget is None:
-        return job, manifest, _look(job, manifest)
+        return job, manifest, _look(job, manifest), rivals
     from lexnet.job import budget, choose  # load torch
 
     looked, plan = None, choose.kept_choice(keep)
@@ -227,7 +277,7 @@ def _chosen(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manif
     job = choose.keep_choice(job, keep, plan)
     if plan.config.split.limit != asked.split.limit:
         manifest = choose_pictures(manifest, plan.config.split, asked.seed)
-    return job, manifest, looked or _look(job, manifest)
+    return job, manifest, looked or _look(job, manifest), rivals
 
 
 def _look(job: Job, manifest: Manifest) -> Looked:
@@ -248,11 +298,13 @@ def _look(job: Job, manifest: Manifest) -> Looked:
     )
 
 
-def _pays(learned: Learned, probe: Probe, examples: Examples, manifest: Manifest) -> bool:
+def _pays(taught: Taught, manifest: Manifest) -> bool:
     """Whether what was trained is right on more of the validation part than the head it began with."""
+    assert taught.probe is not None and taught.examples is not None
     val = manifest.where("val")
-    before = probe.probabilities(examples.take(val).measured()).argmax(axis=1) == manifest.labels[val]
-    return bool((learned.val.argmax(axis=1) == manifest.labels[val]).sum() > before.sum())
+    before = taught.probe.probabilities(taught.examples.take(val).measured()).argmax(axis=1)
+    truth = manifest.labels[val]
+    return bool((taught.learned.val.argmax(axis=1) == truth).sum() > (before == truth).sum())
 
 
 def _probed(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
-from lexnet.config import PreprocessSpec
+from lexnet.config import Compile, PreprocessSpec
 from lexnet.data.manifest import Manifest
 from lexnet.transfer.trunk import Extraction, Trunk
 
@@ -51,7 +51,11 @@ class Learned:
     """How often the weights were changed."""
     stopped: str | None = None
     """Why that ended before its last epoch, where it did."""
+    ended: str | None = None
+    """Under which name more epochs would go on from there, where it did not."""
     lr: float | None = None
     """The learning rate that was taken, where there was one."""
+    compile: Compile | None = None
+    """Whether the net was compiled, where that was open."""
     rates: list[tuple[float, float]] = field(default_factory=list)
     """(learning rate, loss) where the rate was measured."""

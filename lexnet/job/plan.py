@@ -93,6 +93,10 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         mode, why = _forced(config)
         reasons += [why] if why else []
     _refuse_unused(config, mode)
+    nets = [_resolved(name.strip()) for name in net.split(",")]
+    net = ",".join(nets)
+    if len(nets) > 1:
+        _refuse_several(nets, config, mode)
     if recipe == "auto" and mode != "auto":
         recipe, why = RECIPE_OF[mode]
         if mode == "scratch" and not _is_small(net):
@@ -104,11 +108,11 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         raise ConfigError(
             f"views={config.views} of each picture need a recipe that changes it; give --recipe"
         )
-    net = _resolved(net)
-    if mode != "scratch" and config.from_ is None:
-        need(find_weights(net))
-    if config.cut not in ("auto", "none"):
-        _known_stage(net, config.cut)
+    for name in nets:
+        if mode != "scratch" and config.from_ is None:
+            need(find_weights(name))
+        if config.cut not in ("auto", "none"):
+            _known_stage(name, config.cut)
     fit = config.fit
     if mode in MODES and config.budget is None:
         resolved = fit.resolved(mode)
@@ -206,6 +210,8 @@ def _refuse_unused(config: TrainConfig, mode: str) -> None:
             raise ConfigError(f"views={config.views}: mode={mode} makes new copies every epoch; leave it out")
     if mode == "tail" and config.fit.device == "cuda":
         raise ConfigError("device='cuda': a tail is trained on the CPU; leave it out, or --mode finetune")
+    if mode == "tail" and config.fit.compile == "always":
+        raise ConfigError("compile='always': a tail is not compiled; leave it out, or --mode finetune")
     if mode == "tail" and config.fit.find_lr:
         raise ConfigError(
             "find_lr: a tail starts from a fitted head at a known rate; leave it out, or give --lr"
@@ -225,6 +231,18 @@ def read_plan(path: Path) -> Plan:
         return make_plan(str(data), _build(TrainConfig, record, path))
     except (AttributeError, TypeError) as error:
         raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
+
+
+def _refuse_several(nets: list[str], config: TrainConfig, mode: str) -> None:
+    """Raises `ConfigError` where several nets cannot be compared."""
+    if len(set(nets)) < len(nets):
+        raise ConfigError(f"net={config.net!r} names one net twice; leave it out")
+    if mode == "scratch":
+        raise ConfigError(f"net={config.net!r}: several nets are compared frozen; name one with mode=scratch")
+    if config.budget is not None:
+        raise ConfigError(
+            f"net={config.net!r}: within budget={config.budget!r} there is time for one; name it"
+        )
 
 
 def _known_stage(net: str, stage: str) -> None:

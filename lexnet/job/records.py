@@ -159,12 +159,19 @@ def _fit(found: Findings) -> dict[str, Any] | None:
         return None
     fit, learned = asdict(found.plan.config.fit.resolved(mode)), found.learned
     stopped = {"steps": learned.steps} if learned.stopped else {}
-    return fit | stopped | ({} if learned.lr is None else {"lr": learned.lr})
+    decided = {"lr": learned.lr, "compile": learned.compile}
+    return fit | stopped | {name: value for name, value in decided.items() if value is not None}
 
 
 def _stage(one: Probed) -> dict[str, Any]:
     cost = {"width": one.place.width, "params": one.place.params, "macs": one.place.macs}
-    return {"stage": one.place.stage, "accuracy": one.accuracy, "interval": list(one.interval), **cost}
+    return {
+        "net": one.net,
+        "stage": one.place.stage,
+        "accuracy": one.accuracy,
+        "interval": list(one.interval),
+        **cost,
+    }
 
 
 def _augmentation(found: Findings) -> dict[str, Any] | None:

@@ -19,9 +19,10 @@ from lexnet.files import display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
 from lexnet.job.features import Clock, Job
-from lexnet.job.folder import CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
+from lexnet.job.folder import CHOICE, DONE, PLAN, RUNS, claim
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
+from lexnet.job.resume import set_aside
 from lexnet.report.page import render
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -71,11 +72,13 @@ def train(
             plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
         )
         manifest = admit(found, plan.config, listen)
-    folder, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan.to_yaml())
+    folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
     for line in (*plan.reasons, plan.summary()):
         listen(Note(line))
     if resumed:
-        listen(Note(f"going on with the unfinished run in {folder}"))
+        earlier = plan.config.fit.raised
+        what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
+        listen(Note(f"going on with the {what} in {folder}"))
     budget = plan.config.budget
     deadline = None if budget is None else start + seconds(budget) - STARTED
     outcome = learn(manifest, plan, clock, listen, folder, deadline)
@@ -105,8 +108,8 @@ def train(
     if outcome.plan.config != plan.config:
         write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    for left in (CHECKPOINT, CHOICE):
-        (folder / left).unlink(missing_ok=True)
+    set_aside(folder, outcome.ended)
+    (folder / CHOICE).unlink(missing_ok=True)
     return Run(folder, metrics)
 
 
@@ -118,6 +121,8 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     from lexnet.job.budget import best, options  # loads torch
 
     plan = _plan(data, config)
+    if len(plan.config.nets()) > 1:
+        raise ConfigError(f"net={plan.config.net!r}: a dry run measures one net; name it")
     manifest = admit(read_data(plan.data), plan.config, tell)
     for line in (*plan.reasons, plan.summary()):
         tell(Note(line))

@@ -1,7 +1,9 @@
 """A whole net trained on pixels for a plan: from given weights, or from none."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +22,12 @@ from lexnet.job.finish import apart, finished, identity, started
 from lexnet.job.folder import CHECKPOINT
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import DEFAULT_NET
+from lexnet.job.resume import checkpoint, ended
 from lexnet.nets import find
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net
+from lexnet.train.checkpoint import begun
+from lexnet.train.compiled import Model, choose
 from lexnet.train.finder import find_rate
 from lexnet.train.loop import fit
 from lexnet.train.pixels import Pixels, judged
@@ -158,6 +163,8 @@ def _learn(
             found = find_rate(net, lambda: pixels.batches(0, config), config)
         config, rates = replace(config, lr=found.rate), found.curve
         job.tell(Note(f"learning rate {found.rate:.2g}: {found.reason}"))
+    config, model = _compiled(job, net, pixels, config, keep, (manifest, spec, config.lr, *start))
+    of = identity(job, manifest, spec, config.lr, *start, config.compile)
     with job.clock.step("train"):
         history = fit(
             net,
@@ -166,16 +173,36 @@ def _learn(
             config,
             seed=plan.config.seed,
             judge=lambda part: judged(part, seen, manifest.labels[val], config, device),
-            checkpoint=None if keep is None else keep / CHECKPOINT,
-            of=identity(job, manifest, spec, config.lr, *start),
+            checkpoint=checkpoint(keep, of, config.raised),
+            of=of,
             progress=lambda done, total: job.progress("train", done, total),
             late=job.late,
+            model=model,
         )
     net.cpu()
     laid_out(net, torch.contiguous_format)
     unfold_norms(folds)
     learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None)
-    return replace(learned, lr=config.lr, rates=rates)
+    more = None if history.stopped else ended(of, (*config.raised, config.epochs))
+    return replace(learned, lr=config.lr, rates=rates, compile=config.compile, ended=more)
+
+
+def _compiled(
+    job: Job, net: Net, pixels: Pixels, config: Fit, keep: Path | None, decided: tuple[Any, ...]
+) -> tuple[Fit, Model | None]:
+    """The config with nothing left open, and the compiled net, if it is: as where the training goes on."""
+    if config.compile == "auto" and keep is not None and (earlier := begun(keep / CHECKPOINT)):
+        for settled in ("always", "never"):
+            if earlier == identity(job, *decided, settled):
+                config = replace(config, compile=settled)
+    few = len(pixels.labels) < config.batch_size
+    if config.compile == "never" or few or (config.compile == "auto" and job.deadline is not None):
+        return replace(config, compile="never"), None
+    with job.clock.step("compile"), closing(pixels.batches(0, config)) as batches:
+        choice = choose(net, next(batches), config.epochs * pixels.per_epoch(config), config)
+    if choice.reason:
+        job.tell(Note(choice.reason))
+    return replace(config, compile="never" if choice.model is None else "always"), choice.model
 
 
 def decoded(job: Job, manifest: Manifest, spec: PreprocessSpec) -> Pictures:

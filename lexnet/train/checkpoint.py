@@ -23,6 +23,12 @@ def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> Non
     write_atomic(path, content + hashlib.sha256(content).digest())
 
 
+def begun(path: Path) -> str | None:
+    """Of what training the checkpoint there is, if there is one."""
+    found = read_checkpoint(path)
+    return None if found is None else str(found[1]["of"])
+
+
 def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]] | None:
     """What was written there; None where there is nothing. Raises `OutputError` for a damaged file."""
     if not path.exists():

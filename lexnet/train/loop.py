@@ -50,21 +50,26 @@ def fit(
     of: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
     late: Callable[[], bool] = lambda: False,
+    model: Callable[[Tensor], Tensor] | None = None,
 ) -> History:
     """Trains `net` in place; it ends as the moving average of its weights.
 
+    `model` is the same net compiled, if it is: what answers in the steps.
     `judge` measures the averaged net after each epoch. A checkpoint is written behind every epoch, and
     the next call with the same arguments goes on from it to the same bits (with as many threads). `of`
-    says what is trained on what: a checkpoint of anything else is not taken. It stops early where
+    says what is trained on what: a checkpoint of anything else is not taken, nor one whose learning rates
+    went otherwise; one of fewer epochs is, if `config.raised` says so. It stops early where
     `late()` says so, after `config.steps`, or where `config.patience` is at its end. Raises
     `TrainingError` for a loss or a gradient that is not finite, naming the batch; the checkpoint before
     stays.
     """
     run = _Running(net, make_optimiser(net, config), _averaged(net))
-    if checkpoint is not None and (found := read_checkpoint(checkpoint)) and found[1]["of"] == of:
-        run.restore(*found)
+    ends = config.ends()
+    if checkpoint is not None and (found := read_checkpoint(checkpoint)):
+        done = found[1]
+        if done["of"] == of and done["ends"] == ends[: len(done["history"])]:
+            run.restore(*found)
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
-    steps = config.epochs * per_epoch
     for epoch in range(len(history.epochs), config.epochs):
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
@@ -76,13 +81,16 @@ def fit(
                 history.stopped = f"after {history.steps} steps, to end in time"
             if history.stopped:
                 break
-            rate = config.lr * cosine(history.steps, steps, round(config.warmup * per_epoch))
+            rate = config.lr * cosine(
+                history.steps, ends[epoch] * per_epoch, round(config.warmup * per_epoch)
+            )
             set_rate(run.optimiser, rate)
-            loss, count = _step(net, run.optimiser, islice(coming, config.accumulate), config, epoch, number)
+            some = islice(coming, config.accumulate)
+            loss, count = _step(net, model or net, run.optimiser, some, config, epoch, number)
             history.steps += 1
             run.average(config.ema)
             total, pictures = total + loss, pictures + count
-            progress(history.steps, steps)
+            progress(history.steps, config.epochs * per_epoch)
         if not pictures:
             break
         with run.averages_in():
@@ -90,7 +98,7 @@ def fit(
         history.epochs.append({"epoch": epoch, "loss": total / pictures, "lr": rate, **seen})
         run.keep_best(config.patience)
         if checkpoint is not None and not history.stopped:
-            write_checkpoint(checkpoint, run.state(), run.facts(of))
+            write_checkpoint(checkpoint, run.state(), run.facts(of, ends))
         if history.stopped:
             break
     run.finish(config.patience)
@@ -99,6 +107,7 @@ def fit(
 
 def _step(
     net: nn.Module,
+    model: Callable[[Tensor], Tensor],
     optimiser: torch.optim.Optimizer,
     batches: Iterator[Batch],
     config: Fit,
@@ -110,7 +119,7 @@ def _step(
     total, count = torch.zeros(()), 0
     for inputs, targets in batches:
         with mixed(inputs.device, config):
-            loss = F.cross_entropy(net(inputs), targets, reduction="sum")
+            loss = F.cross_entropy(model(inputs), targets, reduction="sum")
         torch.autograd.backward(loss / config.batch_size)
         total, count = total.to(loss) + loss.detach(), count + len(inputs)
     for weight in net.parameters():
@@ -206,10 +215,11 @@ class _Running:
             }
         return tensors
 
-    def facts(self, of: str) -> dict[str, Any]:
+    def facts(self, of: str, ends: list[int]) -> dict[str, Any]:
         """All else."""
-        history = self.history
-        return {"of": of, "steps": history.steps, "history": history.epochs, "waited": self._waited}
+        epochs = self.history.epochs
+        so_far = {"steps": self.history.steps, "history": epochs, "waited": self._waited}
+        return {"of": of, "ends": ends[: len(epochs)], **so_far}
 
     def restore(self, tensors: Tensors, facts: dict[str, Any]) -> None:
         """Takes up what `state` and `facts` said."""

@@ -4,7 +4,7 @@ working pictures ─ recipe, one picture a thread ─ uint8 batch ─ device ─
 (decoded once)     the next batch is made while the net learns from this one
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,7 +51,7 @@ class Pixels:
         """How many batches."""
         return len(cuts(len(self.labels), config.batch_size))
 
-    def batches(self, epoch: int, config: Fit) -> Iterator[Batch]:
+    def batches(self, epoch: int, config: Fit) -> Generator[Batch, None, None]:
         """(n, C, size, size) normalised pixels in channels-last order, and (n, classes) targets."""
         chosen = order(self.labels, self.seed, epoch, self.sampled)
         weights = torch.from_numpy(self.weights / self.weights.mean())

@@ -45,6 +45,8 @@ class Probed:
     interval: tuple[float, float]
     right: NDArray[np.bool_]
     """(N,) out of fold, picture by picture."""
+    net: str | None = None
+    """Of which net, where several are compared."""
 
 
 def places(net: "Net", size: int, channels: int) -> list[Place]:
@@ -104,23 +106,23 @@ def choose_cut(
     curve: Sequence[Probed],
     max_macs: float | None = None,
     max_size: float | None = None,
-    latency: Callable[[Place], float] | None = None,
+    latency: Callable[[Probed], float] | None = None,
     max_latency: float | None = None,
 ) -> Probed:
-    """The cheapest place within the limits that is shown to lose no more than `MARGIN` against the best.
+    """The cheapest within the limits that is shown to lose no more than `MARGIN` against the best.
 
-    `max_size` is in bytes of float32 weights, `max_latency` in what `latency` measures. Raises `ConfigError`
-    where no place is within a limit.
+    `curve` goes from the cheapest on. `max_size` is in bytes of float32 weights, `max_latency` in what
+    `latency` measures. Raises `ConfigError` where no place is within a limit.
     """
     allowed = list(curve)
     for name, limit, cost in (
-        ("max_macs", max_macs, lambda place: place.macs),
-        ("max_size", max_size, lambda place: 4 * place.params),
+        ("max_macs", max_macs, lambda one: one.place.macs),
+        ("max_size", max_size, lambda one: 4 * one.place.params),
         ("max_latency", max_latency, latency),
     ):
         if limit is None or cost is None:
             continue
-        costs = [cost(one.place) for one in allowed]
+        costs = [cost(one) for one in allowed]
         if min(costs) > limit:
             raise ConfigError(f"{name}={limit:,.6g} is under the {min(costs):,.6g} of the cheapest; raise it")
         allowed = [one for one, each in zip(allowed, costs, strict=True) if each <= limit]
@@ -130,12 +132,13 @@ def choose_cut(
 
 def reason(curve: Sequence[Probed], chosen: Probed) -> str:
     """The choice in one line, for people."""
-    best, whole = max(curve, key=lambda one: one.accuracy), curve[-1]
-    where = "the whole net" if chosen.place.stage is None else f"cut {chosen.place.stage}"
-    saved = 1 - chosen.place.macs / whole.place.macs
+    best, dearest = max(curve, key=lambda one: one.accuracy), max(one.place.macs for one in curve)
+    where = f"net {chosen.net}, " if chosen.net else ""
+    where += "the whole net" if chosen.place.stage is None else f"cut {chosen.place.stage}"
+    saved = 1 - chosen.place.macs / dearest
     return (
-        f"{where}: {100 * chosen.accuracy:.1f} % out of fold, the best place {100 * best.accuracy:.1f} %; "
-        f"{100 * saved:.0f} % fewer multiply-adds than the whole"
+        f"{where}: {100 * chosen.accuracy:.1f} % out of fold, the best {100 * best.accuracy:.1f} %; "
+        f"{100 * saved:.0f} % fewer multiply-adds than the {'dearest' if chosen.net else 'whole'}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import Manifest
-from lexnet.data.store import Store, fill
+from lexnet.data.store import SideBySide, Store, fill
 from lexnet.errors import LexNetError, MissingExtra
 from lexnet.files import cache_folder, write_atomic
-from lexnet.preprocess import Pixels
+from lexnet.preprocess import Pixels, load_each
 from lexnet.runtime.bundle import Bundle
 from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.graph import check_self_contained
@@ -161,19 +161,7 @@ def extract(
     Raises `LexNetError` where the engine that was asked for cannot be had.
     """
     engine = _open_engine(trunk, choice, workers, warn)
-    recipe = {
-        "preprocess": asdict(trunk.spec),
-        "view": "plain" if look is None else look.key,
-        "net": trunk.net,
-        "weights": trunk.weights.sha256,
-        "graph": hashlib.sha256(trunk.graph).hexdigest(),
-        "cut": trunk.cut,
-        "output": f"{output} {'float32' if trunk.pooled else 'float16'}",
-        "engine": engine.name,
-        "precision": "f32",
-        "pillow": PIL.__version__,
-    }
-    store = Store("features" if trunk.pooled else "activations", recipe, warn)
+    store = _store(trunk, engine, look, output, warn)
 
     def features(row: int) -> NDArray[Any]:
         if look is not None:
@@ -187,6 +175,68 @@ def extract(
     whole, computed = fill(
         store, manifest, lambda rows: in_order(rows, features, engine.callers), shard, progress
     )
+    return _extraction(store, trunk, whole, engine, computed)
+
+
+def extract_each(
+    trunks: Sequence[Trunk],
+    manifest: Manifest,
+    choice: EngineChoice,
+    workers: int,
+    *,
+    output: str = "features",
+    warn: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> list[Extraction]:
+    """What `extract` finds with each of several pooled trunks, every picture being decoded once for all."""
+    engines = [_open_engine(trunk, choice, workers, warn) for trunk in trunks]
+    stores = [
+        _store(trunk, engine, None, output, warn) for trunk, engine in zip(trunks, engines, strict=True)
+    ]
+    lacking = [i for i, store in enumerate(stores) if (store.find(manifest.digests) < 0).any()]
+    specs = [trunks[i].spec for i in lacking]
+
+    def features(row: int) -> Features:
+        content, _, name = read_row(manifest, row, trunks[0].spec)
+        squares = load_each(content, specs, name)
+        found = [engines[i].run(x[None])[output][0] for i, x in zip(lacking, squares, strict=True)]
+        return np.concatenate(found)
+
+    blank = [np.zeros((1, spec.size, spec.size, spec.channels), np.uint8) for spec in specs]
+    widths = [engines[i].run(x)[output].shape[1] for i, x in zip(lacking, blank, strict=True)]
+    joined = SideBySide([stores[i] for i in lacking], widths)
+    whole, computed = fill(
+        joined if lacking else stores[0],
+        manifest,
+        lambda rows: in_order(rows, features, min(engine.callers for engine in engines)),
+        SHARD,
+        progress,
+    )
+    return [
+        _extraction(store, trunk, whole, engine, computed if i in lacking else 0)
+        for i, (store, trunk, engine) in enumerate(zip(stores, trunks, engines, strict=True))
+    ]
+
+
+def _store(
+    trunk: Trunk, engine: Engine, look: Look | None, output: str, warn: Callable[[str], None]
+) -> Store:
+    recipe = {
+        "preprocess": asdict(trunk.spec),
+        "view": "plain" if look is None else look.key,
+        "net": trunk.net,
+        "weights": trunk.weights.sha256,
+        "graph": hashlib.sha256(trunk.graph).hexdigest(),
+        "cut": trunk.cut,
+        "output": f"{output} {'float32' if trunk.pooled else 'float16'}",
+        "engine": engine.name,
+        "precision": "f32",
+        "pillow": PIL.__version__,
+    }
+    return Store("features" if trunk.pooled else "activations", recipe, warn)
+
+
+def _extraction(store: Store, trunk: Trunk, whole: Manifest, engine: Engine, computed: int) -> Extraction:
     found = Extraction(
         store=store,
         places=store.find(whole.digests),

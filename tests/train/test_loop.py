@@ -62,6 +62,34 @@ def test_the_same_call_gives_the_same_bits() -> None:
     assert same(first[0], trained()[0])
 
 
+@pytest.mark.parametrize("earlier", [1, 3])
+def test_more_epochs_go_on_from_where_fewer_ended(tmp_path: Path, earlier: int) -> None:
+    """To the same bits as where both were trained at once; the rates of the fewer had come to 0."""
+    raised = replace(CONFIG, raised=(earlier,))
+    at_once, history = trained(raised)
+    trained(replace(CONFIG, epochs=earlier), tmp_path / "c")
+    taken: list[int] = []
+    part = net()
+    longer = fit(
+        part,
+        lambda epoch: (taken.append(epoch), batches(epoch))[1],
+        STEPS,
+        raised,
+        seed=0,
+        judge=judge,
+        checkpoint=tmp_path / "c",
+    )
+    assert same(part, at_once) and longer.epochs == history.epochs and taken == list(range(earlier, 4))
+    assert history.epochs[earlier - 1]["lr"] < 0.05 * CONFIG.lr
+    assert not same(part, trained()[0]), "one training of four epochs has other rates"
+
+
+def test_a_checkpoint_whose_rates_went_otherwise_is_not_taken(tmp_path: Path) -> None:
+    trained(replace(CONFIG, epochs=2), tmp_path / "c")
+    whole, _ = trained()
+    assert same(trained(CONFIG, tmp_path / "c")[0], whole)
+
+
 @pytest.mark.parametrize("done", [1, 2, 3])
 def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int

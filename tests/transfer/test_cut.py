@@ -79,7 +79,7 @@ def test_the_cheapest_that_loses_hardly_anything() -> None:
     chosen = choose_cut(curve)
     assert chosen.place.stage == "stage2"
     assert reason(curve, chosen) == (
-        "cut stage2: 89.9 % out of fold, the best place 90.0 %; 50 % fewer multiply-adds than the whole"
+        "cut stage2: 89.9 % out of fold, the best 90.0 %; 50 % fewer multiply-adds than the whole"
     )
 
 

@@ -1,0 +1,168 @@
+"""fastai's `fine_tune` and a plain PyTorch loop beside `lexnet train`, on the clothing photos.
+
+    python benchmarks/rivals.py [ours] [fastai] [plain] [fastai10]
+
+All start from the same weights of EfficientNet-Lite0, at 224 px, with the same 3,068 photos to train on, two
+threads and two loader workers, and are measured on the same 372 photos of the test part.
+
+    ours      `--mode probe` and `--mode tail` as whole processes with empty caches, start-up included
+    fastai    `fine_tune(3)` as its documentation has it: its transforms, its head, one frozen epoch before
+    plain     AdamW and a cosine over as many steps of the whole net as fit into the time of our tail, at
+              three learning rates, of which the best on the test part counts
+    fastai10  `fine_tune(10)` with the rate that its finder suggests: hours
+
+What was measured is kept (LEXNET_STUDY names the file, rivals.jsonl here otherwise) and not measured again.
+Each of the others is compared with the run of ours that was measured last before it.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from math import cos, pi
+from pathlib import Path
+
+import torch
+from common import LEXNET, Benchmark, arguments, pictures, timed
+from peers import torchvision
+from torch import nn
+from torch.nn import functional as F
+from torchvision import transforms
+
+import lexnet
+
+SIZE, CLASSES, HALF = 224, 10, (0.5,) * 3
+PHOTOS, BATCH = 3068, 32
+RATES = (1e-4, 3e-4, 1e-3)
+clothing = pictures() / "clothing"
+file = Path(os.environ.get("LEXNET_STUDY", "rivals.jsonl"))
+torch.set_num_threads(2)
+
+
+def keep(name: str, seconds: float, accuracy: float, **more: float) -> None:
+    """One line of the file of results."""
+    line = json.dumps({"name": name, "seconds": seconds, "accuracy": accuracy, **more})
+    with file.open("a") as stream:
+        stream.write(line + "\n")
+    print(line, flush=True)
+
+
+def ours() -> None:
+    """Whole processes with empty caches."""
+    for mode in ("probe", "tail"):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            command = (*LEXNET, "train", str(clothing), "--mode", mode, "--json")
+            seconds, _, text = timed(*command, cwd=place, cache=place / "cache")
+        keep(mode, seconds, json.loads(text)["test_accuracy"])
+
+
+def fastai(epochs: int, *, find: bool) -> None:
+    """From opening the pictures to the end of training; its own import and the test part do not count."""
+    from fastai.vision import all as vision
+
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    loaders = vision.ImageDataLoaders.from_folder(
+        clothing,
+        train="train",
+        valid="validation",
+        item_tfms=vision.Resize(256),
+        batch_tfms=[*vision.aug_transforms(size=SIZE), vision.Normalize.from_stats(HALF, HALF)],
+        num_workers=2,
+    )
+    net = lexnet.create_net("efficientnet_lite0", weights="imagenet")
+    model = nn.Sequential(nn.Sequential(net.stem, net.stages), vision.create_head(1280, CLASSES))
+    learner = vision.Learner(loaders, model, splitter=vision.default_split, metrics=vision.accuracy)
+    learner.freeze()
+    rate = learner.lr_find(show_plot=False).valley if find else 2e-3
+    learner.fine_tune(epochs, rate)
+    seconds = time.perf_counter() - start
+    test = loaders.test_dl(vision.get_image_files(clothing / "test"), with_labels=True)
+    keep(f"fastai {epochs}", seconds, float(learner.validate(dl=test)[1]), rate=rate)
+
+
+def plain(seconds: float) -> None:
+    """The usual loop, in which all is trained for so long, at each of the rates."""
+    normal = [transforms.ToTensor(), transforms.Normalize(HALF, HALF)]
+    changed = [transforms.RandomResizedCrop(SIZE, (0.35, 1.0)), transforms.RandomHorizontalFlip(), *normal]
+    whole = [transforms.Resize(256), transforms.CenterCrop(SIZE), *normal]
+    train, test = (
+        torch.utils.data.DataLoader(
+            torchvision.datasets.ImageFolder(clothing / part, transforms.Compose(steps)),
+            batch_size=BATCH,
+            shuffle=part == "train",
+            drop_last=part == "train",
+            num_workers=2,
+        )
+        for part, steps in (("train", changed), ("test", whole))
+    )
+    for rate in RATES:
+        torch.manual_seed(0)
+        net = lexnet.create_net("efficientnet_lite0", weights="imagenet", classes=CLASSES)
+        net.to(memory_format=torch.channels_last).train()
+        optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
+        start, steps, step = time.perf_counter(), float("inf"), 0
+        while step < steps:
+            for inputs, labels in train:
+                if step == 5:  # by then it is known how many fit
+                    steps = 5 * seconds / (time.perf_counter() - start)
+                if step >= steps:
+                    break
+                share = min(1.0, (step + 1) / 10)
+                share *= 1.0 if step < 10 else 0.5 * (1 + cos(pi * (step - 10) / max(1.0, steps - 10)))
+                for group in optimiser.param_groups:
+                    group["lr"] = rate * share
+                loss = F.cross_entropy(
+                    net(inputs.contiguous(memory_format=torch.channels_last)), labels, label_smoothing=0.1
+                )
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                step += 1
+        took = time.perf_counter() - start
+        net.eval()
+        with torch.inference_mode():
+            hits = [net(inputs).argmax(1) == labels for inputs, labels in test]
+        keep(f"plain {rate:g}", took, float(torch.cat(hits).float().mean()), epochs=step * BATCH / PHOTOS)
+
+
+def kept() -> dict[str, dict[str, float]]:
+    """The last line of each name."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {line["name"]: line for line in map(json.loads, lines)}
+
+
+options = arguments(__doc__)
+measures: dict[str, Callable[[], None]] = {
+    "ours": ours,
+    "fastai": lambda: fastai(3, find=False),
+    "plain": lambda: plain(kept()["tail"]["seconds"]),
+    "fastai10": lambda: fastai(10, find=True),
+}
+for name in options.only or ["ours", "fastai", "plain"]:
+    measures[name]()
+found = kept()
+benchmark = Benchmark("rivals")
+for name, one in found.items():
+    benchmark.add(f"{name}: test accuracy", [one["accuracy"]], "share")
+    benchmark.add(f"{name}: time", [one["seconds"]], "s")
+for name in ("fastai 3", "fastai 10"):
+    if name in found:
+        reached = [
+            one for one in (found["probe"], found["tail"]) if one["accuracy"] >= found[name]["accuracy"]
+        ]
+        times, tail = found[name]["seconds"], found["tail"]
+        first = name == "fastai 3"
+        if reached:
+            faster = times / min(one["seconds"] for one in reached)
+            benchmark.add(
+                f"{name} / ours, time to its accuracy", [faster], "times", (">=", 40) if first else None
+            )
+        benchmark.add(
+            f"{name} / our tail, time", [times / tail["seconds"]], "times", (">=", 8) if first else None
+        )
+        better = 100 * (tail["accuracy"] - found[name]["accuracy"])
+        benchmark.add(f"our tail over {name}", [better], "points", (">=", 8) if first else None)
+benchmark.finish()

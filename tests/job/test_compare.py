@@ -1,0 +1,139 @@
+"""Several nets on the same pictures: each looked at as if it were alone; the cheapest good one is taken."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from picture_makers import clipart_folder
+
+from lexnet import preprocess
+from lexnet.config import FitConfig, TrainConfig
+from lexnet.data.source import read_data
+from lexnet.errors import ConfigError
+from lexnet.job.events import Event, Note
+from lexnet.job.plan import make_plan
+from lexnet.job.run import preview, train
+from lexnet.transfer import trunk as trunks
+from lexnet.transfer.trunk import extract, extract_each, open_trunk
+
+LITE0, LITE1 = "efficientnet_lite0", "efficientnet_lite1"
+BOTH = TrainConfig(net=f"{LITE0}, {LITE1}", mode="probe", size=64, workers=1)
+MODEL = "model.lexnet"
+SILENT = {"warn": pytest.fail, "progress": lambda done, total: None}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 20 clip arts."""
+    return clipart_folder(tmp_path_factory.mktemp("compare") / "pictures", ("birds", "flags"), 20)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test's own."""
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_features_are_those_of_each_net_alone_and_each_picture_is_decoded_once(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At sizes of their own; what one net knows already is not computed again."""
+    manifest = read_data(str(folder))
+    two = [open_trunk(LITE0, 64, pytest.fail), open_trunk(LITE1, 96, pytest.fail)]
+    alone = [extract(trunk, manifest, "onnxruntime", 1, **SILENT).features for trunk in two]  # type: ignore[arg-type]
+    monkeypatch.setenv("LEXNET_CACHE", str(cache.parent / "other"))
+    decoded: list[str] = []
+    upright = preprocess._upright
+    monkeypatch.setattr(
+        preprocess,
+        "_upright",
+        lambda image, full, name: (decoded.append(name), upright(image, full, name))[1],
+    )
+    found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)  # type: ignore[arg-type]
+    for one, features in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(one.features, features)
+        assert (one.computed, one.from_cache) == (40, 0)
+    assert len(decoded) == 40
+    three = [*two, open_trunk(LITE1, 64, pytest.fail)]
+    again = extract_each(three, manifest, "onnxruntime", 2, **SILENT)  # type: ignore[arg-type]
+    assert [one.computed for one in again] == [0, 0, 40] and len(decoded) == 80
+    np.testing.assert_array_equal(again[1].features, alone[1])
+    assert [one.computed for one in extract_each(three, manifest, "onnxruntime", 2, **SILENT)] == [0, 0, 0]  # type: ignore[arg-type]
+
+
+def test_one_net_is_taken_and_the_run_is_that_nets(folder: Path, tmp_path: Path) -> None:
+    told: list[Event] = []
+    run = train(str(folder), BOTH, tmp_path / "a", told.append)
+    stages = run.metrics["stages"]
+    assert [(one["net"], one["stage"]) for one in stages] == [(LITE0, None), (LITE1, None)]
+    best = max(one["accuracy"] for one in stages)
+    assert run.metrics["net"] in (LITE0, LITE1)
+    reasons = [e.text for e in told if isinstance(e, Note) and e.text.startswith("net eff")]
+    assert any(f"net {run.metrics['net']}, the whole net: " in text for text in reasons)
+    assert f"the best {100 * best:.1f} %" in " ".join(reasons)
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "Which net it could be" in page and f">{LITE1}<" in page
+    alone = train(str(folder), replace(BOTH, net=run.metrics["net"]), tmp_path / "b")
+    assert (alone.folder / MODEL).read_bytes() == (run.folder / MODEL).read_bytes()
+    assert (alone.folder / "plan.yaml").read_text() == (run.folder / "plan.yaml").read_text()
+
+
+def test_with_a_cut_left_open_every_stage_of_every_net_is_a_candidate(folder: Path, tmp_path: Path) -> None:
+    config = replace(BOTH, cut="auto", max_macs=20e6)
+    run = train(str(folder), config, tmp_path / "a")
+    stages = run.metrics["stages"]
+    assert len(stages) > 10 and {one["net"] for one in stages} == {LITE0, LITE1}
+    macs = [one["macs"] for one in stages]
+    assert macs == sorted(macs) and macs[-1] > 20e6
+    taken = {"net": run.metrics["net"], "stage": run.metrics["cut"]}
+    chosen = next(one for one in stages if taken.items() <= one.items())
+    assert chosen["macs"] <= 20e6
+    plan = yaml.safe_load((run.folder / "plan.yaml").read_text())
+    assert (plan["net"], plan["cut"], plan["max_macs"]) == (run.metrics["net"], run.metrics["cut"], None)
+
+
+def test_the_net_is_chosen_first_and_then_trained(folder: Path, tmp_path: Path) -> None:
+    config = replace(BOTH, mode="tail", recipe="none", fit=FitConfig(epochs=1, batch_size=8))
+    run = train(str(folder), config, tmp_path / "a")
+    assert run.metrics["mode"] == "tail" and len(run.metrics["stages"]) == 2 and run.metrics["frozen"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (replace(BOTH, mode="scratch"), "several nets are compared frozen; name one with mode=scratch"),
+        (replace(BOTH, mode="auto", budget="5m"), "within budget='5m' there is time for one; name it"),
+        (replace(BOTH, net=f"{LITE0},efficientnet-lite0"), "names one net twice; leave it out"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(config: TrainConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_plan("/data", config)
+
+
+def test_a_dry_run_asks_for_one_net(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="a dry run measures one net; name it"):
+        preview(str(folder), BOTH)
+
+
+def test_pictures_that_some_net_cannot_have_are_left_out_for_all(
+    folder: Path, cache: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    for path in folder.rglob("*"):
+        if path.is_file():
+            target = broken / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    first = sorted(broken.rglob("*.*"))[0]
+    first.write_bytes(first.read_bytes()[:200])
+    manifest = read_data(str(broken))
+    two = [open_trunk(LITE0, 64, pytest.fail), open_trunk(LITE1, 64, pytest.fail)]
+    found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)  # type: ignore[arg-type]
+    assert [len(one.manifest) for one in found] == [39, 39]
+    assert [len(one.features) for one in found] == [39, 39]
+    assert [skip.path for skip in found[1].manifest.skipped] == [first.relative_to(broken).as_posix()]
+    assert trunks.SHARD > 39
