@@ -17,7 +17,6 @@ KINDS = {
     "activations": "pictures as a net's frozen stages leave them, for training its tail",
     "features": "pictures as a frozen net sees them, for a linear head",
     "pictures": "decoded pictures",
-    "trained": "where trainings ended, for more epochs later",
     "trunks": "the graphs of frozen nets",
     "archives": "compressed tars, unpacked",
     "samples": "sample sets that were fetched or made",
@@ -54,7 +53,7 @@ def damaged() -> list[Path]:
     found = []
     for kind in KINDS:
         for file in _files(kind):
-            named = DIGEST.fullmatch(file.stem) and file.suffix in (".npy", ".onnx", ".safetensors")
+            named = DIGEST.fullmatch(file.stem) and file.suffix in (".npy", ".onnx")
             if file.suffix == ".damaged" or (named and _sha256(file) != file.stem):
                 found.append(file)
     return found

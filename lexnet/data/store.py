@@ -90,10 +90,12 @@ class SideBySide:
         return np.where(np.all(found, axis=0), 0, -1)
 
     def add(self, digests: Iterable[str], rows: Rows) -> None:
-        """Keeps each store's own part, (N, its width), of the rows (N, sum of the widths)."""
+        """Keeps each store's own part, (N, its width), of the rows (N, sum of the widths), that it lacks."""
         wanted = list(digests)
         for store, part in zip(self._stores, np.split(rows, self._ends, axis=1), strict=True):
-            store.add(wanted, np.ascontiguousarray(part))
+            new = np.flatnonzero(store.find(wanted) < 0)
+            if len(new):
+                store.add([wanted[i] for i in new], np.ascontiguousarray(part[new]))
 
 
 class _Index:

@@ -19,13 +19,12 @@ from lexnet.data.random import address
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import Job
+from lexnet.job.features import Job, examples_of
 from lexnet.job.finish import apart, started
 from lexnet.job.folder import CHOICE
 from lexnet.job.learned import Looked
 from lexnet.job.plan import DEFAULT_NET, NEW_NET, Plan, decided, read_plan
 from lexnet.transfer.pilot import Trial, try_tail
-from lexnet.transfer.probe import Examples
 from lexnet.transfer.tail import Activated
 
 PILOT = 1000  # pictures that a tail is tried on
@@ -96,12 +95,7 @@ def _pilot(job: Job, looked: Looked, divided: Manifest, config: TrainConfig) -> 
     taught = min(len(train), PILOT) * 4 // 5
     rows = np.concatenate([train[:PILOT], val[: PILOT // 2]])
     some = divided.take(rows, [])
-    examples = Examples(
-        features=extraction.features[rows],
-        labels=divided.labels[rows],
-        weights=divided.weights[rows],
-        units=list(divided.digests.take(names[rows])),
-    )
+    examples = examples_of(divided, looked.near, extraction.features).take(rows)
     cut = job.tail_cut(trunk.torch_net(), trunk.spec)
     seen = job.extract(job.trunk(cut, pooled=False), some, "pilot's activations")
     fit = config.fit.resolved("tail")

@@ -7,21 +7,22 @@ picture ───┼ net b ─ ...                                              
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
+
+import numpy as np
 
 from lexnet.check.examine import near_copies
-from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import Job, latency
+from lexnet.job.features import Job, examples_of, latency
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
-from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Extraction, Trunk, extract_each
 
 
 def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
-    """The job with one net, and with a cut where that was open too, and how each of them did.
+    """The job with one net, and for a probe with a cut where that is open too; and how each of them did.
 
     Raises `ConfigError` where none is within a limit, `DataError` for pictures that cannot be used.
     """
@@ -30,28 +31,26 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     trunks = [one.trunk() for one in jobs]
     seen = _extract(job, trunks, manifest, "frozen nets")
     refuse_bad(seen[0].manifest.skipped, config.skip_bad)
-    near = near_copies(seen[0], config.workers, job.warn, job.progress)
-    divided = divide(seen[0].manifest, near, config, ignore)
-    train, names = divided.where("train"), units(divided, [(pair.first, pair.second) for pair in near])
+    near = [near_copies(one, config.workers, job.warn, job.progress) for one in seen]
+    divided = [divide(one.manifest, pairs, config, ignore) for one, pairs in zip(seen, near, strict=True)]
+    # whichever net is taken, none of its test pictures has helped to choose it
+    train = reduce(np.intersect1d, [one.where("train") for one in divided])
+    pictures = divided[0].balanced() if config.class_weight == "balanced" else divided[0]
+    every_stage = config.mode == "probe" and config.cut == "auto"
     staged: Sequence[Extraction | None] = [None] * len(jobs)
-    if config.cut == "auto":
-        every = [one.trunk(every_stage=True) for one in jobs]
-        staged = _extract(job, every, divided.take(train, []), "every stage", output="stages")
+    if every_stage:
+        probing = [one.trunk(every_stage=True) for one in jobs]
+        staged = _extract(job, probing, pictures.take(train, []), "every stage", output="stages")
     curve: list[Probed] = []
     for number, (trunk, whole, stages) in enumerate(zip(trunks, seen, staged, strict=True)):
         spots = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
-        examples = Examples(
-            features=whole.features[train],
-            labels=divided.labels[train],
-            weights=divided.weights[train],
-            units=list(divided.digests.take(names[train])),
-        )
+        examples = examples_of(pictures, near[0], whole.features).take(train)
         with job.clock.step("probes"):
             found = probe_stages(
                 spots if stages else spots[-1:],
                 stages.features if stages else examples.features,
                 examples,
-                len(divided.classes),
+                len(pictures.classes),
                 config.probe,
                 config.seed,
                 job.workers,
@@ -68,8 +67,12 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
         config.max_latency,
     )
     job.tell(Note(reason(curve, chosen)))
-    cut = (chosen.place.stage or "none") if config.cut == "auto" else config.cut
-    settled = replace(config, net=str(chosen.net), cut=cut, max_macs=None, max_size=None, max_latency=None)
+    if config.split.folds is not None:
+        job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")
+    settled = replace(config, net=str(chosen.net))
+    if every_stage:
+        cut = chosen.place.stage or "none"
+        settled = replace(settled, cut=cut, max_macs=None, max_size=None, max_latency=None)
     return replace(job, plan=make_plan(job.plan.data, settled)), curve
 
 

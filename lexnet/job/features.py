@@ -1,7 +1,7 @@
 """What the head is fitted on: the frozen net's features, of the net cut short and of changed copies too."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.check.duplicates import Pair
 from lexnet.config import PreprocessSpec, Recipe
+from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
 from lexnet.job.events import Listener, Note, Progress, Warned
@@ -112,6 +114,17 @@ class Job:
             for skip in found.manifest.skipped[len(manifest.skipped) :]:
                 raise DataError(f"{skip.path} {skip.reason}, after it was seen once; run again")
         return found
+
+
+def examples_of(manifest: Manifest, near: Sequence[Pair], features: NDArray[np.float32]) -> Examples:
+    """What a head is fitted on: a row for each picture, near copies never on both sides of a fold."""
+    names = units(manifest, [(pair.first, pair.second) for pair in near])
+    return Examples(
+        features=features,
+        labels=manifest.labels,
+        weights=manifest.weights,
+        units=list(manifest.digests.take(names)),
+    )
 
 
 def cut_short(

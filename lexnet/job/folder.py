@@ -18,10 +18,10 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
-    """(folder, the plan that is now written in it, whether it goes on with a run that is there).
+    """(folder, the plan that is carried out there, whether it goes on with what is there).
 
     Without `out` it is runs/NAME, or the next free number. It goes on with an unfinished run of the same
-    plan or of one for fewer epochs, and in `out` with a finished one for fewer epochs too. Raises
+    plan; and where `out` holds a checkpoint of the same plan for fewer epochs, with that one. Raises
     `OutputError` for an `out` that holds anything else, or that cannot be written.
     """
     if out is not None:
@@ -45,10 +45,12 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        if there := _goes_on(folder, plan, finished_too=named):
+        if _unfinished(folder, plan):
             for leftover in folder.glob(".*.part"):  # of a run that was killed while it wrote
                 leftover.unlink(missing_ok=True)
-            return there, True
+            return plan, True
+        if named and (longer := _longer(folder, plan)):
+            return longer, True
         if not (named and folder.is_dir() and not any(folder.iterdir())):
             return None
     except OSError as error:
@@ -61,34 +63,37 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     return plan, False
 
 
-def _goes_on(folder: Path, plan: Plan, *, finished_too: bool) -> Plan | None:
-    """The plan by which the run in the folder goes on, if it is this plan's."""
-    file, done = folder / PLAN, (folder / DONE).exists()
+def _unfinished(folder: Path, plan: Plan) -> bool:
+    file = folder / PLAN
     try:
-        text = file.read_text(encoding="utf-8")
-        if text == plan.to_yaml():
-            return None if done else plan
-        if done and not finished_too:
-            return None
-        longer = with_more_epochs(read_plan(file), plan)
-    except (OSError, UnicodeDecodeError, LexNetError):
+        text = file.read_text(encoding="utf-8") if file.is_file() else None
+    except (OSError, UnicodeDecodeError):
+        return False
+    return text == plan.to_yaml() and not (folder / DONE).exists()
+
+
+def _longer(folder: Path, plan: Plan) -> Plan | None:
+    """The plan by which the folder's run goes on, if it is the same but for more epochs.
+
+    Nothing there is changed before the longer run has ended: until then it is what it was.
+    """
+    if not (folder / CHECKPOINT).exists():
         return None
-    if longer is None or (done and longer.to_yaml() == text):
+    try:
+        return with_more_epochs(read_plan(folder / PLAN), plan)
+    except LexNetError:
         return None
-    (folder / DONE).unlink(missing_ok=True)  # first: from now on it is unfinished
-    write_atomic(file, longer.to_yaml())
-    return longer
 
 
 def with_more_epochs(before: Plan, plan: Plan) -> Plan | None:
     """The plan that goes on from where `before` ended, if it is the same but for more epochs."""
     fit, old = plan.config.fit, before.config.fit
-    if fit.epochs is None or old.epochs is None or fit.epochs < old.epochs or plan.config.budget:
+    if fit.epochs is None or old.epochs is None or fit.epochs <= old.epochs or plan.config.budget:
         return None
-    raised = old.raised if fit.epochs == old.epochs else (*old.raised, old.epochs)
+    raised = (*old.raised, old.epochs)
+    if fit.raised not in ((), raised):
+        return None
     settled = old.compile if fit.compile == "auto" else fit.compile
     longer = replace(plan.config, fit=replace(fit, raised=raised, compile=settled))
     as_before = replace(before.config, fit=replace(old, epochs=fit.epochs, raised=raised))
-    if (before.data, as_before) != (plan.data, longer):
-        return None
-    return replace(plan, config=longer)
+    return replace(plan, config=longer) if (before.data, as_before) == (plan.data, longer) else None

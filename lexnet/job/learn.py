@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from lexnet.augment.recipes import breaks_labels
 from lexnet.check.examine import near_copies
 from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
-from lexnet.data.groups import units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import choose as choose_pictures
@@ -22,10 +21,10 @@ from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress
-from lexnet.job.features import Clock, Job, cut_short, with_views
+from lexnet.job.features import Clock, Job, cut_short, examples_of, with_views
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import Plan, decided
-from lexnet.job.records import Findings, bundle_facts, run_metrics
+from lexnet.job.records import Findings, bundle_facts, run_metrics, stages
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
@@ -53,8 +52,6 @@ class Outcome:
     mistakes: list[Mistake]
     seen: bytes | None
     """A contact sheet of what training saw, where a recipe changed it."""
-    ended: str | None
-    """Under which name the training's end is kept, where more epochs can follow it."""
 
 
 def learn(
@@ -87,7 +84,8 @@ def learn(
         again = decided(
             plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
         )
-        return learn(admitted, again, clock, tell, keep)
+        outcome = learn(admitted, again, clock, tell, keep)
+        return replace(outcome, metrics=outcome.metrics | ({"stages": stages(rivals)} if rivals else {}))
     return _shipped(
         replace(taught, curve=rivals or taught.curve), looked, divided, part, is_divided(admitted)
     )
@@ -140,13 +138,7 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path 
 
         spec = measured(job, manifest, spec)
         return Taught(job=job, spec=spec, learned=learn_scratch(job, spec, manifest, held_out, keep))
-    names = units(manifest, [(pair.first, pair.second) for pair in looked.near])
-    examples = Examples(
-        features=extraction.features,
-        labels=manifest.labels,
-        weights=manifest.weights,
-        units=list(manifest.digests.take(names)),
-    )
+    examples = examples_of(manifest, looked.near, extraction.features)
     curve, axes = list[Probed](), None
     if config.mode == "probe":
         trunk, examples, curve = cut_short(job, trunk, manifest, examples)
@@ -236,7 +228,6 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         held_out=held_out,
         mistakes=mistakes,
         seen=seen,
-        ended=learned.ended,
     )
 
 
@@ -266,7 +257,7 @@ def _chosen(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manif
 
     looked, plan = None, choose.kept_choice(keep)
     if plan is None:
-        plan = choose.without_a_look(job, manifest) or job.plan
+        plan = (None if rivals else choose.without_a_look(job, manifest)) or job.plan
         if plan.config.budget is not None:
             job = replace(job, plan=plan)
             plan, reserve = budget.choose_within(job, manifest)

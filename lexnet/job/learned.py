@@ -51,8 +51,6 @@ class Learned:
     """How often the weights were changed."""
     stopped: str | None = None
     """Why that ended before its last epoch, where it did."""
-    ended: str | None = None
-    """Under which name more epochs would go on from there, where it did not."""
     lr: float | None = None
     """The learning rate that was taken, where there was one."""
     compile: Compile | None = None

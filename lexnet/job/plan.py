@@ -239,6 +239,8 @@ def _refuse_several(nets: list[str], config: TrainConfig, mode: str) -> None:
         raise ConfigError(f"net={config.net!r} names one net twice; leave it out")
     if mode == "scratch":
         raise ConfigError(f"net={config.net!r}: several nets are compared frozen; name one with mode=scratch")
+    if mode == "probe" and config.cut not in ("auto", "none"):
+        raise ConfigError(f"net={config.net!r} with cut={config.cut!r}: take --cut auto, or name one net")
     if config.budget is not None:
         raise ConfigError(
             f"net={config.net!r}: within budget={config.budget!r} there is time for one; name it"

@@ -2,6 +2,7 @@
 
 import base64
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -136,7 +137,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "fit": _fit(found),
         "stopped": found.learned.stopped,
         "rates": found.learned.rates,
-        "stages": [_stage(one) for one in found.curve],
+        "stages": stages(found.curve),
         "tta": found.spec.tta,
         "trunk": found.extraction
         and {
@@ -163,15 +164,20 @@ def _fit(found: Findings) -> dict[str, Any] | None:
     return fit | stopped | {name: value for name, value in decided.items() if value is not None}
 
 
-def _stage(one: Probed) -> dict[str, Any]:
-    cost = {"width": one.place.width, "params": one.place.params, "macs": one.place.macs}
-    return {
-        "net": one.net,
-        "stage": one.place.stage,
-        "accuracy": one.accuracy,
-        "interval": list(one.interval),
-        **cost,
-    }
+def stages(curve: Sequence[Probed]) -> list[dict[str, Any]]:
+    """What a head made of each place, with what it costs."""
+    return [
+        {
+            "net": one.net,
+            "stage": one.place.stage,
+            "accuracy": one.accuracy,
+            "interval": list(one.interval),
+            "width": one.place.width,
+            "params": one.place.params,
+            "macs": one.place.macs,
+        }
+        for one in curve
+    ]
 
 
 def _augmentation(found: Findings) -> dict[str, Any] | None:

@@ -19,10 +19,9 @@ from lexnet.files import display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
 from lexnet.job.features import Clock, Job
-from lexnet.job.folder import CHOICE, DONE, PLAN, RUNS, claim
+from lexnet.job.folder import CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
-from lexnet.job.resume import set_aside
 from lexnet.report.page import render
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -86,6 +85,7 @@ def train(
         check_bundle(outcome.bundle)
     _warn_small(outcome, listen)
     with clock.step("write"):
+        (folder / DONE).unlink(missing_ok=True)  # of fewer epochs: from here on it is another run
         write_atomic(folder / SPLIT, split_csv(outcome.manifest))
         write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
@@ -105,11 +105,11 @@ def train(
         "command": command,
     }
     write_atomic(folder / REPORT, render(metrics, outcome.mistakes, outcome.seen))
-    if outcome.plan.config != plan.config:
-        write_atomic(folder / PLAN, outcome.plan.to_yaml())
+    write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    set_aside(folder, outcome.ended)
     (folder / CHOICE).unlink(missing_ok=True)
+    if metrics["stopped"] or not metrics["history"]:  # nothing that more epochs could go on from
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     return Run(folder, metrics)
 
 

@@ -1,6 +1,5 @@
 """The tail of a net, trained for a plan: activations, training, and one whole net again."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,8 @@ from lexnet.data.manifest import Manifest
 from lexnet.job.events import Note
 from lexnet.job.features import Job
 from lexnet.job.finish import apart, finished, identity, started
+from lexnet.job.folder import CHECKPOINT
 from lexnet.job.learned import Learned
-from lexnet.job.resume import checkpoint, ended
 from lexnet.transfer.probe import Probe
 from lexnet.transfer.tail import Activated, train_tail
 from lexnet.transfer.trunk import Extraction, Trunk
@@ -41,7 +40,6 @@ def learn_tail(
     look = None if recipe == Recipe() else augmented(recipe, config.seed, config.views, axes)
     seen = job.extract(frozen, manifest.take(train, []), "activations", look=look)
     judged = job.extract(frozen, manifest.take(val, []), "activations")
-    of = identity(job, manifest, cut, seen.engine, probe)
     with apart(job.workers):
         net = started(trunk, manifest, probe)
         with job.clock.step("train"):
@@ -53,13 +51,12 @@ def learn_tail(
                 fit,
                 config.seed,
                 sampled=config.class_weight == "sampled",
-                checkpoint=checkpoint(keep, of, fit.raised),
-                of=of,
+                checkpoint=None if keep is None else keep / CHECKPOINT,
+                of=identity(job, manifest, cut, seen.engine, probe),
                 progress=lambda done, total: job.progress("train", done, total),
                 late=job.late,
             )
-        learned = finished(job, net, trunk.spec, manifest, held_out, history, axes=axes, frozen=cut)
-    return replace(learned, ended=None if history.stopped else ended(of, (*fit.raised, fit.epochs)))
+        return finished(job, net, trunk.spec, manifest, held_out, history, axes=axes, frozen=cut)
 
 
 def _activated(

@@ -22,7 +22,6 @@ from lexnet.job.finish import apart, finished, identity, started
 from lexnet.job.folder import CHECKPOINT
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import DEFAULT_NET
-from lexnet.job.resume import checkpoint, ended
 from lexnet.nets import find
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net
@@ -173,7 +172,7 @@ def _learn(
             config,
             seed=plan.config.seed,
             judge=lambda part: judged(part, seen, manifest.labels[val], config, device),
-            checkpoint=checkpoint(keep, of, config.raised),
+            checkpoint=None if keep is None else keep / CHECKPOINT,
             of=of,
             progress=lambda done, total: job.progress("train", done, total),
             late=job.late,
@@ -183,8 +182,7 @@ def _learn(
     laid_out(net, torch.contiguous_format)
     unfold_norms(folds)
     learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None)
-    more = None if history.stopped else ended(of, (*config.raised, config.epochs))
-    return replace(learned, lr=config.lr, rates=rates, compile=config.compile, ended=more)
+    return replace(learned, lr=config.lr, rates=rates, compile=config.compile)
 
 
 def _compiled(
@@ -196,10 +194,16 @@ def _compiled(
             if earlier == identity(job, *decided, settled):
                 config = replace(config, compile=settled)
     few = len(pixels.labels) < config.batch_size
+    if few and config.compile == "always":
+        raise ConfigError(
+            f"compile='always' needs a whole batch, and there are {len(pixels.labels)} training pictures for "
+            f"batch_size={config.batch_size}; lower it, or leave out --compile"
+        )
     if config.compile == "never" or few or (config.compile == "auto" and job.deadline is not None):
         return replace(config, compile="never"), None
+    steps = config.epochs * pixels.per_epoch(config)
     with job.clock.step("compile"), closing(pixels.batches(0, config)) as batches:
-        choice = choose(net, next(batches), config.epochs * pixels.per_epoch(config), config)
+        choice = choose(net, next(batches), min(steps, config.steps or steps), config)
     if choice.reason:
         job.tell(Note(choice.reason))
     return replace(config, compile="never" if choice.model is None else "always"), choice.model

@@ -230,6 +230,11 @@ def _data_uri(picture: bytes) -> str:
     raise ValueError(f"a thumbnail must be a JPEG or PNG, not {picture[:8]!r}...")
 
 
+def _sentence(text: str) -> str:
+    """With a capital first letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 @cache
 def _template(name: str) -> Template:
     environment = Environment(
@@ -246,6 +251,7 @@ def _template(name: str) -> Template:
         "shorten": _shorten,
         "scientific": _scientific,
         "data_uri": _data_uri,
+        "sentence": _sentence,
     }
     source = resources.files(__package__).joinpath(name).read_text("utf-8")
     return environment.from_string(source)

@@ -49,7 +49,8 @@ def choose(net: nn.Module, batch: Batch, steps: int, config: Fit) -> Choice:
         model = compiled(net, config)
         quick = seconds(net, model, batch, config)
     except Exception as error:  # whatever its backend raises: no compiler, an unknown operator
-        what = f"torch.compile fails here ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
+        why = next(iter(str(error).strip().splitlines()), "no reason given")
+        what = f"torch.compile fails here ({type(error).__name__}: {why})"
         if config.compile == "always":
             raise TrainingError(f"{what}; leave out --compile") from error
         return Choice(None, f"not compiled: {what}")

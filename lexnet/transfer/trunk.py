@@ -193,28 +193,31 @@ def extract_each(
     stores = [
         _store(trunk, engine, None, output, warn) for trunk, engine in zip(trunks, engines, strict=True)
     ]
-    lacking = [i for i, store in enumerate(stores) if (store.find(manifest.digests) < 0).any()]
-    specs = [trunks[i].spec for i in lacking]
+    lacking = [store.find(manifest.digests) < 0 for store in stores]
+    blank = [np.zeros((1, t.spec.size, t.spec.size, t.spec.channels), np.uint8) for t in trunks]
+    widths = [engine.run(x)[output].shape[1] for engine, x in zip(engines, blank, strict=True)]
 
     def features(row: int) -> Features:
+        """Of those nets that lack them; zeros, which nobody keeps, for the others."""
         content, _, name = read_row(manifest, row, trunks[0].spec)
-        squares = load_each(content, specs, name)
-        found = [engines[i].run(x[None])[output][0] for i, x in zip(lacking, squares, strict=True)]
+        wanted = [i for i, rows in enumerate(lacking) if rows[row]]
+        found = [np.zeros(width, np.float32) for width in widths]
+        for i, square in zip(wanted, load_each(content, [trunks[i].spec for i in wanted], name), strict=True):
+            found[i] = engines[i].run(square[None])[output][0]
         return np.concatenate(found)
 
-    blank = [np.zeros((1, spec.size, spec.size, spec.channels), np.uint8) for spec in specs]
-    widths = [engines[i].run(x)[output].shape[1] for i, x in zip(lacking, blank, strict=True)]
-    joined = SideBySide([stores[i] for i in lacking], widths)
-    whole, computed = fill(
-        joined if lacking else stores[0],
+    whole, _ = fill(
+        SideBySide(stores, widths),
         manifest,
         lambda rows: in_order(rows, features, min(engine.callers for engine in engines)),
         SHARD,
         progress,
     )
+    kept = set(whole.digests)
+    there = np.asarray([digest in kept for digest in manifest.digests])
     return [
-        _extraction(store, trunk, whole, engine, computed if i in lacking else 0)
-        for i, (store, trunk, engine) in enumerate(zip(stores, trunks, engines, strict=True))
+        _extraction(store, trunk, whole, engine, int((rows & there).sum()))
+        for store, trunk, engine, rows in zip(stores, trunks, engines, lacking, strict=True)
     ]
 
 

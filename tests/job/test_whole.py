@@ -23,7 +23,7 @@ from lexnet.job.run import Run, train
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
-from lexnet.train import finder, loop
+from lexnet.train import compiled, finder, loop
 
 SCRATCH = TrainConfig(
     net="lenet5_modern",
@@ -150,7 +150,63 @@ def test_stopped_and_taken_up_again_it_gives_the_same_bundle(
     again = train("digits", SCRATCH, tmp_path / "run")
     assert (again.folder / MODEL).read_bytes() == (scratch.folder / MODEL).read_bytes()
     assert again.metrics["history"] == scratch.metrics["history"]
-    assert not (again.folder / "checkpoint.safetensors").exists()
+
+
+class Counted:
+    """In place of torch.compile: the net as it is, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def __call__(self, net: torch.nn.Module, **options: object) -> Any:
+        def answer(x: torch.Tensor) -> torch.Tensor:
+            self.sizes.append(len(x))
+            return net(x)
+
+        return answer
+
+
+@pytest.mark.parametrize("asked", ["always", "auto"])
+def test_a_compiled_net_answers_whole_batches_and_is_taken_up_again(
+    scratch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Any
+) -> None:
+    """On auto once compiling is found to pay; what goes on with it is not asked again."""
+    fast = Counted()
+    monkeypatch.setattr(torch, "compile", fast)
+    config = replace(SCRATCH, fit=replace(SCRATCH.fit, compile=asked))
+    monkeypatch.setattr(compiled, "LONG", 0.0)
+    monkeypatch.setattr(compiled, "CLEARLY", 10.0)
+    write = loop.write_checkpoint
+
+    def stop(path: Path, tensors: Any, facts: dict[str, Any]) -> None:
+        write(path, tensors, facts)
+        if len(facts["history"]) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_checkpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train("digits", config, tmp_path / "run")
+    monkeypatch.setattr(compiled, "CLEARLY", 0.0)  # asked again, auto would now say no
+    before = len(fast.sizes)
+    run = train("digits", config, tmp_path / "run")
+    assert len(fast.sizes) - before >= 3 * (420 // 32) and set(fast.sizes) == {32}, (
+        "the odd batch is not among them"
+    )
+    plan = yaml.safe_load((run.folder / "plan.yaml").read_text())
+    assert plan["fit"]["compile"] == "always" == run.metrics["fit"]["compile"]
+    assert run.metrics["history"] == scratch.metrics["history"], "this one's answers are the net's own"
+
+
+def test_a_short_training_is_not_compiled_and_says_so_in_its_plan(scratch: Run) -> None:
+    assert scratch.metrics["fit"]["compile"] == "never"
+    assert yaml.safe_load((scratch.folder / "plan.yaml").read_text())["fit"]["compile"] == "never"
+
+
+def test_to_compile_without_a_whole_batch_is_refused(tmp_path: Path) -> None:
+    fit = FitConfig(epochs=1, batch_size=512, compile="always")
+    with pytest.raises(ConfigError, match="there are 420 training pictures for batch_size=512; lower it"):
+        train("digits", replace(SCRATCH, fit=fit), tmp_path / "run")
 
 
 def test_coloured_pictures_have_a_mean_for_each_colour_and_room_for_crops(two: Path, tmp_path: Path) -> None:
