@@ -23,6 +23,7 @@ VERBS = {
     "nets": "list the nets that can be built",
     "show": "show a net layer by layer, or what a bundle is",
     "weights": "published weights: ls, fetch, verify",
+    "case": "case studies: experiments on what the lectures claim, with verdicts",
     "cache": "what is kept on disk: ls, verify, prune",
     "samples": "the built-in sample sets: ls, fetch",
 }

@@ -1,0 +1,254 @@
+"""MobileNets (Howard et al., 2017, arXiv:1704.04861; Sandler et al., 2018, arXiv:1801.04381).
+
+    3×3×cin → n'        3×3 depthwise ─ 1×1 → n'             1×1 expand ─ 3×3 depthwise ─ 1×1 project ─ +
+    ordinary            v1: 1/n' + 1/9 of the cost           v2: and a way around
+
+Cost is counted in multiply-adds, and measured: one thread, one picture, the median of some runs in turns.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+import lexnet
+from lexnet.cases.case import Case, Lab, Study, Table
+from lexnet.cases.draw import accuracies, against, bars
+from lexnet.cases.lab import pictures, trained
+from lexnet.cases.tables import compared
+from lexnet.cases.verdict import counted, more, no_less
+from lexnet.cost import cost
+from lexnet.job.finish import apart
+from lexnet.nets.mobilenet_v2 import InvertedResidual
+from lexnet.nets.net import Net
+from lexnet.nets.parts import classifier, conv, relu6, separable
+
+LAYERS = ((32, 64, 112), (128, 128, 56), (256, 256, 28), (512, 512, 14))
+"""cin, cout and the side of the picture, from MobileNet v1's Table 1"""
+WHOLE = ("vgg16", "resnet18", "mobilenet_v1", "mobilenet_v2", "efficientnet_lite0")
+RUNS = 15
+LOSS = 2.0  # points that a separable net may lose
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Fixed before the result."""
+
+    data: str = "fashion-mnist"
+    size: int = 28
+    train: int = 3000
+    test: int = 2000
+    widths: tuple[int, ...] = (16, 32)
+    epochs: int = 4
+    lr: float = 3e-3
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
+def ordinary(cin: int, cout: int, stride: int) -> nn.Module:
+    """One 3×3."""
+    return conv(cin, cout, 3, stride, act=relu6)
+
+
+def inverted(cin: int, cout: int, stride: int) -> InvertedResidual:
+    """v2's block, which widens threefold."""
+    return InvertedResidual(cin, cout, stride, expand=3)
+
+
+def around_nothing(cin: int, cout: int, stride: int) -> nn.Module:
+    """The same without its way around."""
+    block = inverted(cin, cout, stride)
+    block.skip = False
+    return block
+
+
+Block = Callable[[int, int, int], nn.Module]
+
+
+def net(block: Block, width: int, classes: int = 10) -> Net:
+    """Three stages of three blocks each."""
+    stages = []
+    for cin, cout, stride in ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2)):
+        stages.append(nn.Sequential(block(cin, cout, stride), block(cout, cout, 1), block(cout, cout, 1)))
+    return Net(conv(1, width, 3, 2, act=relu6), stages, classifier(4 * width, classes))
+
+
+def study(settings: Settings, lab: Lab) -> Study:
+    """Counts, times, and trains; v2 as wide as comes nearest to v1's cost."""
+    layers = [_layer(*row) for row in LAYERS]
+    whole = {name: _whole(name, lab) for name in WHOLE}
+    some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
+    kinds: dict[str, Block] = {"ordinary": ordinary, "v1": separable}
+    makes = {f"{kind} {w}": partial(net, kinds[kind], w) for kind in kinds for w in settings.widths}
+    for w in settings.widths:
+        near = _as_dear(_macs(makes[f"v1 {w}"](), settings), settings)
+        makes[f"v2 like v1 {w}"] = partial(net, inverted, near)
+        makes[f"v2 like v1 {w}, no residual"] = partial(net, around_nothing, near)
+    runs = trained(makes, some, lab, epochs=settings.epochs, lr=settings.lr, seeds=settings.seeds)
+    macs = {name: _macs(make(), settings) for name, make in makes.items()}
+    accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}
+    w = settings.widths[-1]
+    v1, v2 = f"v1 {w}", f"v2 like v1 {w}"
+    saved = macs[v1] / macs[f"ordinary {w}"]
+    return Study(
+        findings=[
+            counted(
+                "depthwise then pointwise costs 1/n' + 1/f² of an ordinary convolution",
+                all(abs(one.counted - one.formula) < 1e-9 for one in layers),
+                "; ".join(f"{one.name}: {one.counted:.4f}, the formula {one.formula:.4f}" for one in layers),
+            ),
+            no_less(
+                f"a net of it loses at most {LOSS:g} points at {100 * saved:.0f} % of the cost",
+                accuracy[v1],
+                accuracy[f"ordinary {w}"],
+                LOSS,
+            ),
+            more(
+                "v2's expansion and residual do better than v1 at the same cost", accuracy[v2], accuracy[v1]
+            ),
+            more(
+                "v2 does better with its residual than without", accuracy[v2], accuracy[f"{v2}, no residual"]
+            ),
+        ],
+        tables=[
+            _layers(layers),
+            _nets(whole),
+            compared("The same small net of different blocks, means over seeds", runs, macs),
+        ],
+        figures=[
+            bars(
+                "A separable 3×3 as a share of an ordinary one: by the formula, counted, and measured here",
+                {
+                    one.name: {
+                        "1/n' + 1/f²": (one.formula,) * 3,
+                        "counted": (one.counted,) * 3,
+                        "measured": one.measured,
+                    }
+                    for one in layers
+                },
+                "share of the ordinary convolution",
+            ),
+            against(
+                "Whole nets at 224 pixels: what is counted, and what it takes (one thread, one picture)",
+                {name: (one[0] / 1e6, 1000 * one[1]) for name, one in whole.items()},
+                ("million multiply-adds", "milliseconds"),
+            ),
+            accuracies(
+                "Cost and accuracy of small nets of each kind of block, and the 95 % interval over seeds",
+                {
+                    kind: {
+                        name.removeprefix(kind).strip(" ,"): (macs[name] / 1e6, accuracy[name])
+                        for name in makes
+                        if name.startswith(kind)
+                    }
+                    for kind in ("ordinary", "v1", "v2")
+                },
+                ("million multiply-adds", "test accuracy"),
+            ),
+        ],
+        numbers={
+            "layers": [vars(one) for one in layers],
+            "nets": {name: {"macs": one[0], "seconds": one[1]} for name, one in whole.items()},
+            "accuracy": accuracy,
+            "macs": macs,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A separable layer as a share of the ordinary one."""
+
+    name: str
+    formula: float
+    counted: float
+    measured: tuple[float, float, float]
+    """Of the time: the median of all rounds, and the middle half of them."""
+    seconds: float
+    """Of the ordinary one."""
+
+
+def _layer(cin: int, cout: int, side: int) -> Layer:
+    pair = conv(cin, cout, 3).eval(), separable(cin, cout, 1).eval()
+    plain, split = (cost(Net(nn.Identity(), [one], classifier(cout, 0)), side, cin).macs for one in pair)
+    times = _seconds(pair, (1, cin, side, side))
+    low, middle, high = np.percentile(times[1] / times[0], (25, 50, 75)).tolist()
+    name = f"{cin} → {cout} at {side}×{side}"
+    return Layer(name, 1 / cout + 1 / 9, split / plain, (middle, low, high), float(np.median(times[0])))
+
+
+def _whole(name: str, lab: Lab) -> tuple[int, float]:
+    """(multiply-adds, seconds) of a net of the lexicon."""
+    made = lexnet.create_net(name).eval()
+    lab.progress("time nets", WHOLE.index(name) + 1, len(WHOLE))
+    return cost(made, 224, 3).macs, float(np.median(_seconds([made], (1, 3, 224, 224))[0]))
+
+
+def _seconds(nets: Sequence[nn.Module], shape: tuple[int, ...]) -> np.ndarray:
+    """(nets, rounds), taken in turns, on one thread; the first two rounds are left out."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    times = np.zeros((len(nets), RUNS + 2))
+    with apart(1), torch.inference_mode():
+        for run in range(RUNS + 2):
+            for number, made in enumerate(nets):
+                start = time.perf_counter()
+                made(x)
+                times[number, run] = time.perf_counter() - start
+    return times[:, 2:]
+
+
+def _macs(made: Net, settings: Settings) -> int:
+    return cost(made, settings.size, 1).macs
+
+
+def _as_dear(wanted: int, settings: Settings) -> int:
+    """The width at which v2 comes nearest to this cost."""
+    return min(range(4, 100, 2), key=lambda width: abs(_macs(net(inverted, width), settings) - wanted))
+
+
+def _layers(layers: Sequence[Layer]) -> Table:
+    rows = [
+        (
+            one.name,
+            f"{one.formula:.3f}",
+            f"{one.counted:.3f}",
+            f"{one.measured[0]:.3f} ({one.measured[1]:.3f} to {one.measured[2]:.3f})",
+            f"{one.measured[0] / one.counted:.1f}",
+            f"{1000 * one.seconds:.2f} ms",
+        )
+        for one in layers
+    ]
+    head = (
+        "layer",
+        "1/n' + 1/f²",
+        "counted",
+        "measured (middle half)",
+        "measured / counted",
+        "the ordinary one takes",
+    )
+    return Table("A separable 3×3 as a share of an ordinary one (one thread, one picture)", head, rows)
+
+
+def _nets(whole: dict[str, tuple[int, float]]) -> Table:
+    rows = [
+        (name, f"{macs / 1e6:,.0f} M", f"{1000 * seconds:.0f} ms", f"{macs / seconds / 1e9:.1f} G")
+        for name, (macs, seconds) in whole.items()
+    ]
+    head = ("net", "multiply-adds", "time", "multiply-adds a second")
+    return Table("Whole nets at 224 pixels (one thread, one picture, median)", head, rows)
+
+
+CASE = Case(
+    title="Separable convolutions",
+    claim=(
+        "Depthwise then pointwise costs 1/n' + 1/f² of an ordinary convolution; v2's expansion and residual "
+        "do better at the same cost."
+    ),
+    source="Howard et al., 2017, arXiv:1704.04861; Sandler et al., 2018, arXiv:1801.04381",
+    short=Settings(),
+    full=Settings(train=20_000, test=10_000, widths=(8, 16, 32, 64), epochs=10),
+    study=study,
+)

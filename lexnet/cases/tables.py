@@ -1,0 +1,31 @@
+"""The table that most cases have: nets, what they cost, and how often they are right."""
+
+from collections.abc import Mapping, Sequence
+
+from lexnet.cases.case import Table
+from lexnet.cases.lab import Learned
+from lexnet.cases.verdict import interval
+from lexnet.cost import params
+
+
+def compared(caption: str, runs: Mapping[str, Sequence[Learned]], macs: Mapping[str, int]) -> Table:
+    """A row for each net: its parameters, its multiply-adds for a picture, its accuracy over the seeds."""
+    rows = []
+    for name, learned in runs.items():
+        cost = f"{params(learned[0].net):,}", f"{macs[name] / 1e6:.2f} M"
+        rows.append((name, *cost, *share([one.accuracy for one in learned])))
+    head = ("net", "parameters", "multiply-adds", "test accuracy", "its 95 % interval over seeds")
+    return Table(caption, head, rows)
+
+
+def share(values: Sequence[float]) -> tuple[str, str]:
+    """The mean of some shares, and its interval."""
+    mean, low, high = (100 * value for value in interval(values))
+    return f"{mean:.1f} %", f"{low:.1f} to {high:.1f} %"
+
+
+def by_seed(
+    found: Mapping[tuple[str, int], Sequence[float]], name: str, each: Sequence[int]
+) -> list[tuple[float, ...]]:
+    """For each seed its accuracies, with ever more pictures."""
+    return list(zip(*(found[name, many] for many in each), strict=True))

@@ -1,0 +1,78 @@
+"""`lexnet case NAME`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lexnet.cli.options import json_flag
+
+WORDS = {True: "holds", False: "does not hold", None: "not shown"}
+
+
+@click.command("case")
+@click.argument("name", required=False)
+@click.option("--full", is_flag=True, help="The long version, which may take hours.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="Pictures of your own, one folder a class, for `transfer` (photographs) and `resnet` (32×32).",
+)
+@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("cases"),
+    show_default=True,
+    help="Folder for the pages.",
+)
+@json_flag
+def command(
+    name: str | None, full: bool, data: Path | None, workers: int | None, out: Path, as_json: bool
+) -> None:
+    """Run a case study: an experiment on what the lectures claim, with a verdict.
+
+    Without NAME it lists them; `all` runs each and writes a booklet.
+    """
+    from dataclasses import replace
+
+    from lexnet.cases import NAMES, find_case
+    from lexnet.cases.run import OWN_DATA, new_lab, run_case, write_booklet
+    from lexnet.cli.printing import print_json, table
+    from lexnet.cli.progress import Bars
+    from lexnet.job.events import Event, Progress
+
+    if name is None:
+        cases = [(one, find_case(one).claim) for one in NAMES]
+        if as_json:
+            print_json([{"name": one, "claim": claim} for one, claim in cases])
+        else:
+            click.echo(table(("case", "claim"), cases, left=2))
+        return
+    found: list[dict[str, Any]] = []
+    for one in NAMES if name == "all" else (name,):
+        with Bars() as bars:
+
+            def listen(event: Event, bars: Bars = bars) -> None:
+                if isinstance(event, Progress):
+                    bars.update(event.step, event.done, event.total)
+
+            own = data if one in OWN_DATA or name != "all" else None
+            lab = replace(new_lab(workers, own), tell=listen)
+            found.append(run_case(one, lab, out, full=full))
+        if name == "all":
+            page = write_booklet(found, lab, out, full=full)
+        if not as_json:
+            click.echo(summary(found[-1]))
+    if as_json:
+        print_json(found if name == "all" else found[0])
+    elif name == "all":
+        click.echo(f"booklet  {page}")
+
+
+def summary(found: dict[str, Any]) -> str:
+    """What a case came to, in a few lines."""
+    lines = [f"{found['claim']}", f"{WORDS[found['holds']].upper()}, in {found['seconds']:.0f} s", ""]
+    for one in found["findings"]:
+        lines += [f"{WORDS[one['holds']]:14} {one['claim']}", f"{'':14} {one['seen']}"]
+    return "\n".join([*lines, "", f"page  {found['page']}", ""])
