@@ -38,8 +38,9 @@ class Store:
         text = json.dumps({**recipe, "layout": LAYOUT}, sort_keys=True).encode()
         self.folder = cache_folder(kind, hashlib.sha256(text).hexdigest()[:32])
         with ThreadPoolExecutor(available_cores()) as pool:
-            read = pool.map(lambda file: _read(file, warn), sorted(self.folder.glob("*.npy")))
-            self._shards = [shard for shard in read if shard is not None]
+            intact = list(pool.map(lambda file: _intact(file, warn), sorted(self.folder.glob("*.npy"))))
+        # one after another: numpy parses a header with ast, which threads of Python 3.11 trip over
+        self._shards = [np.load(file, mmap_mode="r", allow_pickle=False) for file in intact if file]
         self._index: _Index | None = None
 
     def find(self, digests: Iterable[str]) -> NDArray[np.int64]:
@@ -118,13 +119,13 @@ def _keys(digests: Iterable[str]) -> NDArray[np.bytes_]:
     return np.frombuffer(bytes.fromhex("".join(digests)), "S32")
 
 
-def _read(file: Path, warn: Callable[[str], None]) -> Rows | None:
-    """The file's shard, memory-mapped; none if its bytes are not those it was named after."""
+def _intact(file: Path, warn: Callable[[str], None]) -> Path | None:
+    """The file, if its bytes are those it was named after."""
     try:
         with file.open("rb") as stream:
             intact = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
         if intact:
-            return np.load(file, mmap_mode="r", allow_pickle=False)
+            return file
         file.replace(file.with_suffix(".damaged"))
         warn(f"{file} was damaged; what it kept of some pictures is computed again")
     except FileNotFoundError:
