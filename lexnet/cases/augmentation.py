@@ -158,7 +158,11 @@ CASE = Case(
     source="Simard, Steinkraus & Platt, 2003; Krizhevsky, Sutskever & Hinton, 2012",
     short=Settings(),
     full=Settings(
-        each=(10, 50, 200, 1000), epochs=(160, 60, 40, 20), test=10_000, seeds=(0, 1, 2, 3, 4, 5, 6, 7)
+        each=(10, 50, 200, 1000),
+        epochs=(160, 60, 40, 20),
+        pool=6000,
+        test=10_000,
+        seeds=(0, 1, 2, 3, 4, 5, 6, 7),
     ),
     study=study,
 )

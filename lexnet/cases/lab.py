@@ -14,6 +14,7 @@ from lexnet.config import FitConfig, PreprocessSpec
 from lexnet.data.loader import open_pictures
 from lexnet.data.random import address
 from lexnet.data.source import read_data
+from lexnet.errors import DataError
 from lexnet.train.loop import Batch, fit
 from lexnet.train.pixels import cuts, order
 from lexnet.transfer.tail import laid_out
@@ -38,7 +39,9 @@ class Pictures:
     """The mean and the deviation of its levels."""
 
     def few(self, each: int, seed: int) -> "Pictures":
-        """So many of each class to learn from, drawn by the seed."""
+        """So many of each class to learn from, drawn by the seed. Raises `DataError` where there are fewer."""
+        if (least := int(torch.bincount(self.y).min())) < each:
+            raise DataError(f"a class has {least} pictures, and this case takes {each} of each; add more")
         drawn = torch.from_numpy(
             np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(self.y))
         )

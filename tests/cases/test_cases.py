@@ -153,3 +153,25 @@ def test_pictures_are_always_the_same_each_class_alike_and_never_in_both_parts()
     digits = lab.pictures("digits", LAB, size=32, train=200, test=100)
     test = {x.numpy().tobytes() for x in digits.test_x}
     assert len(digits.test_y) == 100 and not test & {x.numpy().tobytes() for x in digits.x}
+
+
+def test_the_few_are_drawn_by_the_seed_as_many_of_each_class_and_never_fewer_than_was_said() -> None:
+    digits = lab.pictures("digits", LAB, size=32, train=200, test=100)
+    one, other = digits.few(5, 0), digits.few(5, 1)
+    assert torch.bincount(one.y).tolist() == [5] * 10 and not torch.equal(one.x, other.x)
+    assert torch.equal(one.x, digits.few(5, 0).x)
+    torch.testing.assert_close(lab.normal(one.pixels, one.scale), one.x)
+    with pytest.raises(DataError, match="a class has 20 pictures, and this case takes 21 of each; add more"):
+        digits.few(21, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_long_version_asks_for_nothing_that_its_pictures_do_not_have(name: str) -> None:
+    """Fashion-MNIST has 6,000 clothes of each kind to learn from, and 1,000 to be judged by."""
+    full = find_case(name).full
+    for setting, most in (("train", 60_000), ("test", 10_000), ("pool", 6_000)):
+        value = getattr(full, setting, 0)
+        assert max(value.values()) <= most if isinstance(value, dict) else value <= most
+    if name == "augmentation":
+        assert max(full.each) <= full.pool and len(full.each) == len(full.epochs)
+    assert len(full.seeds) >= 3 <= len(find_case(name).short.seeds)
