@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from common import Benchmark, arguments, pictures
 
-from lexnet.config import FitConfig, TrainConfig
+from lexnet.config import FitConfig, Mode, TrainConfig
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.data.source import read_data
@@ -42,10 +42,10 @@ def with_few(manifest: Manifest, each: int | None, seed: int) -> Manifest:
     return manifest.take(np.sort(rows), [])
 
 
-def measured(manifest: Manifest, mode: str, each: int | None, seed: int) -> dict[str, object]:
+def measured(manifest: Manifest, mode: Mode, each: int | None, seed: int) -> dict[str, object]:
     """One run, without the run folder."""
     fit = FitConfig(**json.loads(os.environ.get("LEXNET_FIT", "{}"))) if mode == "tail" else FitConfig()
-    plan = make_plan(manifest.name, TrainConfig(mode=mode, seed=seed, fit=fit))  # type: ignore[arg-type]
+    plan = make_plan(manifest.name, TrainConfig(mode=mode, seed=seed, fit=fit))
     start, notes = time.perf_counter(), []
     outcome = learn(with_few(manifest, each, seed), plan, Clock(), lambda event: notes.append(event))
     why = [note.text for note in notes if getattr(note, "text", "").startswith("mode")]

@@ -8,6 +8,8 @@ The passes of the frozen nets alone, with empty caches; rounds alternate.
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from common import Benchmark, arguments, in_turn, pictures, ratios
@@ -22,10 +24,10 @@ benchmark = Benchmark("several")
 manifest = read_data(str(pictures() / "clothing"))
 some = manifest.take(np.arange(0, len(manifest), 12 if options.quick else 4), [])
 found = [open_trunk(net, None, print) for net in NETS]
-common = {"warn": print, "progress": lambda done, total: None}
+common: dict[str, Any] = {"warn": print, "progress": lambda done, total: None}
 
 
-def cold(work):  # type: ignore[no-untyped-def]
+def cold(work: Callable[[], None]) -> Callable[[], float]:
     """Seconds of it with an empty cache."""
 
     def timed() -> float:

@@ -39,7 +39,7 @@ class Pictures:
     """The mean and the deviation of its levels."""
 
     def few(self, each: int, seed: int) -> "Pictures":
-        """So many of each class to learn from, drawn by the seed. Raises `DataError` where there are fewer."""
+        """So many of each class to learn from, drawn by the seed; `DataError` where there are fewer."""
         if (least := int(torch.bincount(self.y).min())) < each:
             raise DataError(f"a class has {least} pictures, and this case takes {each} of each; add more")
         drawn = torch.from_numpy(

@@ -24,7 +24,7 @@ from lexnet.transfer.trunk import extract, extract_each, open_trunk
 LITE0, LITE1 = "efficientnet_lite0", "efficientnet_lite1"
 BOTH = TrainConfig(net=f"{LITE0}, {LITE1}", mode="probe", size=64, workers=1)
 MODEL = "model.lexnet"
-SILENT = {"warn": pytest.fail, "progress": lambda done, total: None}
+SILENT: dict[str, Any] = {"warn": pytest.fail, "progress": lambda done, total: None}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_the_features_are_those_of_each_net_alone_and_each_picture_is_decoded_on
     """At sizes of their own; what one net knows already is not computed again."""
     manifest = read_data(str(folder))
     two = [open_trunk(LITE0, 64, pytest.fail), open_trunk(LITE1, 96, pytest.fail)]
-    alone = [extract(trunk, manifest, "onnxruntime", 1, **SILENT).features for trunk in two]  # type: ignore[arg-type]
+    alone = [extract(trunk, manifest, "onnxruntime", 1, **SILENT).features for trunk in two]
     monkeypatch.setenv("LEXNET_CACHE", str(cache.parent / "other"))
     decoded: list[str] = []
     upright = preprocess._upright
@@ -55,16 +55,16 @@ def test_the_features_are_those_of_each_net_alone_and_each_picture_is_decoded_on
         "_upright",
         lambda image, full, name: (decoded.append(name), upright(image, full, name))[1],
     )
-    found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)  # type: ignore[arg-type]
+    found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)
     for one, features in zip(found, alone, strict=True):
         np.testing.assert_array_equal(one.features, features)
         assert (one.computed, one.from_cache) == (40, 0)
     assert len(decoded) == 40
     three = [*two, open_trunk(LITE1, 64, pytest.fail)]
-    again = extract_each(three, manifest, "onnxruntime", 2, **SILENT)  # type: ignore[arg-type]
+    again = extract_each(three, manifest, "onnxruntime", 2, **SILENT)
     assert [one.computed for one in again] == [0, 0, 40] and len(decoded) == 80
     np.testing.assert_array_equal(again[1].features, alone[1])
-    assert [one.computed for one in extract_each(three, manifest, "onnxruntime", 2, **SILENT)] == [0, 0, 0]  # type: ignore[arg-type]
+    assert [one.computed for one in extract_each(three, manifest, "onnxruntime", 2, **SILENT)] == [0, 0, 0]
 
 
 def test_one_net_is_taken_and_the_run_is_that_nets(folder: Path, tmp_path: Path) -> None:
@@ -151,9 +151,9 @@ def test_a_picture_that_cannot_be_had_is_left_out_for_all_and_what_is_known_is_n
     first.write_bytes(first.read_bytes()[:200])
     manifest = read_data(str(broken))
     two = [open_trunk(LITE0, 64, pytest.fail), open_trunk(LITE1, 64, pytest.fail)]
-    extract(two[0], manifest.take(np.arange(2, 40), []), "onnxruntime", 1, **SILENT)  # type: ignore[arg-type]
+    extract(two[0], manifest.take(np.arange(2, 40), []), "onnxruntime", 1, **SILENT)
     for computed in ([1, 39], [0, 0]):
-        found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)  # type: ignore[arg-type]
+        found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)
         assert [len(one.manifest) for one in found] == [39, 39] == [len(one.features) for one in found]
         assert [skip.path for skip in found[1].manifest.skipped] == [first.relative_to(broken).as_posix()]
         assert [one.computed for one in found] == computed

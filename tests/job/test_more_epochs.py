@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from picture_makers import clipart_folder
+from stopping import stopped_behind
 
 from lexnet.config import FitConfig, SplitConfig, TrainConfig
 from lexnet.errors import ConfigError, OutputError
@@ -27,17 +28,8 @@ def of(epochs: int, config: TrainConfig = CONFIG, **fit: Any) -> TrainConfig:
 
 def stopped(config: TrainConfig, out: Path | None, behind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is killed behind this epoch."""
-    write = loop.write_checkpoint
-
-    def stop(path: Path, tensors: Any, facts: dict[str, Any]) -> None:
-        write(path, tensors, facts)
-        if len(facts["history"]) == behind:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train("digits", config, out)
+    with stopped_behind(behind, monkeypatch):
+        train("digits", config, out)
 
 
 def trained_epochs(

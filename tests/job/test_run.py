@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from stopping import stopped_behind
 
 import lexnet
 from lexnet.config import FitConfig, ProbeConfig, SplitConfig, TrainConfig
@@ -23,7 +24,6 @@ from lexnet.job import learn as learning
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.run import Run, train
 from lexnet.preprocess import load
-from lexnet.train import loop
 
 # The JSON contract of `lexnet train`: keys may be added, these stay.
 CONTRACT = {
@@ -367,16 +367,8 @@ TAIL = TrainConfig(mode="tail", size=64, views=2, fit=FitConfig(epochs=3, batch_
 
 def stopped_behind_an_epoch(data: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of `TAIL` that ends with its first checkpoint."""
-    write = loop.write_checkpoint
-
-    def stop(*arguments: Any) -> None:
-        write(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(str(data), TAIL, out)
+    with stopped_behind(1, monkeypatch):
+        train(str(data), TAIL, out)
 
 
 def test_a_tail_is_trained_verified_and_taken_up_again(

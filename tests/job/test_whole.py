@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from picture_makers import class_folder, clipart_folder
+from stopping import stopped_behind
 from tiny import tiny_bundle
 
 import lexnet
@@ -23,7 +24,7 @@ from lexnet.job.run import Run, train
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
-from lexnet.train import compiled, finder, loop
+from lexnet.train import compiled, finder
 
 SCRATCH = TrainConfig(
     net="lenet5_modern",
@@ -135,17 +136,8 @@ def test_stopped_and_taken_up_again_it_gives_the_same_bundle(
     scratch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: int
 ) -> None:
     """Behind this epoch, once its checkpoint is there."""
-    write = loop.write_checkpoint
-
-    def stop(path: Path, tensors: Any, facts: dict[str, Any]) -> None:
-        write(path, tensors, facts)
-        if len(facts["history"]) == behind:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train("digits", SCRATCH, tmp_path / "run")
+    with stopped_behind(behind, monkeypatch):
+        train("digits", SCRATCH, tmp_path / "run")
     assert (tmp_path / "run/checkpoint.safetensors").exists()
     again = train("digits", SCRATCH, tmp_path / "run")
     assert (again.folder / MODEL).read_bytes() == (scratch.folder / MODEL).read_bytes()
@@ -176,17 +168,8 @@ def test_a_compiled_net_answers_whole_batches_and_is_taken_up_again(
     config = replace(SCRATCH, fit=replace(SCRATCH.fit, compile=asked))
     monkeypatch.setattr(compiled, "LONG", 0.0)
     monkeypatch.setattr(compiled, "CLEARLY", 10.0)
-    write = loop.write_checkpoint
-
-    def stop(path: Path, tensors: Any, facts: dict[str, Any]) -> None:
-        write(path, tensors, facts)
-        if len(facts["history"]) == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train("digits", config, tmp_path / "run")
+    with stopped_behind(3, monkeypatch):
+        train("digits", config, tmp_path / "run")
     monkeypatch.setattr(compiled, "CLEARLY", 0.0)  # asked again, auto would now say no
     before = len(fast.sizes)
     run = train("digits", config, tmp_path / "run")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lexnet.config import Compile, FitConfig
+from lexnet.config import Compile, Fit, FitConfig
 from lexnet.errors import TrainingError
 from lexnet.train import compiled as module
 from lexnet.train.compiled import choose, compiled, seconds
@@ -26,7 +26,7 @@ def batch() -> Batch:
     return torch.randn(SIZE, 1, 8, 8, generator=draw), F.one_hot(torch.arange(SIZE) % 2, 2).float()
 
 
-def config(how: Compile):  # type: ignore[no-untyped-def]
+def config(how: Compile) -> Fit:
     return FitConfig(batch_size=SIZE, compile=how).resolved("scratch")
 
 

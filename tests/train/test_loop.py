@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from stopping import stopped_behind
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexnet.config import Fit, FitConfig
 from lexnet.errors import TrainingError
-from lexnet.train import loop
 from lexnet.train.checkpoint import read_checkpoint
 from lexnet.train.loop import History, fit, mixed
 from lexnet.train.schedule import cosine
@@ -95,17 +95,8 @@ def test_what_was_stopped_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
     undisturbed, history = trained()
-    write, times = loop.write_checkpoint, iter(range(done))
-
-    def stop(*arguments: object) -> None:
-        write(*arguments)  # type: ignore[arg-type]
-        if next(times) == done - 1:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        with pytest.raises(KeyboardInterrupt):
-            trained(checkpoint=tmp_path / "c")
+    with stopped_behind(done, monkeypatch):
+        trained(checkpoint=tmp_path / "c")
     again, rest = trained(checkpoint=tmp_path / "c")
     assert same(again, undisturbed) and rest.epochs == history.epochs
 
@@ -143,17 +134,9 @@ def test_whatever_is_kept_from_step_to_step_outlives_a_stop(
     """Stopped behind its first epoch and again behind its second, and once not at all."""
     undisturbed = make()
     history = fit(undisturbed, batches, STEPS, config, seed=0, judge=judge)
-    write = loop.write_checkpoint
-
-    def stop(*arguments: object) -> None:
-        write(*arguments)  # type: ignore[arg-type]
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", stop)
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                fit(make(), batches, STEPS, config, seed=0, judge=judge, checkpoint=tmp_path / "c")
+    for behind in (1, 2):
+        with stopped_behind(behind, monkeypatch):
+            fit(make(), batches, STEPS, config, seed=0, judge=judge, checkpoint=tmp_path / "c")
     again = make()
     rest = fit(again, batches, STEPS, config, seed=0, judge=judge, checkpoint=tmp_path / "c")
     assert same(again, undisturbed) and rest == history and len(history.epochs) == epochs
@@ -253,7 +236,7 @@ def test_the_average_is_of_batch_statistics_too() -> None:
     [("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16)],
 )
 def test_arithmetic_on_a_cpu_has_the_precision_that_was_asked_for(precision: str, kind: torch.dtype) -> None:
-    with mixed(torch.device("cpu"), replace(CONFIG, precision=precision)):  # type: ignore[arg-type]
+    with mixed(torch.device("cpu"), replace(CONFIG, precision=precision)):
         assert net()(torch.zeros(1, 6)).dtype == kind
 
 

@@ -59,7 +59,7 @@ def test_what_does_not_learn_is_left_out() -> None:
 def test_a_step_moves_a_stage_by_its_share_of_the_rate(name: str) -> None:
     """Adam's first step is as long as the rate; SGD's is 1 + momentum times the gradient, by Nesterov."""
     part = net()
-    config = FitConfig(optimiser=name, layer_decay=0.5, weight_decay=0.0)  # type: ignore[arg-type]
+    config = FitConfig(optimiser=name, layer_decay=0.5, weight_decay=0.0)
     optimiser = make_optimiser(part, config.resolved("finetune"))
     set_rate(optimiser, 0.01)
     before = {name: weight.detach().clone() for name, weight in part.named_parameters()}
