@@ -14,7 +14,7 @@ from torch import nn
 
 from lexnet.cases.case import Case, Lab, Study, Table
 from lexnet.cases.draw import accuracies
-from lexnet.cases.lab import pictures, trained
+from lexnet.cases.lab import Training, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost, cost_of
@@ -28,24 +28,17 @@ FAMOUS = ("alexnet_2012", "alexnet", "vgg11", "vgg16", "vgg19")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Fixed before the result."""
+class Settings(Training):
+    """How wide the nets are."""
 
-    data: str = "fashion-mnist"
-    size: int = 28
-    train: int = 2400
-    test: int = 2000
-    width: int = 16
-    epochs: int = 4
-    lr: float = 2e-3
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    width: int
 
 
 def study(settings: Settings, lab: Lab) -> Study:
     """Trains the same net with each stack of filters."""
     some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
     makes = {name: partial(net, sides, settings.width, len(some.classes)) for name, sides in STACKS.items()}
-    runs = trained(makes, some, lab, epochs=settings.epochs, lr=settings.lr, seeds=settings.seeds)
+    runs = trained(makes, some, settings, lab)
     accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}
     macs = {name: cost(make(), settings.size, 1).macs for name, make in makes.items()}
     findings = []
@@ -104,7 +97,7 @@ CASE = Case(
     title="Depth of small filters",
     claim="AlexNet and VGG: depth of small filters beats large filters at the same receptive field.",
     source="Simonyan & Zisserman, 2014, arXiv:1409.1556",
-    short=Settings(),
+    short=Settings(train=2400, test=2000, width=16, epochs=4),
     full=Settings(train=20_000, test=10_000, width=32, epochs=10),
     study=study,
 )

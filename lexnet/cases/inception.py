@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import accuracies, sheets
-from lexnet.cases.lab import Pictures, pictures, trained
+from lexnet.cases.lab import Pictures, Training, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost
@@ -30,17 +30,10 @@ ALL = "1×1, 3×3 and 5×5"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Fixed before the result."""
+class Settings(Training):
+    """How wide the nets are."""
 
-    data: str = "fashion-mnist"
-    size: int = 28
-    train: int = 3000
-    test: int = 2000
-    width: int = 48
-    epochs: int = 8
-    lr: float = 2e-3
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    width: int
 
 
 class Side(nn.Module):
@@ -77,7 +70,7 @@ def study(settings: Settings, lab: Lab) -> Study:
     most = _macs(together, settings)
     designs = {ALL: together} | {f"{k}×{k} only": _as_dear(k, most, settings) for k in SIDES}
     makes = {name: partial(net, widths, len(some.classes)) for name, widths in designs.items()}
-    runs = trained(makes, some, lab, epochs=settings.epochs, lr=settings.lr, seeds=settings.seeds)
+    runs = trained(makes, some, settings, lab)
     accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}
     macs = {name: _macs(widths, settings) for name, widths in designs.items()}
     naive, thin = _example(None), _example(THIN)
@@ -172,7 +165,7 @@ CASE = Case(
         "(120 M → 12.4 M)."
     ),
     source="Szegedy et al., 2014, arXiv:1409.4842",
-    short=Settings(),
+    short=Settings(train=3000, test=2000, width=48, epochs=8),
     full=Settings(train=20_000, test=10_000, width=96, epochs=10),
     study=study,
 )

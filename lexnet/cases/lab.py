@@ -24,6 +24,19 @@ HOW = f"AdamW, decay {DECAY}, {BATCH} pictures a step, half an epoch of warm-up,
 JUDGED = 500  # pictures at a time, when nothing is learned
 
 
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Settings of a case that trains nets: fixed in its file before the result, and printed with it."""
+
+    data: str = "fashion-mnist"
+    size: int = 28
+    train: int
+    test: int
+    epochs: int
+    lr: float = 2e-3
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
 @dataclass(frozen=True)
 class Pictures:
     """(N, C, H, W) float32 with mean 0 and deviation 1 over the training part, and their labels (N,)."""
@@ -144,18 +157,13 @@ def learn(
 
 
 def trained(
-    makes: Mapping[str, Callable[[], nn.Module]],
-    some: Pictures,
-    lab: Lab,
-    *,
-    epochs: int,
-    lr: float,
-    seeds: Sequence[int],
+    makes: Mapping[str, Callable[[], nn.Module]], some: Pictures, settings: Training, lab: Lab
 ) -> dict[str, list[Learned]]:
     """Each of these nets from each seed."""
+    epochs, lr = settings.epochs, settings.lr
     runs: dict[str, list[Learned]] = {name: [] for name in makes}
     for name, make in makes.items():
-        for seed in seeds:
+        for seed in settings.seeds:
             step = f"{name}, seed {seed}"
             runs[name].append(learn(new(make, seed), some, lab, epochs=epochs, lr=lr, seed=seed, step=step))
     return runs

@@ -18,7 +18,7 @@ from torch import nn
 import lexnet
 from lexnet.cases.case import Case, Lab, Study, Table
 from lexnet.cases.draw import accuracies, against, bars
-from lexnet.cases.lab import pictures, trained
+from lexnet.cases.lab import Training, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more, no_less
 from lexnet.cost import cost
@@ -35,17 +35,10 @@ LOSS = 2.0  # points that a separable net may lose
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Fixed before the result."""
+class Settings(Training):
+    """How wide the nets are."""
 
-    data: str = "fashion-mnist"
-    size: int = 28
-    train: int = 3000
-    test: int = 2000
-    widths: tuple[int, ...] = (16, 32)
-    epochs: int = 4
-    lr: float = 3e-3
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    widths: tuple[int, ...]
 
 
 def ordinary(cin: int, cout: int, stride: int) -> nn.Module:
@@ -87,7 +80,7 @@ def study(settings: Settings, lab: Lab) -> Study:
         near = _as_dear(_macs(makes[f"v1 {w}"](), settings), settings)
         makes[f"v2 like v1 {w}"] = partial(net, inverted, near)
         makes[f"v2 like v1 {w}, no residual"] = partial(net, around_nothing, near)
-    runs = trained(makes, some, lab, epochs=settings.epochs, lr=settings.lr, seeds=settings.seeds)
+    runs = trained(makes, some, settings, lab)
     macs = {name: _macs(make(), settings) for name, make in makes.items()}
     accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}
     w = settings.widths[-1]
@@ -248,7 +241,7 @@ CASE = Case(
         "do better at the same cost."
     ),
     source="Howard et al., 2017, arXiv:1704.04861; Sandler et al., 2018, arXiv:1801.04381",
-    short=Settings(),
-    full=Settings(train=20_000, test=10_000, widths=(8, 16, 32, 64), epochs=10),
+    short=Settings(train=3000, test=2000, widths=(16, 32), epochs=4, lr=3e-3),
+    full=Settings(train=20_000, test=10_000, widths=(8, 16, 32, 64), epochs=10, lr=3e-3),
     study=study,
 )

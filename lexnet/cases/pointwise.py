@@ -12,7 +12,7 @@ from torch import nn
 
 from lexnet.cases.case import Case, Finding, Lab, Study
 from lexnet.cases.draw import lines
-from lexnet.cases.lab import pictures, trained
+from lexnet.cases.lab import Training, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost
@@ -27,17 +27,10 @@ ROUNDING = 1e-5  # most that the two may differ by
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Fixed before the result."""
+class Settings(Training):
+    """How wide the nets are."""
 
-    data: str = "fashion-mnist"
-    size: int = 28
-    train: int = 3000
-    test: int = 2000
-    width: int = 24
-    epochs: int = 8
-    lr: float = 2e-3
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    width: int
 
 
 def study(settings: Settings, lab: Lab) -> Study:
@@ -47,7 +40,7 @@ def study(settings: Settings, lab: Lab) -> Study:
         name: partial(net, extra, act, settings.width, len(some.classes))
         for name, (extra, act) in {WITH: (2, relu), LINEAR: (2, None), WITHOUT: (0, relu)}.items()
     }
-    runs = trained(makes, some, lab, epochs=settings.epochs, lr=settings.lr, seeds=settings.seeds)
+    runs = trained(makes, some, settings, lab)
     accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}
     macs = {name: cost(make(), settings.size, 1).macs for name, make in makes.items()}
     one, five = (_example(k) for k in (1, 5))
@@ -119,7 +112,7 @@ CASE = Case(
         "adds a non-linearity."
     ),
     source="Lin, Chen & Yan, 2013, arXiv:1312.4400",
-    short=Settings(),
+    short=Settings(train=3000, test=2000, width=24, epochs=8),
     full=Settings(train=20_000, test=10_000, width=48, epochs=12),
     study=study,
 )

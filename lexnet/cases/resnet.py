@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from lexnet.cases.case import Case, Finding, Lab, Study, Table
 from lexnet.cases.draw import lines
-from lexnet.cases.lab import Learned, Pictures, answers, learn, new, pictures, trained
+from lexnet.cases.lab import Learned, Pictures, Training, answers, learn, new, pictures, trained
 from lexnet.cases.tables import share
 from lexnet.cases.verdict import counted, interval, more, no_less
 from lexnet.nets.net import Net
@@ -33,19 +33,12 @@ TWINS: dict[str, Block] = {"plain": plain, "residual": basic_cifar}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Fixed before the result."""
+class Settings(Training):
+    """How wide and how deep the nets are."""
 
-    data: str = "fashion-mnist"
-    size: int = 16
     channels: int = 1
-    train: int = 2000
-    test: int = 1000
-    width: int = 8
-    depths: tuple[int, ...] = (20, 56)
-    epochs: int = 8
-    lr: float = 3e-3
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    width: int
+    depths: tuple[int, ...]
 
 
 def study(settings: Settings, lab: Lab) -> Study:
@@ -59,7 +52,7 @@ def study(settings: Settings, lab: Lab) -> Study:
         for depth in settings.depths
         for twin, block in TWINS.items()
     }
-    runs = trained(makes, some, lab, epochs=settings.epochs, lr=settings.lr, seeds=settings.seeds)
+    runs = trained(makes, some, settings, lab)
     lost = {name: [loss(one.net, some) for one in found] for name, found in runs.items()}
     worse = {twin: _difference(lost[f"{twin} {deep}"], lost[f"{twin} {shallow}"]) for twin in TWINS}
     deepened = [
@@ -220,7 +213,7 @@ CASE = Case(
         "hurt, since they learn the identity easily."
     ),
     source="He et al., 2015, arXiv:1512.03385",
-    short=Settings(),
-    full=Settings(size=28, train=20_000, test=10_000, width=16, depths=(20, 32, 44, 56), epochs=12),
+    short=Settings(size=16, train=2000, test=1000, width=8, depths=(20, 56), epochs=8, lr=3e-3),
+    full=Settings(size=28, train=20_000, test=10_000, width=16, depths=(20, 32, 44, 56), epochs=12, lr=3e-3),
     study=study,
 )
