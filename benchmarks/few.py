@@ -19,8 +19,9 @@ from lexnet.augment.recipes import RECIPES
 from lexnet.config import ProbeConfig, available_cores
 from lexnet.data.random import address
 from lexnet.data.source import read_data
+from lexnet.transfer.extract import extract
 from lexnet.transfer.probe import Examples, fit_probe
-from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.transfer.trunk import open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
 
 EACH, VIEWS = 20, 4

@@ -16,7 +16,8 @@ from common import Benchmark, arguments, in_turn, pictures, ratios
 
 from lexnet.config import available_cores
 from lexnet.data.source import read_data
-from lexnet.transfer.trunk import extract, extract_each, open_trunk
+from lexnet.transfer.extract import extract, extract_each
+from lexnet.transfer.trunk import open_trunk
 
 NETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 options = arguments(__doc__)

@@ -523,10 +523,10 @@ def test_ctrl_c_at_any_step_leaves_whole_files_and_the_same_command_goes_on(
 
 DRIVER = """
 import itertools, signal, time
-import lexnet.transfer.trunk as trunk
+import lexnet.transfer.extract as extract
 from lexnet.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-load, turn = trunk.load_row, itertools.count(1)
+load, turn = extract.load_row, itertools.count(1)
 def slow(*arguments):
     mine = next(turn)
     if mine > 5:
@@ -536,7 +536,7 @@ def slow(*arguments):
     if mine > 5:
         time.sleep(0.5)
     return load(*arguments)
-trunk.load_row = slow
+extract.load_row = slow
 main()
 """
 """`lexnet` that says when it is in the middle of the pictures, and then is slow."""

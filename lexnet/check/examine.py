@@ -14,7 +14,8 @@ from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice, available_cores
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.transfer.trunk import Extraction, Trunk, extract
+from lexnet.transfer.extract import Extraction, extract
+from lexnet.transfer.trunk import Trunk
 
 FAULTS = {
     "unreadable": "files that were meant as pictures and cannot be used",

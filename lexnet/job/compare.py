@@ -18,7 +18,8 @@ from lexnet.job.events import Note, ignore
 from lexnet.job.features import Job, examples_of, latency
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
-from lexnet.transfer.trunk import Extraction, Trunk, extract_each
+from lexnet.transfer.extract import Extraction, extract_each
+from lexnet.transfer.trunk import Trunk
 
 
 def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:

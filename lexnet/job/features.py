@@ -18,8 +18,9 @@ from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.runtime.engines import open_engine
 from lexnet.transfer.cut import Probed, choose_cut, default_cut, places, probe_stages, reason
+from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.probe import Examples
-from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
+from lexnet.transfer.trunk import Trunk, open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
 
 if TYPE_CHECKING:

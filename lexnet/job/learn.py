@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.augment.recipes import breaks_labels
-from lexnet.check.examine import near_copies
 from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
-from lexnet.data.splits import choose as choose_pictures
 from lexnet.data.splits import is_divided
 from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import score
@@ -23,6 +21,7 @@ from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress
 from lexnet.job.features import Clock, Job, cut_short, examples_of, with_views
 from lexnet.job.learned import Learned, Looked
+from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided
 from lexnet.job.records import Findings, bundle_facts, run_metrics, stages
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
@@ -73,7 +72,7 @@ def learn(
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
     _warn_of_recipe(job, manifest)
-    job, admitted, looked, rivals = _chosen(job, manifest, keep)
+    job, admitted, looked, rivals = look(job, manifest, keep)
     if job.plan.recipe() != plan.recipe():
         _warn_of_recipe(job, admitted)
     divided, part = _divided(job, admitted, looked)
@@ -241,52 +240,6 @@ def _as_it_was(fit: FitConfig, learned: Learned) -> FitConfig:
 def _warn_of_recipe(job: Job, manifest: Manifest) -> None:
     for risk in breaks_labels(job.plan.recipe(), manifest.classes):
         job.warn(f"recipe {job.plan.recipe_name()} may change what a picture shows: {risk}")
-
-
-def _chosen(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest, Looked, list[Probed]]:
-    """The job with nothing left open, its pictures, each of them looked at once, and the nets compared."""
-    rivals: list[Probed] = []
-    if len(job.plan.config.nets()) > 1:
-        from lexnet.job.compare import choose_net  # loads torch
-
-        job, rivals = choose_net(job, manifest)
-    asked = job.plan.config
-    if asked.mode != "auto" and asked.budget is None:
-        return job, manifest, _look(job, manifest), rivals
-    from lexnet.job import budget, choose  # load torch
-
-    looked, plan = None, choose.kept_choice(keep)
-    if plan is None:
-        plan = (None if rivals else choose.without_a_look(job, manifest)) or job.plan
-        if plan.config.budget is not None:
-            job = replace(job, plan=plan)
-            plan, reserve = budget.choose_within(job, manifest)
-            job = replace(job, reserve=reserve)
-        elif plan.config.mode == "auto":
-            looked = _look(job, manifest)
-            plan = choose.with_a_pilot(job, looked)
-    job = choose.keep_choice(job, keep, plan)
-    if plan.config.split.limit != asked.split.limit:
-        manifest = choose_pictures(manifest, plan.config.split, asked.seed)
-    return job, manifest, looked or _look(job, manifest), rivals
-
-
-def _look(job: Job, manifest: Manifest) -> Looked:
-    """Every picture once: by the frozen net, or for a new one by the eye that finds copies."""
-    if job.plan.config.mode == "scratch":
-        from lexnet.job.whole import look_at  # loads torch
-
-        return look_at(job, manifest)
-    job.progress("frozen net", 0, len(manifest))
-    with job.clock.step("frozen net"):
-        trunk = job.trunk()
-    extraction = job.extract(trunk, manifest, "frozen net")
-    refuse_bad(extraction.manifest.skipped, job.plan.config.skip_bad)
-    with job.clock.step("near copies"):
-        near = near_copies(extraction, job.plan.config.workers, job.warn, job.progress)
-    return Looked(
-        manifest=extraction.manifest, near=near, spec=trunk.spec, trunk=trunk, extraction=extraction
-    )
 
 
 def _pays(taught: Taught, manifest: Manifest) -> bool:

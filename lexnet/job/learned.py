@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair
 from lexnet.config import Compile, PreprocessSpec
 from lexnet.data.manifest import Manifest
-from lexnet.transfer.trunk import Extraction, Trunk
+from lexnet.transfer.extract import Extraction
+from lexnet.transfer.trunk import Trunk
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,9 @@ from lexnet.job.learned import Learned
 from lexnet.job.plan import Plan
 from lexnet.transfer.cross_validate import CrossValidation
 from lexnet.transfer.cut import Probed
+from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Probe
-from lexnet.transfer.trunk import Extraction, Trunk
+from lexnet.transfer.trunk import Trunk
 
 PACKAGES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "openvino", "scikit-learn")
 """What can change a number."""

@@ -12,9 +12,10 @@ from lexnet.job.features import Job
 from lexnet.job.finish import apart, finished, identity, started
 from lexnet.job.folder import CHECKPOINT
 from lexnet.job.learned import Learned
+from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Probe
 from lexnet.transfer.tail import Activated, train_tail
-from lexnet.transfer.trunk import Extraction, Trunk
+from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import augmented, colour_axes
 
 

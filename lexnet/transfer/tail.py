@@ -22,7 +22,7 @@ from lexnet.config import Fit
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch, History, fit
 from lexnet.train.pixels import cuts, order
-from lexnet.transfer.trunk import Extraction
+from lexnet.transfer.extract import Extraction
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
 

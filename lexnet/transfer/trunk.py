@@ -2,36 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import PIL
-from numpy.typing import NDArray
-
-from lexnet.config import EngineChoice, PreprocessSpec
-from lexnet.data.loader import load_row, read_row
-from lexnet.data.manifest import Manifest
-from lexnet.data.store import SideBySide, Store, fill
-from lexnet.errors import LexNetError, MissingExtra
+from lexnet.config import PreprocessSpec
+from lexnet.errors import MissingExtra
 from lexnet.files import cache_folder, write_atomic
-from lexnet.preprocess import Pixels, load_each
 from lexnet.runtime.bundle import Bundle
-from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.graph import check_self_contained
-from lexnet.runtime.stream import in_order
-from lexnet.transfer.views import Look
 from lexnet.weights.files import Bundled, Weights, find_weights
 
 if TYPE_CHECKING:
     from lexnet.nets.net import Net
-
-SHARD = 512  # pictures whose features are kept together: what a kill can lose
-
-Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,33 +36,14 @@ class Trunk:
         """The net in torch, without its last layer and not cut short."""
         return pretrained(self.weights, self.spec.channels, classes=0)
 
+    def frozen_net(self) -> "Net":
+        """The very net of the graph, in torch."""
+        return _net(self.weights, self.spec.channels, self.cut, self.pooled)
+
     @property
     def end(self) -> str | None:
         """The last stage of the net, where it was cut short now or before."""
         return self.cut or (self.weights.origin.cut if isinstance(self.weights.origin, Bundled) else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extraction:
-    """The features of a manifest's pictures."""
-
-    store: Store
-    places: NDArray[np.int64]
-    """(N,) where in the store the rows of `manifest` are."""
-    manifest: Manifest
-    """Without the pictures that turned out to be damaged; they are in its `skipped`."""
-    engine: str
-    computed: int
-    from_cache: int
-
-    @cached_property
-    def features(self) -> Features:
-        """(N, width), or (N, views, width), in memory."""
-        return self.store.read(self.places)
-
-    def read(self, rows: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """(n, ...) of these rows, and where there are several views of one view each."""
-        return self.store.read(self.places[rows], views)
 
 
 def open_trunk(
@@ -139,154 +104,6 @@ def pretrained(weights: Weights, channels: int, classes: int | None = None) -> "
     if classes is not None:
         net = with_classes(net, classes)
     return net if channels == weights.spec.channels else with_channels(net, channels)
-
-
-def extract(
-    trunk: Trunk,
-    manifest: Manifest,
-    choice: EngineChoice,
-    workers: int,
-    *,
-    look: Look | None = None,
-    output: str = "features",
-    warn: Callable[[str], None],
-    progress: Callable[[int, int], None],
-) -> Extraction:
-    """Features of every picture, (N, width), from the cache where they are there.
-
-    With a `look` they are those of each of its views: (N, views, width). `output` is another output of
-    the trunk's graph to take instead.
-
-    `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
-    Raises `LexNetError` where the engine that was asked for cannot be had.
-    """
-    engine = _open_engine(trunk, choice, workers, warn)
-    store = _store(trunk, engine, look, output, warn)
-
-    def features(row: int) -> NDArray[Any]:
-        if look is not None:
-            views = look.show(*read_row(manifest, row, trunk.spec), manifest.digests[row])
-            found = engine.run(views)[output]
-        else:
-            found = engine.run(load_row(manifest, row, trunk.spec)[None])[output][0]
-        return found if trunk.pooled else found.astype(np.float16)
-
-    shard = SHARD if trunk.pooled else SHARD // 4
-    whole, computed = fill(
-        store, manifest, lambda rows: in_order(rows, features, engine.callers), shard, progress
-    )
-    return _extraction(store, trunk, whole, engine, computed)
-
-
-def extract_each(
-    trunks: Sequence[Trunk],
-    manifest: Manifest,
-    choice: EngineChoice,
-    workers: int,
-    *,
-    output: str = "features",
-    warn: Callable[[str], None],
-    progress: Callable[[int, int], None],
-) -> list[Extraction]:
-    """What `extract` finds with each of several pooled trunks, every picture being decoded once for all."""
-    engines = [_open_engine(trunk, choice, workers, warn) for trunk in trunks]
-    stores = [
-        _store(trunk, engine, None, output, warn) for trunk, engine in zip(trunks, engines, strict=True)
-    ]
-    lacking = [store.find(manifest.digests) < 0 for store in stores]
-    blank = [np.zeros((1, t.spec.size, t.spec.size, t.spec.channels), np.uint8) for t in trunks]
-    widths = [engine.run(x)[output].shape[1] for engine, x in zip(engines, blank, strict=True)]
-
-    def features(row: int) -> Features:
-        """Of those nets that lack them; zeros, which nobody keeps, for the others."""
-        content, _, name = read_row(manifest, row, trunks[0].spec)
-        wanted = [i for i, rows in enumerate(lacking) if rows[row]]
-        found = [np.zeros(width, np.float32) for width in widths]
-        for i, square in zip(wanted, load_each(content, [trunks[i].spec for i in wanted], name), strict=True):
-            found[i] = engines[i].run(square[None])[output][0]
-        return np.concatenate(found)
-
-    whole, _ = fill(
-        SideBySide(stores, widths),
-        manifest,
-        lambda rows: in_order(rows, features, min(engine.callers for engine in engines)),
-        SHARD,
-        progress,
-    )
-    kept = set(whole.digests)
-    there = np.asarray([digest in kept for digest in manifest.digests])
-    return [
-        _extraction(store, trunk, whole, engine, int((rows & there).sum()))
-        for store, trunk, engine, rows in zip(stores, trunks, engines, lacking, strict=True)
-    ]
-
-
-def _store(
-    trunk: Trunk, engine: Engine, look: Look | None, output: str, warn: Callable[[str], None]
-) -> Store:
-    recipe = {
-        "preprocess": asdict(trunk.spec),
-        "view": "plain" if look is None else look.key,
-        "net": trunk.net,
-        "weights": trunk.weights.sha256,
-        "graph": hashlib.sha256(trunk.graph).hexdigest(),
-        "cut": trunk.cut,
-        "output": f"{output} {'float32' if trunk.pooled else 'float16'}",
-        "engine": engine.name,
-        "precision": "f32",
-        "pillow": PIL.__version__,
-    }
-    return Store("features" if trunk.pooled else "activations", recipe, warn)
-
-
-def _extraction(store: Store, trunk: Trunk, whole: Manifest, engine: Engine, computed: int) -> Extraction:
-    found = Extraction(
-        store=store,
-        places=store.find(whole.digests),
-        manifest=whole,
-        engine=engine.name,
-        computed=computed,
-        from_cache=len(whole) - computed,
-    )
-    if trunk.pooled:
-        found.features  # noqa: B018  read while the digests that were just checked still hold
-    return found
-
-
-def _open_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:
-    """The engine that was asked for; on auto the first that works, eager torch as the last resort."""
-    if choice == "torch":
-        return TorchEngine(trunk, workers)
-    try:
-        return open_engine(choice, trunk.graph, workers)
-    except LexNetError as error:
-        if choice != "auto":
-            raise
-        warn(f"no inference engine runs the net here ({error}); eager torch does, more slowly")
-        return TorchEngine(trunk, workers)
-
-
-class TorchEngine:
-    """The trunk in eager torch: for where no inference engine runs, and to compare with."""
-
-    def __init__(self, trunk: Trunk, workers: int) -> None:
-        import torch
-
-        from lexnet.nets.adapt import EveryStage
-
-        self._net = EveryStage(_net(trunk.weights, trunk.spec.channels, trunk.cut, trunk.pooled)).eval()
-        self._mean, self._std = torch.tensor(trunk.spec.mean), torch.tensor(trunk.spec.std)
-        self.name = f"torch {torch.__version__}"
-        self.callers = workers
-
-    def run(self, pixels: Pixels) -> Outputs:
-        """All outputs for (N, H, W, C) uint8 pixels."""
-        import torch
-
-        with torch.inference_mode():
-            x = (torch.from_numpy(pixels.copy()).float() - self._mean) / self._std
-            features, stages = self._net(x.permute(0, 3, 1, 2).contiguous())
-            return {"features": features.numpy(), "stages": stages.numpy()}
 
 
 def _graph(

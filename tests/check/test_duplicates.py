@@ -19,7 +19,8 @@ from lexnet.check.duplicates import FEW, Pair, near_duplicates
 from lexnet.check.look import SIDE, Squares, squares
 from lexnet.data.folder import read_folder
 from lexnet.job.plan import DEFAULT_NET
-from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.transfer.extract import extract
+from lexnet.transfer.trunk import open_trunk
 
 
 def cropped(image: Image.Image, share: float) -> Image.Image:

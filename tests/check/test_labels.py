@@ -12,7 +12,8 @@ from lexnet.check import labels as module
 from lexnet.check.labels import FAR, PENALTY, SUSPECT, doubts, leave_one_out, outliers
 from lexnet.data.folder import read_folder
 from lexnet.job.plan import DEFAULT_NET
-from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.transfer.extract import extract
+from lexnet.transfer.trunk import open_trunk
 
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]

@@ -21,7 +21,7 @@ from lexnet.job.check import Checked, check
 from lexnet.job.events import Event, Progress, Warned
 from lexnet.job.run import train
 from lexnet.preprocess import Pixels
-from lexnet.transfer import trunk
+from lexnet.transfer import extract
 
 CLASSES = ("flags", "fruit", "music")
 
@@ -133,7 +133,7 @@ def test_a_second_look_computes_nothing(
         missing.append(manifest.paths[row])
         return load_row(manifest, row, spec)
 
-    monkeypatch.setattr(trunk, "load_row", spy)
+    monkeypatch.setattr(extract, "load_row", spy)
     events: list[Event] = []
     again = check(str(data), tmp_path / "again", tell=events.append)
     assert missing == ["val/fruit/half.png"] and again.counts == first.counts

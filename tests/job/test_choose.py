@@ -17,7 +17,7 @@ from lexnet.job import budget, choose
 from lexnet.job.budget import Speeds
 from lexnet.job.events import Choices, Event, Note, Option
 from lexnet.job.features import Clock, Job
-from lexnet.job.learn import _look
+from lexnet.job.look import look_once
 from lexnet.job.plan import make_plan
 from lexnet.job.run import preview, train
 from lexnet.transfer.pilot import Trial
@@ -220,7 +220,7 @@ def test_a_real_pilot(folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None
     try_tail = choose.try_tail
     monkeypatch.setattr(choose, "try_tail", lambda *a: trials.append(try_tail(*a)) or trials[-1])
     wanted = job(folder, TrainConfig(size=64))
-    plan = choose.with_a_pilot(wanted, _look(wanted, read_data(str(folder))))
+    plan = choose.with_a_pilot(wanted, look_once(wanted, read_data(str(folder))))
     (trial,) = trials
     assert len(trial.head) == len(trial.tail) == 9 + 6  # a fifth of the training pictures, and the val part
     assert trial.head.mean() > 0.6 and trial.seconds > 0
@@ -230,7 +230,7 @@ def test_a_real_pilot(folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None
 
 def test_few_pictures_are_not_tried_on(folder: Path) -> None:
     wanted = job(folder, TrainConfig(size=64))
-    plan = choose.with_a_pilot(wanted, _look(wanted, read_data(str(folder))))
+    plan = choose.with_a_pilot(wanted, look_once(wanted, read_data(str(folder))))
     assert (
         plan.config.mode == "probe" and "42 training and 6 validation pictures are too few" in plan.reasons[0]
     )

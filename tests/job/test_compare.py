@@ -19,7 +19,8 @@ from lexnet.job.events import Event, Note
 from lexnet.job.plan import make_plan
 from lexnet.job.run import preview, train
 from lexnet.transfer.cut import Probed
-from lexnet.transfer.trunk import extract, extract_each, open_trunk
+from lexnet.transfer.extract import extract, extract_each
+from lexnet.transfer.trunk import open_trunk
 
 LITE0, LITE1 = "efficientnet_lite0", "efficientnet_lite1"
 BOTH = TrainConfig(net=f"{LITE0}, {LITE1}", mode="probe", size=64, workers=1)

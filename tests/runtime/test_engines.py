@@ -17,7 +17,8 @@ from lexnet.errors import BundleError, ConfigError
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import Engine, OnnxRuntime, OpenVino, open_engine
 from lexnet.runtime.predictor import load_predictor
-from lexnet.transfer.trunk import TorchEngine, Trunk, open_trunk
+from lexnet.transfer.extract import TorchEngine
+from lexnet.transfer.trunk import Trunk, open_trunk
 
 
 def fail(*arguments: object) -> NoReturn:

@@ -15,8 +15,9 @@ from lexnet.errors import ConfigError, UnknownStage
 from lexnet.nets import NETS
 from lexnet.nets.adapt import truncated, unpooled
 from lexnet.transfer.cut import Place, Probed, choose_cut, most_lost, places, probe_stages, reason
+from lexnet.transfer.extract import extract
 from lexnet.transfer.probe import Examples
-from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.transfer.trunk import open_trunk
 from lexnet.weights.create import create_net
 
 

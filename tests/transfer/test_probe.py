@@ -12,9 +12,10 @@ from lexnet.data.folder import read_folder
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError
 from lexnet.evaluate.metrics import expected_calibration_error
+from lexnet.transfer.extract import extract
 from lexnet.transfer.folds import assign_folds
 from lexnet.transfer.probe import Examples, Probe, fit_probe, softmax
-from lexnet.transfer.trunk import extract, open_trunk
+from lexnet.transfer.trunk import open_trunk
 
 Data = tuple[np.ndarray, np.ndarray, list[str]]
 

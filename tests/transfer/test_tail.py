@@ -14,8 +14,9 @@ from lexnet.data.manifest import Manifest
 from lexnet.nets import NETS
 from lexnet.nets.net import Net
 from lexnet.transfer.cut import Place, default_cut, places
+from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.tail import Activated, fold_norms, train_tail, unfold_norms
-from lexnet.transfer.trunk import Extraction, extract, open_trunk
+from lexnet.transfer.trunk import open_trunk
 from lexnet.transfer.views import Look
 from lexnet.weights.create import create_net
 

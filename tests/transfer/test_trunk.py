@@ -13,8 +13,9 @@ from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.errors import WeightsError
-from lexnet.transfer import trunk as module
-from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
+from lexnet.transfer import extract as module
+from lexnet.transfer.extract import Extraction, extract
+from lexnet.transfer.trunk import Trunk, open_trunk
 
 CLIPART = sample_folder("clipart")
 WIDTH = 1280

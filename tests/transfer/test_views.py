@@ -15,8 +15,9 @@ from lexnet.config import ProbeConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.preprocess import decode
+from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.probe import Examples, Probe, fit_probe
-from lexnet.transfer.trunk import Extraction, Trunk, extract, open_trunk
+from lexnet.transfer.trunk import Trunk, open_trunk
 from lexnet.transfer.views import Look, answering, augmented, colour_axes
 
 WIDTH = 1280

@@ -1,0 +1,62 @@
+"""Before anything is learned: what was left open is decided, and every picture is looked at once.
+
+several nets ─ compare ─┐
+mode or budget open ────┼─ choose ─ each picture by the frozen net, or by the eye that finds copies
+                        └─ (as it was begun, where the run goes on)
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lexnet.check.examine import near_copies
+from lexnet.data.manifest import Manifest, refuse_bad
+from lexnet.data.splits import choose as choose_pictures
+from lexnet.job.features import Job
+from lexnet.job.learned import Looked
+from lexnet.transfer.cut import Probed
+
+
+def look(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest, Looked, list[Probed]]:
+    """The job with nothing left open, its pictures, each of them looked at once, and the nets compared."""
+    rivals: list[Probed] = []
+    if len(job.plan.config.nets()) > 1:
+        from lexnet.job.compare import choose_net  # loads torch
+
+        job, rivals = choose_net(job, manifest)
+    asked = job.plan.config
+    if asked.mode != "auto" and asked.budget is None:
+        return job, manifest, look_once(job, manifest), rivals
+    from lexnet.job import budget, choose  # load torch
+
+    looked, plan = None, choose.kept_choice(keep)
+    if plan is None:
+        plan = (None if rivals else choose.without_a_look(job, manifest)) or job.plan
+        if plan.config.budget is not None:
+            job = replace(job, plan=plan)
+            plan, reserve = budget.choose_within(job, manifest)
+            job = replace(job, reserve=reserve)
+        elif plan.config.mode == "auto":
+            looked = look_once(job, manifest)
+            plan = choose.with_a_pilot(job, looked)
+    job = choose.keep_choice(job, keep, plan)
+    if plan.config.split.limit != asked.split.limit:
+        manifest = choose_pictures(manifest, plan.config.split, asked.seed)
+    return job, manifest, looked or look_once(job, manifest), rivals
+
+
+def look_once(job: Job, manifest: Manifest) -> Looked:
+    """Every picture once: by the frozen net, or for a new one by the eye that finds copies."""
+    if job.plan.config.mode == "scratch":
+        from lexnet.job.whole import look_at  # loads torch
+
+        return look_at(job, manifest)
+    job.progress("frozen net", 0, len(manifest))
+    with job.clock.step("frozen net"):
+        trunk = job.trunk()
+    extraction = job.extract(trunk, manifest, "frozen net")
+    refuse_bad(extraction.manifest.skipped, job.plan.config.skip_bad)
+    with job.clock.step("near copies"):
+        near = near_copies(extraction, job.plan.config.workers, job.warn, job.progress)
+    return Looked(
+        manifest=extraction.manifest, near=near, spec=trunk.spec, trunk=trunk, extraction=extraction
+    )
