@@ -468,7 +468,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
 STEPS = [
     "lexnet.job.run.read_data",
     "lexnet.job.features.open_trunk",
-    "lexnet.transfer.trunk.load_row",
+    "lexnet.transfer.extract.load_row",
     "lexnet.job.learn.fit_probe",
     "lexnet.job.learn.append_head",
     "lexnet.job.learn.check_parity",
