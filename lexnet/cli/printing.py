@@ -68,12 +68,13 @@ def choices_table(choices: "Choices") -> str:
     for one in choices.options:
         what = [counted(one.epochs, "epoch")] if one.epochs else []
         what += [f"{counted(one.views, 'view')} of each picture"] if one.views else []
-        share = f"{one.seconds / choices.seconds:.0%}" if choices.seconds else ""
+        times = one.seconds / max(choices.seconds or 0.0, 0.01)
+        share = f"{times:.0%}" if times < 10 else "over 10 times"
         rows.append(
             ("→ " * (one == choices.chosen) + one.mode, ", ".join(what), duration(one.seconds), share)
         )
     head = ("choice", "", "time", "of the time left")
-    many = len(head) if choices.seconds else len(head) - 1
+    many = len(head) if choices.seconds is not None else len(head) - 1
     return table(head[:many], [row[:many] for row in rows], left=2)
 
 

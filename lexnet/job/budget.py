@@ -1,7 +1,7 @@
 """How long each way to learn would take on this machine, from a few seconds of measuring, and which fits.
 
 48 pictures ─ decode ─ frozen net      seconds a picture
-16 made-up ones ─ forth and back       through the tail, and through the whole net
+16 made-up ones ─ forth and back       through the tail and the whole net, where there is time for them
 """
 
 import math
@@ -26,7 +26,7 @@ from lexnet.job.events import Choices, Option
 from lexnet.job.features import Job
 from lexnet.job.finish import apart
 from lexnet.job.plan import Plan, decided
-from lexnet.job.whole import new_spec
+from lexnet.job.whole import new_spec, open_eye
 from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
@@ -37,7 +37,6 @@ from lexnet.transfer.views import augmented
 from lexnet.weights.create import create_net
 
 SOME, FEW = 48, 16  # pictures that are measured on: through the frozen net, and through torch's
-MOST = 32  # of those in training
 FIXED = 5.0  # seconds that opening the engine, the bundle, its verification and the report take
 HEAD = 1.5e-4  # seconds a picture and class: the head's cross-validation
 SPARE = 1.15  # times what was measured must fit
@@ -48,44 +47,55 @@ LEAST = 10  # pictures of each class that a probe is cut down to at least
 
 @dataclass(frozen=True)
 class Speeds:
-    """Seconds a picture, all cores at work."""
+    """Seconds a picture, all cores at work; 0 where it was not measured."""
 
     decode: float
     look: float
-    """Decoded and through the frozen net; 0 where there is none."""
-    view: float
+    """Decoded and through the frozen net, or through the eye that finds copies."""
+    view: float = 0.0
     """A changed copy through the frozen net."""
-    tail: float
-    whole: float
+    tail: float = 0.0
+    whole: float = 0.0
     """Once forth and back."""
-    forward: float
+    forward: float = 0.0
     """Through the whole net in torch."""
 
 
 def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     """Every way that the plan leaves open, with how long it takes, from the best to the quickest.
 
-    Also the seconds of that behind the training.
+    Also the seconds of that behind the training. Where there is time for a head at most, nothing else is
+    measured.
     """
     config = job.plan.config
-    counts = _counts(job, manifest)
+    train, val, test = _counts(job, manifest)
+    n, classes = train + val + test, len(manifest.classes)
+
+    def probe(speeds: Speeds) -> Option:
+        looked = FIXED + n * (speeds.look + speeds.decode) + HEAD * train * classes + test * speeds.look
+        return Option(mode="probe", seconds=looked)
+
+    def enough(speeds: Speeds) -> bool:
+        return config.mode == "probe" or (config.mode == "auto" and not _fits(job, probe(speeds)))
+
     with job.clock.step("measure"), apart(job.workers):
-        speeds = measure(job, manifest)
-    classes = len(manifest.classes)
-    n, train, val, test = sum(counts), *counts
-    looked = FIXED + n * (speeds.look + speeds.decode) + HEAD * train * classes + test * speeds.look
+        speeds = measure(job, manifest, enough)
+    if enough(speeds):
+        return [probe(speeds)], SPARE * (FIXED + test * speeds.look)
+    looked = probe(speeds).seconds
     judged = (val + test) * (speeds.decode + speeds.forward)
     found = []
     for views, epochs in _tails(config, train):
         took = looked + judged + (train * views + val) * speeds.view + epochs * train * speeds.tail
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
-    modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", FIXED + 2 * n * speeds.decode))
+    seen = FIXED + n * (speeds.look + 2 * speeds.decode)
+    modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", seen))
     for mode, before in modes:
-        epochs = config.fit.epochs or int(MODES[mode]["epochs"])
+        epochs, each = config.fit.epochs or int(MODES[mode]["epochs"]), train * speeds.whole
         found.append(
-            Option(mode=mode, seconds=before + judged + epochs * train * speeds.whole, epochs=epochs)
+            Option(mode=mode, seconds=before + judged + epochs * each, epochs=epochs, epoch_seconds=each)
         )
-    found.append(Option(mode="probe", seconds=looked))
+    found.append(probe(speeds))
     reserve = SPARE * (FIXED + judged + test * max(speeds.look, speeds.decode + speeds.forward / 2))
     return [one for one in found if config.mode in (one.mode, "auto")], reserve
 
@@ -116,20 +126,31 @@ def choose_within(job: Job, manifest: Manifest) -> tuple[Plan, float]:
 def best(job: Job, manifest: Manifest, found: list[Option]) -> Option:
     """The first of these that can be done in time; where none can, the quickest, cut down to what can."""
     config = job.plan.config
-    left = math.inf if job.deadline is None else job.deadline - time.perf_counter()
     wanted = [one for one in found if config.mode != "auto" or one.mode in ("tail", "probe")]
-    fitting = [one for one in wanted if one.seconds * SPARE <= left]
-    return fitting[0] if fitting else _shorter(wanted[-1], left, config, manifest)
+    fitting = [one for one in wanted if _fits(job, one)]
+    return fitting[0] if fitting else _shorter(wanted[-1], _left(job), config, manifest)
+
+
+def _left(job: Job) -> float:
+    """Seconds."""
+    return math.inf if job.deadline is None else job.deadline - time.perf_counter()
+
+
+def _fits(job: Job, option: Option) -> bool:
+    return option.seconds * SPARE <= _left(job)
 
 
 def _shorter(option: Option, left: float, config: TrainConfig, manifest: Manifest) -> Option:
     """As many epochs as fit, and where not even one does as many pictures."""
-    share = max(0.0, (left / SPARE - FIXED) / max(option.seconds - FIXED, 1e-9))
-    if option.epochs and option.mode != "tail" and not config.fit.epochs:
-        epochs = max(1, int(option.epochs * share))
-        return replace(
-            option, epochs=epochs, seconds=FIXED + (option.seconds - FIXED) * epochs / option.epochs
+    if option.epochs and option.epoch_seconds and not config.fit.epochs:
+        before = option.seconds - option.epochs * option.epoch_seconds
+        epochs = int((left / SPARE - before) / option.epoch_seconds)
+        option = replace(
+            option, epochs=max(1, epochs), seconds=before + max(1, epochs) * option.epoch_seconds
         )
+        if epochs >= 1:
+            return option
+    share = max(0.0, (left / SPARE - FIXED) / max(option.seconds - FIXED, 1e-9))
     least = LEAST * len(manifest.classes)
     limit = max(least, int(len(manifest) * share))
     if limit >= len(manifest) or config.split.limit is not None:
@@ -151,8 +172,8 @@ def _counts(job: Job, manifest: Manifest) -> tuple[int, int, int]:
     return train, val, test
 
 
-def measure(job: Job, manifest: Manifest) -> Speeds:
-    """Of this plan's net on this machine."""
+def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> Speeds:
+    """Of this plan's net on this machine; of the frozen net alone where that is `enough` to know."""
     config = job.plan.config
     names = sorted(
         range(len(manifest)), key=lambda row: address(config.seed, "measure", manifest.digests[row])
@@ -164,6 +185,9 @@ def measure(job: Job, manifest: Manifest) -> Speeds:
     engine = open_engine("auto" if config.engine == "torch" else config.engine, trunk.graph, job.workers)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
     look = _timed(rows, lambda row: engine.run(load_row(manifest, row, trunk.spec)[None]), engine.callers)
+    speeds = Speeds(decode=decode, look=look)
+    if enough(speeds):
+        return speeds
     recipe = job.plan.recipe() if config.recipe != "auto" else decided(job.plan, mode="tail", why="").recipe()
     view = look
     if recipe != Recipe():
@@ -180,9 +204,8 @@ def measure(job: Job, manifest: Manifest) -> Speeds:
     fold_norms(net)
     laid_out(net, torch.channels_last)
     fit, classes = config.fit.resolved("finetune"), len(manifest.classes)
-    return Speeds(
-        decode=decode,
-        look=look,
+    return replace(
+        speeds,
         view=view,
         tail=_trained(net.cut(cut)[1], inner, classes, fit),
         whole=_trained(net, shape, classes, fit),
@@ -192,14 +215,17 @@ def measure(job: Job, manifest: Manifest) -> Speeds:
 
 def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
     config = job.plan.config
-    some = manifest.take(np.sort(rows), [])
-    spec = new_spec(config, headers(some, job.workers, lambda done, total: None))
+    found = headers(manifest.take(np.sort(rows), []), job.workers, lambda done, total: None)
+    spec, look = new_spec(config, found), 0.0
     decode = _timed(rows, lambda row: load_row(manifest, row, spec), job.workers)
+    if (eye := open_eye(job, found)) is not None:
+        own, engine = eye.spec, open_engine("auto", eye.graph, job.workers)
+        look = _timed(rows, lambda row: engine.run(load_row(manifest, row, own)[None]), engine.callers)
     net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
     laid_out(net, torch.channels_last)
     shape, fit = (spec.channels, spec.size, spec.size), config.fit.resolved("scratch")
     whole = _trained(net, shape, len(manifest.classes), fit)
-    return Speeds(decode=decode, look=0.0, view=0.0, tail=0.0, whole=whole, forward=_forward(net, shape))
+    return Speeds(decode=decode, look=look, whole=whole, forward=_forward(net, shape))
 
 
 def _timed(rows: list[int], work: Callable[[int], object], threads: int) -> float:
@@ -213,7 +239,7 @@ def _timed(rows: list[int], work: Callable[[int], object], threads: int) -> floa
 def _trained(net: nn.Module, shape: tuple[int, ...], classes: int, fit: Fit) -> float:
     """Seconds a picture, forth and back, of a net that is thrown away."""
     draw = torch.Generator().manual_seed(0)
-    count = min(fit.batch_size, MOST)
+    count = min(fit.batch_size, FEW)
     inputs = torch.randn(count, *shape, generator=draw).contiguous(memory_format=torch.channels_last)
     targets = F.one_hot(torch.arange(count) % classes, classes).float()
     optimiser = make_optimiser(net.train(), fit)

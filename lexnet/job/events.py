@@ -47,6 +47,8 @@ class Option:
     views: int | None = None
     limit: int | None = None
     """Of so many pictures only."""
+    epoch_seconds: float | None = None
+    """Of `seconds`, what one epoch of whole nets takes."""
 
 
 @dataclass(frozen=True)

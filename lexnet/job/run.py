@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -130,7 +130,7 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     deadline = None if left is None else time.perf_counter() + left
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=Clock(), tell=tell, workers=workers, deadline=deadline)
-    found, _ = options(job, manifest)
+    found, _ = options(replace(job, deadline=None), manifest)
     chosen = None if left is None else best(job, manifest, found)
     tell(Choices(tuple(found), chosen, left))
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}

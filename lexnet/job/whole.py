@@ -49,18 +49,26 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     spec = new_spec(job.plan.config, found)
     job.tell(Note(f"pictures {spec.size} px, {'grey' if spec.channels == 1 else 'in colour'}"))
     usable = decoded(job, manifest, whole_squares(spec)).manifest
-    if all(header.tiny for header in found):
+    eye = open_eye(job, found)
+    if eye is None:
         return Looked(manifest=usable, near=[], spec=spec)
+    seen = job.extract(eye, usable, "frozen net")
+    with job.clock.step("near copies"):
+        near = near_copies(seen, job.workers, job.warn, job.progress)
+    return Looked(manifest=seen.manifest, near=near, spec=spec)
+
+
+def open_eye(job: Job, found: list[Header]) -> Trunk | None:
+    """The frozen net that finds near copies among pictures that are not tiny, where its weights are here."""
+    if all(header.tiny for header in found):
+        return None
     try:
         weights = find_weights(DEFAULT_NET)
         need(weights)
     except WeightsError as error:
         job.warn(f"near copies are not looked for: {error}")
-        return Looked(manifest=usable, near=[], spec=spec)
-    seen = job.extract(open_trunk(weights, None, job.warn), usable, "frozen net")
-    with job.clock.step("near copies"):
-        near = near_copies(seen, job.workers, job.warn, job.progress)
-    return Looked(manifest=seen.manifest, near=near, spec=spec)
+        return None
+    return open_trunk(weights, None, job.warn)
 
 
 def new_spec(config: TrainConfig, found: list[Header]) -> PreprocessSpec:
@@ -137,6 +145,12 @@ def _learn(
     *start: object,
 ) -> Learned:
     plan, train, val = job.plan, manifest.where("train"), manifest.where("val")
+    normed = any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+    if config.batch_size == 1 and config.norms == "trained" and normed:
+        raise ConfigError(
+            "batch_size=1: batch norms learn from how the pictures of a batch differ; take 2 or more, or "
+            "norms='frozen'"
+        )
     axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
     device = _device(config)
     pixels = Pixels(

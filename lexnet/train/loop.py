@@ -77,8 +77,8 @@ def fit(
         for number in range(per_epoch):
             if history.steps == config.steps:
                 history.stopped = f"after {history.steps} steps, as it was told"
-            elif late():
-                history.stopped = f"after {history.steps} steps, to end in time"
+            elif late() and history.steps:
+                history.stopped = f"after {history.steps} step{'s' * (history.steps > 1)}, to end in time"
             if history.stopped:
                 break
             rate = config.lr * cosine(

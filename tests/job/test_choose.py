@@ -40,7 +40,7 @@ def job(folder: Path, config: TrainConfig, seconds: float | None = None) -> Job:
 
 @pytest.fixture
 def speeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "measure", lambda job, manifest: QUICK)
+    monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: QUICK)
 
 
 def test_the_time_of_each_choice_adds_up(folder: Path, speeds: None) -> None:
@@ -82,8 +82,40 @@ def test_of_a_mode_that_was_asked_for_as_many_epochs_as_fit(folder: Path, speeds
     assert plan.config.fit.epochs is not None and 1 <= plan.config.fit.epochs < 6
 
 
+@pytest.mark.parametrize(("seconds", "epochs", "fewer"), [(35.0, 2, False), (18.0, 1, True)])
+def test_the_look_for_copies_counts_before_a_new_net_and_then_the_pictures_are_fewer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: int, fewer: bool
+) -> None:
+    """5 fixed, 60 looked at for 0.1 each, an epoch of 42 for 0.2 each: 19.4 s with one epoch."""
+    new = Speeds(decode=0.0, look=0.1, whole=0.2)
+    monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: new)
+    wanted = job(folder, TrainConfig(mode="scratch", budget="5m"), seconds)
+    pictures = read_data(str(folder))
+    chosen = budget.best(wanted, pictures, budget.options(wanted, pictures)[0])
+    assert chosen.epochs == epochs and chosen.seconds * budget.SPARE <= seconds
+    assert (chosen.limit is not None) == fewer
+
+
+@pytest.mark.parametrize(
+    ("mode", "seconds", "modes"), [("auto", 4.0, 1), ("auto", 300.0, 9), ("probe", 300.0, 1)]
+)
+def test_what_there_is_no_time_for_or_nobody_asked_for_is_not_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, seconds: float, modes: int
+) -> None:
+    trained = []
+
+    def fake(net: Any, shape: Any, classes: int, fit: Any) -> float:
+        trained.append(shape)
+        return 0.001
+
+    monkeypatch.setattr(budget, "_trained", fake)
+    found, _ = budget.options(job(folder, replace(SMALL, mode=mode), seconds), read_data(str(folder)))
+    assert [one.mode for one in found][-1] == "probe" and bool(trained) == (modes > 1)
+    assert len(found) == modes
+
+
 def test_where_nothing_fits_fewer_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "measure", lambda job, manifest: replace(QUICK, look=1.0))
+    monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: replace(QUICK, look=1.0))
     wanted = job(folder, SMALL, 40)
     plan, _ = budget.choose_within(wanted, read_data(str(folder)))
     assert plan.config.mode == "probe"

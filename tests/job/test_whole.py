@@ -303,6 +303,12 @@ def test_a_last_batch_of_one_picture_is_no_trouble_to_batch_norms(tmp_path: Path
 # --- from published weights
 
 
+def test_a_batch_of_one_is_refused_where_batch_norms_would_learn_from_it(tmp_path: Path) -> None:
+    config = replace(SCRATCH, net="resnet20", fit=FitConfig(epochs=1, batch_size=1))
+    with pytest.raises(ConfigError, match=r"batch_size=1: batch norms learn from how .*; take 2 or more"):
+        train("digits", config, tmp_path / "run")
+
+
 def test_finetuning_starts_where_the_probe_ended(two: Path, probed: Run, tmp_path: Path) -> None:
     """At the lowest rate there is, it ends there too."""
     still = replace(FINETUNE, recipe="none", fit=FitConfig(epochs=1, batch_size=8, lr=1e-8, warmup=0))

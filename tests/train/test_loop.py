@@ -204,6 +204,11 @@ def test_it_stops_at_the_step_it_was_told_and_again_to_the_same_bits() -> None:
     assert all_of_it.epochs[0] == history.epochs[0] and all_of_it.stopped is None and not same(part, whole)
 
 
+def test_late_from_the_beginning_it_takes_one_step() -> None:
+    history = fit(net(), batches, STEPS, CONFIG, seed=0, judge=judge, late=lambda: True)
+    assert (history.steps, history.stopped) == (1, "after 1 step, to end in time")
+
+
 def test_it_stops_where_it_is_late() -> None:
     times = iter(range(100))
     history = fit(net(), batches, STEPS, CONFIG, seed=0, judge=judge, late=lambda: next(times) == 25)
