@@ -158,11 +158,12 @@ CASE = Case(
     source="Simard, Steinkraus & Platt, 2003; Krizhevsky, Sutskever & Hinton, 2012",
     short=Settings(),
     full=Settings(
-        each=(10, 50, 200, 1000),
-        epochs=(160, 60, 40, 20),
-        pool=6000,
+        each=(10, 50, 200),
+        epochs=(200, 100, 60),
+        pool=2000,
         test=10_000,
-        seeds=(0, 1, 2, 3, 4, 5, 6, 7),
+        digit_epochs=60,
+        seeds=(0, 1, 2, 3, 4),
     ),
     study=study,
 )

@@ -31,6 +31,7 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "legend.frameon": False,
 }
+MARKS = "osD^vP*X"
 SIZE = (6.5, 3.8)  # inches
 Seeds = Sequence[Sequence[float]]
 """For each seed a value at each x."""
@@ -72,11 +73,11 @@ def accuracies(
 
     def draw(axes: Axes) -> None:
         for (group, things), colour in zip(groups.items(), COLOURS, strict=False):
-            for name, (x, values) in things.items():
+            for (name, (x, values)), mark in zip(things.items(), MARKS, strict=False):
                 mean, low, high = (100 * value for value in interval(values))
                 axes.plot([x, x], [low, high], color=colour, lw=1, alpha=0.5)
-                axes.plot([x], [mean], "o", color=colour)
-                _name(axes, f"{group} {name}".strip(), x, mean, colour)
+                axes.plot([x], [mean], mark, color=colour, label=f"{group} {name}".strip())
+        _beside(axes)
 
     return _axes(caption, draw, (names[0], f"{names[1]}, %"))
 
@@ -85,11 +86,11 @@ def against(caption: str, things: Mapping[str, tuple[float, float]], names: tupl
     """A point for each thing on logarithmic axes: name → (x, y)."""
 
     def draw(axes: Axes) -> None:
-        for name, (x, y) in things.items():
-            axes.plot([x], [y], "o", color=COLOURS[0])
-            _name(axes, name, x, y, COLOURS[0])
+        for (name, (x, y)), colour, mark in zip(things.items(), COLOURS, MARKS, strict=False):
+            axes.plot([x], [y], mark, color=colour, label=name)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        _beside(axes)
 
     return _axes(caption, draw, names)
 
@@ -133,8 +134,9 @@ def sheets(caption: str, rows: Mapping[str, Sequence[NDArray[Any]]]) -> Figure:
     return _svg(caption, draw, (8, 0.95 * len(rows) + 0.2))
 
 
-def _name(axes: Axes, name: str, x: float, y: float, colour: str) -> None:
-    axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=colour)
+def _beside(axes: Axes) -> None:
+    """A legend outside, where it covers no point."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, borderaxespad=0.0)
 
 
 def _axes(

@@ -166,6 +166,6 @@ CASE = Case(
     ),
     source="Szegedy et al., 2014, arXiv:1409.4842",
     short=Settings(train=3000, test=2000, width=48, epochs=8),
-    full=Settings(train=20_000, test=10_000, width=96, epochs=10),
+    full=Settings(train=12_000, test=10_000, width=48, epochs=16),
     study=study,
 )

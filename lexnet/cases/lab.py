@@ -77,6 +77,11 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
         held = [row for row in rows if manifest.parts[row] == "test"] if given else rows
         own = held[: test // len(manifest.classes)]
         rest = [row for row in rows if manifest.parts[row] != "test"] if given else rows[len(own) :]
+        if not own or not rest:
+            raise DataError(
+                f"{manifest.classes[label]} has {len(rows)} pictures, and this case takes "
+                f"{test // len(manifest.classes)} of each class to test and others to learn from; add more"
+            )
         picked["test"] += own
         picked["train"] += rest[: train // len(manifest.classes)]
     spec = PreprocessSpec(

@@ -242,6 +242,6 @@ CASE = Case(
     ),
     source="Howard et al., 2017, arXiv:1704.04861; Sandler et al., 2018, arXiv:1801.04381",
     short=Settings(train=3000, test=2000, widths=(16, 32), epochs=4, lr=3e-3),
-    full=Settings(train=20_000, test=10_000, widths=(8, 16, 32, 64), epochs=10, lr=3e-3),
+    full=Settings(train=12_000, test=10_000, widths=(16, 32), epochs=12, lr=3e-3),
     study=study,
 )

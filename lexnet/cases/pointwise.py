@@ -113,6 +113,6 @@ CASE = Case(
     ),
     source="Lin, Chen & Yan, 2013, arXiv:1312.4400",
     short=Settings(train=3000, test=2000, width=24, epochs=8),
-    full=Settings(train=20_000, test=10_000, width=48, epochs=12),
+    full=Settings(train=12_000, test=10_000, width=24, epochs=16),
     study=study,
 )

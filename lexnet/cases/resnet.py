@@ -214,6 +214,15 @@ CASE = Case(
     ),
     source="He et al., 2015, arXiv:1512.03385",
     short=Settings(size=16, train=2000, test=1000, width=8, depths=(20, 56), epochs=8, lr=3e-3),
-    full=Settings(size=28, train=20_000, test=10_000, width=16, depths=(20, 32, 44, 56), epochs=12, lr=3e-3),
+    full=Settings(
+        size=28,
+        train=10_000,
+        test=10_000,
+        width=16,
+        depths=(20, 32, 44, 56),
+        epochs=10,
+        lr=3e-3,
+        seeds=(0, 1, 2),
+    ),
     study=study,
 )

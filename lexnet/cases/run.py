@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from lexnet.cases import find_case
-from lexnet.cases.case import Lab
+from lexnet.cases.case import Lab, Study
 from lexnet.cases.lab import HOW
 from lexnet.config import available_cores
 from lexnet.errors import ConfigError
@@ -18,8 +18,10 @@ from lexnet.files import display, write_atomic
 from lexnet.job.finish import apart
 from lexnet.report.case import render_booklet, render_case
 
-OWN_DATA = ("transfer", "resnet")
+OWN_DATA = ("lenet5", "resnet", "transfer")
 """Cases that take pictures of the user's."""
+PHOTOS = "transfer"
+"""The one of them that takes photographs."""
 
 
 def run_case(name: str, lab: Lab, out: Path, *, full: bool = False) -> dict[str, Any]:
@@ -27,29 +29,11 @@ def run_case(name: str, lab: Lab, out: Path, *, full: bool = False) -> dict[str,
 
     Raises `LexNetError`.
     """
-    case = find_case(name)
-    if lab.data is not None and name not in OWN_DATA:
-        raise ConfigError(f"data={display(lab.data)}: {name} has pictures of its own; leave it out")
-    start = time.perf_counter()
-    settings = case.full if full else case.short
-    with apart(lab.workers):
-        study = case.study(settings, lab)
-    seconds = time.perf_counter() - start
-    own = "" if lab.data is None else f" --data {display(lab.data)}"
-    command = f"lexnet case {name}{own}{' --full' if full else ''}"
-    facts = {
-        "title": case.title,
-        "claim": case.claim,
-        "source": case.source,
-        "settings": [(key.replace("_", " "), _shown(value)) for key, value in asdict(settings).items()]
-        + [("training", "as `lexnet train` does" if name == "transfer" else HOW)],
-        "machine": machine(lab),
-        "seconds": seconds,
-        "command": command,
-    }
+    facts, study = conduct(name, lab, full=full)
     page, drawing = out / f"{name}.html", out / f"{name}.svg"
     write_atomic(page, render_case(facts, study))
     write_atomic(drawing, study.figures[0].svg)
+    case = find_case(name)
     return {
         "name": name,
         "title": case.title,
@@ -59,9 +43,32 @@ def run_case(name: str, lab: Lab, out: Path, *, full: bool = False) -> dict[str,
         "numbers": study.numbers,
         "figure": display(drawing),
         "page": display(page),
-        "seconds": seconds,
-        "settings": asdict(settings),
+        "seconds": facts["seconds"],
+        "settings": asdict(case.full if full else case.short),
     }
+
+
+def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any], Study]:
+    """Runs it; (what a page says about the case and the run, what was found). Raises `LexNetError`."""
+    case = find_case(name)
+    if lab.data is not None and name not in OWN_DATA:
+        raise ConfigError(f"data={display(lab.data)}: {name} has pictures of its own; leave it out")
+    start = time.perf_counter()
+    settings = case.full if full else case.short
+    with apart(lab.workers):
+        study = case.study(settings, lab)
+    own = "" if lab.data is None else f" --data {display(lab.data)}"
+    facts = {
+        "title": case.title,
+        "claim": case.claim,
+        "source": case.source,
+        "settings": [(key.replace("_", " "), _shown(value)) for key, value in asdict(settings).items()]
+        + [("training", "as `lexnet train` does" if name == "transfer" else HOW)],
+        "machine": machine(lab),
+        "seconds": time.perf_counter() - start,
+        "command": f"lexnet case {name}{own}{' --full' if full else ''}",
+    }
+    return facts, study
 
 
 def write_booklet(found: Sequence[dict[str, Any]], lab: Lab, out: Path, *, full: bool) -> Path:

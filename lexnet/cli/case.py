@@ -16,7 +16,8 @@ WORDS = {True: "holds", False: "does not hold", None: "not shown"}
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
-    help="Pictures of your own, one folder a class, for `transfer` (photographs) and `resnet` (32×32).",
+    help="Pictures of your own, one folder a class: photographs for `transfer`, handwriting for `lenet5`, "
+    "32×32 for `resnet`.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 @click.option(
@@ -37,7 +38,7 @@ def command(
     from dataclasses import replace
 
     from lexnet.cases import NAMES, find_case
-    from lexnet.cases.run import OWN_DATA, new_lab, run_case, write_booklet
+    from lexnet.cases.run import PHOTOS, new_lab, run_case, write_booklet
     from lexnet.cli.printing import print_json, table
     from lexnet.cli.progress import Bars
     from lexnet.job.events import Event, Progress
@@ -57,7 +58,7 @@ def command(
                 if isinstance(event, Progress):
                     bars.update(event.step, event.done, event.total)
 
-            own = data if one in OWN_DATA or name != "all" else None
+            own = data if name != "all" or one == PHOTOS else None
             lab = replace(new_lab(workers, own), tell=listen)
             found.append(run_case(one, lab, out, full=full))
         if name == "all":

@@ -101,6 +101,20 @@ def test_pictures_of_ones_own_are_for_the_cases_that_take_them(small: None, tmp_
         run_case("classic", replace(LAB, data=folder), tmp_path / "out")
 
 
+@pytest.mark.fashion
+def test_handwriting_of_ones_own_is_read_beside_the_digits(small: None, tmp_path: Path) -> None:
+    folder = clipart_folder(tmp_path / "pictures", ("birds", "flags"), 40)
+    document = run_case("lenet5", replace(LAB, data=folder), tmp_path / "out")
+    assert f"LeNet-5, {folder}" in document["numbers"]["accuracy"]
+    read = [one["claim"] for one in document["findings"] if one["claim"].startswith("it reads handwriting")]
+    assert len(read) == 2 and str(folder) in read[1]
+    folder = clipart_folder(tmp_path / "few", ("birds", "flags"), 20)
+    with pytest.raises(
+        DataError, match="birds has 20 pictures, and this case takes 25 of each class to test"
+    ):
+        run_case("lenet5", replace(LAB, data=folder), tmp_path / "out")
+
+
 def test_a_class_with_too_few_pictures_is_named(small: None, tmp_path: Path) -> None:
     folder = clipart_folder(tmp_path / "pictures", ("birds", "flags"), 6)
     with pytest.raises(DataError, match="has 4 training pictures, this case takes 6 of each class; add more"):

@@ -18,7 +18,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
 
     def run_case(name: str, lab: Any, out: Path, *, full: bool) -> dict[str, Any]:
-        calls.append(name + (" full" if full else ""))
+        calls.append(name + (" full" if full else "") + (f" {lab.data.name}" if lab.data else ""))
         findings = [{"claim": "it is so", "holds": None, "seen": "+0.1 points", "test": "x"}]
         return {
             "name": name, "title": name, "claim": "Claimed.", "holds": None, "findings": findings,
@@ -48,6 +48,16 @@ def test_all_makes_the_booklet(quick: list[str], tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["case", "all", "--out", str(tmp_path)])
     assert result.exit_code == 0 and quick == list(NAMES)
     assert (tmp_path / "index.html").exists()
+
+
+def test_photographs_are_for_the_case_that_takes_them_and_a_name_gets_what_it_is_given(
+    quick: list[str], tmp_path: Path
+) -> None:
+    given = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(cli, ["case", "all", *given]).exit_code == 0
+    assert [call for call in quick if tmp_path.name in call] == [f"transfer {tmp_path.name}"]
+    assert CliRunner().invoke(cli, ["case", "resnet", *given]).exit_code == 0
+    assert quick[-1] == f"resnet {tmp_path.name}"
 
 
 def test_an_unknown_one_is_bad_input() -> None:
