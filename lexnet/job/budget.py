@@ -26,7 +26,7 @@ from lexnet.job.events import Choices, Option
 from lexnet.job.features import Job
 from lexnet.job.finish import apart
 from lexnet.job.plan import Plan, decided
-from lexnet.job.whole import new_spec, open_eye
+from lexnet.job.whole import device_of, new_spec, open_eye
 from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
@@ -42,6 +42,7 @@ HEAD = 1.5e-4  # seconds a picture and class: the head's cross-validation
 SPARE = 1.15  # times what was measured must fit
 TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))
 """(views, share of the usual epochs) of a tail, from the best to the quickest."""
+CPU = torch.device("cpu")
 LEAST = 10  # pictures of each class that a probe is cut down to at least
 
 
@@ -208,7 +209,7 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
         speeds,
         view=view,
         tail=_trained(net.cut(cut)[1], inner, classes, fit),
-        whole=_trained(net, shape, classes, fit),
+        whole=_trained(net, shape, classes, fit, device_of(fit)),
         forward=_forward(net, shape),
     )
 
@@ -224,7 +225,7 @@ def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
     net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
     laid_out(net, torch.channels_last)
     shape, fit = (spec.channels, spec.size, spec.size), config.fit.resolved("scratch")
-    whole = _trained(net, shape, len(manifest.classes), fit)
+    whole = _trained(net, shape, len(manifest.classes), fit, device_of(fit))
     return Speeds(decode=decode, look=look, whole=whole, forward=_forward(net, shape))
 
 
@@ -236,13 +237,15 @@ def _timed(rows: list[int], work: Callable[[int], object], threads: int) -> floa
     return (time.perf_counter() - start) / len(rows)
 
 
-def _trained(net: nn.Module, shape: tuple[int, ...], classes: int, fit: Fit) -> float:
+def _trained(
+    net: nn.Module, shape: tuple[int, ...], classes: int, fit: Fit, device: torch.device = CPU
+) -> float:
     """Seconds a picture, forth and back, of a net that is thrown away."""
     draw = torch.Generator().manual_seed(0)
     count = min(fit.batch_size, FEW)
     inputs = torch.randn(count, *shape, generator=draw).contiguous(memory_format=torch.channels_last)
-    targets = F.one_hot(torch.arange(count) % classes, classes).float()
-    optimiser = make_optimiser(net.train(), fit)
+    inputs, targets = inputs.to(device), F.one_hot(torch.arange(count) % classes, classes).float().to(device)
+    optimiser = make_optimiser(net.to(device).train(), fit)
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -251,7 +254,9 @@ def _trained(net: nn.Module, shape: tuple[int, ...], classes: int, fit: Fit) -> 
             loss = F.cross_entropy(net(inputs), targets)
         torch.autograd.backward(loss)
         optimiser.step()
+        loss.item()  # waits for a GPU
         times.append(time.perf_counter() - start)
+    net.to(CPU)
     return min(times[1:]) / count
 
 

@@ -108,6 +108,9 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         raise ConfigError(
             f"views={config.views} of each picture need a recipe that changes it; give --recipe"
         )
+    mixing = find_recipe(recipe) if isinstance(recipe, str) and recipe != "auto" else recipe
+    if isinstance(mixing, Recipe) and mode in ("probe", "tail") and (mixing.mixup or mixing.cutmix):
+        reasons.append(f"mode {mode}: pictures are not mixed, which finetune and scratch alone do")
     for name in nets:
         if mode != "scratch" and config.from_ is None:
             need(find_weights(name))

@@ -152,7 +152,7 @@ def _learn(
             "norms='frozen'"
         )
     axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
-    device = _device(config)
+    device = device_of(config)
     pixels = Pixels(
         pictures=decoded(job, manifest.take(train, []), whole_squares(spec)),
         labels=manifest.labels[train],
@@ -235,7 +235,8 @@ def decoded(job: Job, manifest: Manifest, spec: PreprocessSpec) -> Pictures:
         )
 
 
-def _device(config: Fit) -> torch.device:
+def device_of(config: Fit) -> torch.device:
+    """Where whole nets are trained. Raises `ConfigError` for a device that is not there."""
     here = torch.cuda.is_available()
     if config.device == "cuda" and not here:
         raise ConfigError("device='cuda', and torch sees no such device here; leave it out")

@@ -104,7 +104,7 @@ def test_what_there_is_no_time_for_or_nobody_asked_for_is_not_measured(
 ) -> None:
     trained = []
 
-    def fake(net: Any, shape: Any, classes: int, fit: Any) -> float:
+    def fake(net: Any, shape: Any, classes: int, fit: Any, *device: Any) -> float:
         trained.append(shape)
         return 0.001
 

@@ -450,6 +450,13 @@ def test_what_nobody_chose_is_decided_with_reasons() -> None:
     assert (tuned.config.net, tuned.config.recipe) == ("efficientnet_lite0", "photo")
 
 
+@pytest.mark.parametrize(("mode", "told"), [("probe", True), ("tail", True), ("finetune", False)])
+def test_a_recipe_that_mixes_pictures_says_where_they_are_not_mixed(mode: Any, told: bool) -> None:
+    plan = make_plan("/data", TrainConfig(mode=mode, recipe="strong"))
+    assert any("pictures are not mixed" in reason for reason in plan.reasons) == told
+    assert not any("mixed" in reason for reason in make_plan("/data", TrainConfig(mode=mode)).reasons)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
