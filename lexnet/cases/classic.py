@@ -97,7 +97,7 @@ CASE = Case(
     title="Depth of small filters",
     claim="AlexNet and VGG: depth of small filters beats large filters at the same receptive field.",
     source="Simonyan & Zisserman, 2014, arXiv:1409.1556",
-    short=Settings(train=2400, test=2000, width=16, epochs=4),
+    short=Settings(size=20, train=2400, test=2000, width=16, epochs=5),
     full=Settings(train=12_000, test=10_000, width=16, epochs=12),
     study=study,
 )

@@ -77,6 +77,7 @@ def accuracies(
                 mean, low, high = (100 * value for value in interval(values))
                 axes.plot([x, x], [low, high], color=colour, lw=1, alpha=0.5)
                 axes.plot([x], [mean], mark, color=colour, label=f"{group} {name}".strip())
+        axes.set_xlim(0, 1.08 * max(x for things in groups.values() for x, _ in things.values()))
         _beside(axes)
 
     return _axes(caption, draw, (names[0], f"{names[1]}, %"))

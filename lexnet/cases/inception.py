@@ -165,7 +165,7 @@ CASE = Case(
         "(120 M → 12.4 M)."
     ),
     source="Szegedy et al., 2014, arXiv:1409.4842",
-    short=Settings(train=3000, test=2000, width=48, epochs=8),
+    short=Settings(train=3000, test=2000, width=48, epochs=8, seeds=(0, 1, 2, 3)),
     full=Settings(train=12_000, test=10_000, width=48, epochs=16),
     study=study,
 )

@@ -41,7 +41,7 @@ NETS = {"LeNet-5 (1998)": lenet5, "LeNet-5": lenet5_modern, "dense": dense}
 class Settings:
     """Fixed before the result."""
 
-    train: Mapping[str, int] = field(default_factory=lambda: {"digits": 1200, "fashion-mnist": 6000})
+    train: Mapping[str, int] = field(default_factory=lambda: {"digits": 1200, "fashion-mnist": 5000})
     test: Mapping[str, int] = field(default_factory=lambda: {"digits": 500, "fashion-mnist": 2000})
     epochs: Mapping[str, int] = field(default_factory=lambda: {"digits": 15, "fashion-mnist": 5})
     lr: float = 2e-3

@@ -213,7 +213,9 @@ CASE = Case(
         "hurt, since they learn the identity easily."
     ),
     source="He et al., 2015, arXiv:1512.03385",
-    short=Settings(size=16, train=2000, test=1000, width=8, depths=(20, 56), epochs=8, lr=3e-3),
+    short=Settings(
+        size=16, train=1600, test=1000, width=8, depths=(20, 56), epochs=8, lr=3e-3, seeds=(0, 1, 2)
+    ),
     full=Settings(
         size=28,
         train=10_000,
