@@ -240,7 +240,7 @@ CASE = Case(
         "do better at the same cost."
     ),
     source="Howard et al., 2017, arXiv:1704.04861; Sandler et al., 2018, arXiv:1801.04381",
-    short=Settings(size=20, train=2400, test=2000, widths=(16, 32), epochs=4, lr=3e-3, seeds=(0, 1, 2, 3)),
+    short=Settings(size=20, train=2100, test=2000, widths=(16, 32), epochs=4, lr=3e-3, seeds=(0, 1, 2, 3)),
     full=Settings(train=12_000, test=10_000, widths=(16, 32), epochs=12, lr=3e-3),
     study=study,
 )
