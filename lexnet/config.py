@@ -21,6 +21,7 @@ Border = Literal["reflect", "edge", "colour"]
 Tta = Literal["none", "mirror", "crops", "ten"]
 ClassWeight = Literal["none", "balanced", "sampled"]
 Optimiser = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "steps"]
 Norms = Literal["frozen", "trained"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -219,6 +220,9 @@ class FitConfig:
         Norms | None, "whether batch norms keep what they know or learn too [default: scratch trained]"
     ] = None
     warmup: Annotated[float, "epochs over which the learning rate rises"] = 0.5
+    schedule: Annotated[
+        Schedule, "how it falls: cosine, or steps (to a tenth after a half and after three quarters)"
+    ] = "cosine"
     clip: Annotated[float, "longest gradient; a longer one is shortened to it"] = 1.0
     ema: Annotated[float, "how much of the weights' moving average each step keeps"] = 0.99
     smoothing: Annotated[float, "share of each label that goes to all classes alike"] = 0.1
@@ -252,6 +256,7 @@ class FitConfig:
             raise ConfigError(f"raised={self.raised} must grow, and end under epochs={self.epochs}")
         _within("accumulate", self.accumulate, 1, 10_000)
         _one_of("optimiser", self.optimiser, get_args(Optimiser))
+        _one_of("schedule", self.schedule, get_args(Schedule))
         _one_of("norms", self.norms, (None, *get_args(Norms)))
         _one_of("precision", self.precision, get_args(Precision))
         _one_of("device", self.device, get_args(Device))

@@ -84,6 +84,7 @@ def test_a_value_beyond_a_limit_is_told_with_the_limit(
         (TrainConfig, "channels", "None, 1, 3"),
         (TrainConfig, "class_weight", "none, balanced, sampled"),
         (FitConfig, "optimiser", "adamw, sgd"),
+        (FitConfig, "schedule", "cosine, steps"),
         (FitConfig, "norms", "None, frozen, trained"),
         (FitConfig, "precision", "auto, float32, bfloat16"),
         (FitConfig, "device", "auto, cpu, cuda"),

@@ -23,6 +23,7 @@ from lexnet.config import (
     Precision,
     ProbeConfig,
     Recipe,
+    Schedule,
     TrainConfig,
     Tta,
     build_config,
@@ -97,6 +98,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         layer_decay: float | None = None,
         norms: Norms | None = None,
         warmup: float = 0.5,
+        schedule: Schedule = "cosine",
         clip: float = 1.0,
         ema: float = 0.99,
         smoothing: float = 0.1,
@@ -146,6 +148,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.layer_decay = layer_decay
         self.norms = norms
         self.warmup = warmup
+        self.schedule = schedule
         self.clip = clip
         self.ema = ema
         self.smoothing = smoothing

@@ -19,7 +19,7 @@ from lexnet.data.random import address
 from lexnet.errors import TrainingError
 from lexnet.train.checkpoint import Tensors, read_checkpoint, write_checkpoint
 from lexnet.train.optimiser import make_optimiser, set_rate
-from lexnet.train.schedule import cosine
+from lexnet.train.schedule import share
 
 Batch = tuple[Tensor, Tensor]
 """Inputs (n, ...), and targets (n, classes): a row of targets sums to what its picture counts."""
@@ -81,8 +81,8 @@ def fit(
                 history.stopped = f"after {history.steps} step{'s' * (history.steps > 1)}, to end in time"
             if history.stopped:
                 break
-            rate = config.lr * cosine(
-                history.steps, ends[epoch] * per_epoch, round(config.warmup * per_epoch)
+            rate = config.lr * share(
+                config.schedule, history.steps, ends[epoch] * per_epoch, round(config.warmup * per_epoch)
             )
             set_rate(run.optimiser, rate)
             some = islice(coming, config.accumulate)
@@ -232,8 +232,12 @@ class _Running:
             self.mean[name].copy_(value)  # in the memory layout that it had
         self._best = {name: torch.empty_like(self.mean[name]).copy_(v) for name, v in part("best.").items()}
         state: dict[int, Tensors] = {}
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         for name, value in part("optimiser.").items():
             number, _, key = name.partition(".")
+            weight = weights[int(number)]
+            if value.shape == weight.shape:  # the fused step takes memory as it lies
+                value = torch.empty_like(weight).copy_(value)
             state.setdefault(int(number), {})[key] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})

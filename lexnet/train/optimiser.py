@@ -34,8 +34,8 @@ def make_optimiser(net: nn.Module, config: Fit) -> torch.optim.Optimizer:
         for (number, decayed), weights in groups.items()
     ]
     if config.optimiser == "sgd":
-        return torch.optim.SGD(made, lr=config.lr, momentum=MOMENTUM, nesterov=True)
-    return torch.optim.AdamW(made, lr=config.lr)
+        return torch.optim.SGD(made, lr=config.lr, momentum=MOMENTUM, nesterov=True, fused=True)
+    return torch.optim.AdamW(made, lr=config.lr, fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
