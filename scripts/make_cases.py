@@ -1,8 +1,8 @@
 """Runs case studies and writes their pages: docs/cases/NAME.md with its drawings, and README.md, their list.
 
-    python scripts/make_cases.py [--full] [NAME...]
+    python scripts/make_cases.py [--full] [--workers N] [NAME...]
 
-Without names it runs them all, half an hour; `--full` takes hours for each.
+Without names it runs them all, half an hour; `--full` writes NAME-full.md, and takes an hour or more each.
 """
 
 import argparse
@@ -20,8 +20,9 @@ folder = Path(__file__).resolve().parent.parent / "docs" / "cases"
 TOP = """# Case studies
 
 Claims of the deep-learning lectures as experiments, each with a verdict that comes from all of its seeds.
-`lexnet case NAME` runs one here, `lexnet case all` makes these pages as a booklet. “Not shown” means that at
-that size chance cannot be told from an effect; longer training above all may bring out something else.
+`lexnet case NAME` runs one here, `lexnet case all` makes these pages as a booklet; `--full` is the long
+version: the same experiment with more pictures and longer training. A verdict is about the settings on its
+page, and “not shown” means that at that size chance cannot be told from an effect.
 """
 
 
@@ -31,7 +32,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
-def page(name: str, facts: dict[str, Any], study: Study) -> str:
+def page(stem: str, facts: dict[str, Any], study: Study) -> str:
     """A case's page."""
     parts = [f"# {facts['title']}", f"> {facts['claim']}", facts["source"]]
     parts += [f"**The claim as a whole: {WORDS[study.holds]}.** Part by part:"]
@@ -41,7 +42,7 @@ def page(name: str, facts: dict[str, Any], study: Study) -> str:
             f"Judged by: {one.test}."
         )
     for number, figure in enumerate(study.figures, 1):
-        parts += [f"![{figure.caption}]({name}-{number}.svg)", f"*{figure.caption}.*"]
+        parts += [f"![{figure.caption}]({stem}-{number}.svg)", f"*{figure.caption}.*"]
     for one in study.tables:
         parts += [f"{one.caption}:", table(one.head, one.rows)]
     settings = [*facts["settings"], ("run on", facts["machine"]), ("took", f"{facts['seconds']:.0f} s")]
@@ -52,27 +53,31 @@ def page(name: str, facts: dict[str, Any], study: Study) -> str:
 
 def index() -> str:
     """The list of all pages that there are, with their verdicts."""
-    rows = []
-    for name in NAMES:
-        if (file := folder / f"{name}.md").exists():
-            text = file.read_text(encoding="utf-8")
-            verdict = re.search(r"as a whole: (.+?)\.\*\*", text)
-            command = re.search(r"Again: `(.+?)`", text)
-            assert verdict is not None and command is not None
-            rows.append((f"[{name}]({name}.md)", find_case(name).claim, verdict[1], f"`{command[1]}`"))
-    head = ("case", "claim", "verdict", "command")
-    return f"{TOP}\n{table(head, rows).replace('--:', '---')}\n"
+    rows = [(name, find_case(name).claim, verdict(name), verdict(f"{name}-full")) for name in NAMES]
+    return f"{TOP}\n{table(('case', 'claim', 'verdict', 'with `--full`'), rows).replace('--:', '---')}\n"
+
+
+def verdict(stem: str) -> str:
+    """What a page says of the claim as a whole, with the way to it."""
+    file = folder / f"{stem}.md"
+    if not file.exists():
+        return "—"
+    said = re.search(r"as a whole: (.+?)\.\*\*", file.read_text(encoding="utf-8"))
+    assert said is not None
+    return f"[{said[1]}]({file.name})"
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("names", nargs="*", metavar="NAME")
 parser.add_argument("--full", action="store_true")
+parser.add_argument("--workers", type=int)
 options = parser.parse_args()
 folder.mkdir(exist_ok=True)
 for name in options.names or NAMES:
-    facts, study = conduct(name, new_lab(), full=options.full)
+    stem = f"{name}-full" if options.full else name
+    facts, study = conduct(name, new_lab(options.workers), full=options.full)
     for number, figure in enumerate(study.figures, 1):
-        (folder / f"{name}-{number}.svg").write_text(figure.svg, encoding="utf-8")
-    (folder / f"{name}.md").write_text(page(name, facts, study), encoding="utf-8")
+        (folder / f"{stem}-{number}.svg").write_text(figure.svg, encoding="utf-8")
+    (folder / f"{stem}.md").write_text(page(stem, facts, study), encoding="utf-8")
     (folder / "README.md").write_text(index(), encoding="utf-8")
-    print(f"{name}: {WORDS[study.holds]}, {facts['seconds']:.0f} s", flush=True)
+    print(f"{stem}: {WORDS[study.holds]}, {facts['seconds']:.0f} s", flush=True)

@@ -6,22 +6,19 @@ And where it hurts: the mirror image of a 2 is no digit.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from lexnet.augment.apply import apply
-from lexnet.augment.sample import sample
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import bars, lines, sheets
-from lexnet.cases.lab import Pictures, learn, new, normal, pictures
+from lexnet.cases.lab import USUAL, Pictures, changed, learn, new, pictures
 from lexnet.cases.tables import by_seed, share
 from lexnet.cases.verdict import interval, more
-from lexnet.config import PreprocessSpec, Recipe
+from lexnet.config import FitConfig, Recipe
 from lexnet.nets.lenet import lenet5_modern
 
 SIDE = 32  # LeNet-5's
@@ -43,14 +40,16 @@ class Settings:
 
     data: str = "fashion-mnist"
     each: tuple[int, ...] = (10, 50)
-    epochs: tuple[int, ...] = (80, 20)
+    epochs: tuple[int, ...] = (60, 16)
     pool: int = 200
     """Pictures a class that the few are drawn from, by the seed."""
     test: int = 2000
     digits: int = 50
-    digit_epochs: int = 20
+    digit_epochs: int = 16
     lr: float = 2e-3
     seeds: tuple[int, ...] = (0, 1, 2, 3)
+
+    fit: ClassVar[FitConfig] = replace(USUAL, batch_size=32)
 
 
 def study(settings: Settings, lab: Lab) -> Study:
@@ -117,20 +116,10 @@ def _accuracies(
         step = f"{name}, {each} a class, seed {seed}"
         made = new(lenet5_modern, seed)
         learned = learn(
-            made, few, lab, epochs=epochs, lr=settings.lr, seed=seed, batch_size=32, step=step, look=look
+            made, few, lab, epochs=epochs, lr=settings.lr, seed=seed, how=settings.fit, step=step, look=look
         )
         found.append(learned.accuracy)
     return found
-
-
-def changed(some: Pictures, recipe: Recipe, seed: int, epoch: int, rows: NDArray[np.int64]) -> Tensor:
-    """(n, 1, 32, 32) what this epoch sees of these pictures."""
-    spec = PreprocessSpec(size=SIDE, short_side=SIDE, channels=1, mean=(0.0,), std=(255.0,))
-    views = (sample(recipe, seed, "case", epoch, f"{row:064x}") for row in rows.tolist())
-    return normal(
-        np.stack([apply(some.pixels[row], view, spec) for row, view in zip(rows, views, strict=True)]),
-        some.scale,
-    )
 
 
 def _sheet(some: Pictures) -> Figure:
@@ -159,10 +148,10 @@ CASE = Case(
     short=Settings(),
     full=Settings(
         each=(10, 50, 200),
-        epochs=(200, 100, 60),
+        epochs=(150, 60, 30),
         pool=2000,
         test=10_000,
-        digit_epochs=60,
+        digit_epochs=40,
         seeds=(0, 1, 2, 3, 4),
     ),
     study=study,

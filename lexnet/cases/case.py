@@ -84,3 +84,5 @@ class Case:
     """The settings of at most five minutes on two cores: a dataclass, printed with the result."""
     full: Any
     study: Callable[[Any, Lab], Study]
+    published: Any = None
+    """Settings as the paper has them, where it takes a GPU: the long version with pictures of one's own."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,19 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lexnet.augment.apply import apply
+from lexnet.augment.sample import sample
 from lexnet.cases.case import Lab
-from lexnet.config import FitConfig, PreprocessSpec
+from lexnet.config import FitConfig, PreprocessSpec, Recipe
 from lexnet.data.loader import open_pictures
 from lexnet.data.random import address
 from lexnet.data.source import read_data
 from lexnet.errors import DataError
+from lexnet.job.whole import device_of
 from lexnet.train.loop import Batch, fit
 from lexnet.train.pixels import cuts, order
 from lexnet.transfer.tail import laid_out
 
-BATCH, DECAY = 64, 0.01
-HOW = f"AdamW, decay {DECAY}, {BATCH} pictures a step, half an epoch of warm-up, a cosine, gradients up to 1"
+USUAL = FitConfig(batch_size=64, weight_decay=0.01, ema=0.0, smoothing=0.0, device="cpu")
 JUDGED = 500  # pictures at a time, when nothing is learned
+Look = Callable[[int, NDArray[np.int64]], Tensor]
+"""(epoch, rows) → (n, C, H, W) what is seen of these rows of the pictures, where they are changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,9 @@ class Training:
     epochs: int
     lr: float = 2e-3
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+    fit: ClassVar[FitConfig] = USUAL
+    recipe: ClassVar[Recipe | None] = None
 
 
 @dataclass(frozen=True)
@@ -128,50 +137,83 @@ def learn(
     epochs: int,
     lr: float,
     seed: int,
-    batch_size: int = BATCH,
+    how: FitConfig = USUAL,
     step: str = "train",
-    look: Callable[[int, NDArray[np.int64]], Tensor] | None = None,
+    look: Look | None = None,
 ) -> Learned:
-    """Trains the net, in place, as `--mode scratch` does: see `HOW`.
-
-    `look` gives what is seen of these rows of the pictures in an epoch, where they are changed.
-    """
-    config = FitConfig(
-        epochs=epochs, lr=lr, batch_size=batch_size, ema=0.0, smoothing=0.0, weight_decay=DECAY
-    ).resolved("scratch")
-    labels = some.y.numpy()
+    """Trains the net, in place, as `--mode scratch` does: see `described`."""
+    config = replace(how, epochs=epochs, lr=lr).resolved("scratch")
+    labels, device = some.y.numpy(), device_of(config)
     targets = F.one_hot(some.y, len(some.classes)).float()
-    laid_out(net, torch.channels_last)
+    laid_out(net.to(device), torch.channels_last)
 
     def batches(epoch: int) -> Iterator[Batch]:
         chosen = order(labels, seed, epoch, sampled=False)
-        for start, stop in cuts(len(chosen), batch_size):
+        for start, stop in cuts(len(chosen), config.batch_size):
             rows = chosen[start:stop]
-            yield some.x[rows] if look is None else look(epoch, rows), targets[rows]
+            seen = some.x[rows] if look is None else look(epoch, rows)
+            yield seen.to(device), targets[rows].to(device)
 
     history = fit(
         net,
         batches,
-        len(cuts(len(labels), batch_size)),
+        len(cuts(len(labels), config.batch_size)),
         config,
         seed=seed,
         judge=lambda part: {},
         progress=lambda done, total: lab.progress(step, done, total),
     )
+    net.cpu()
     return Learned(net, [one["loss"] for one in history.epochs], accuracy(net, some.test_x, some.test_y))
+
+
+def described(how: FitConfig | None) -> str:
+    """How the nets of a case learn, in a line; None is for one whose nets learn as users' do."""
+    if how is None:
+        return "as `lexnet train` does"
+    fit = how.resolved("scratch")
+    name = "AdamW" if fit.optimiser == "adamw" else "SGD, Nesterov's momentum 0.9"
+    fall = "a cosine" if fit.schedule == "cosine" else "a tenth of the rate after 1/2 and after 3/4"
+    clip = f", gradients up to {fit.clip:g}" if fit.clip < 1e6 else ""
+    return (
+        f"{name}, decay {fit.weight_decay:g}, {fit.batch_size} pictures a step, "
+        f"{fit.warmup:g} epochs of warm-up, {fall}{clip}"
+    )
 
 
 def trained(
     makes: Mapping[str, Callable[[], nn.Module]], some: Pictures, settings: Training, lab: Lab
 ) -> dict[str, list[Learned]]:
     """Each of these nets from each seed."""
-    epochs, lr = settings.epochs, settings.lr
     runs: dict[str, list[Learned]] = {name: [] for name in makes}
     for name, make in makes.items():
         for seed in settings.seeds:
-            step = f"{name}, seed {seed}"
-            runs[name].append(learn(new(make, seed), some, lab, epochs=epochs, lr=lr, seed=seed, step=step))
+            learned = learn(
+                new(make, seed),
+                some,
+                lab,
+                epochs=settings.epochs,
+                lr=settings.lr,
+                seed=seed,
+                how=settings.fit,
+                step=f"{name}, seed {seed}",
+                look=None if settings.recipe is None else partial(changed, some, settings.recipe, seed),
+            )
+            runs[name].append(learned)
     return runs
+
+
+def changed(some: Pictures, recipe: Recipe, seed: int, epoch: int, rows: NDArray[np.int64]) -> Tensor:
+    """(n, C, H, W) what this epoch sees of these pictures."""
+    side, channels = some.x.shape[-1], some.x.shape[1]
+    spec = PreprocessSpec(
+        size=side, short_side=side, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
+    )
+    views = (sample(recipe, seed, "case", epoch, f"{row:064x}") for row in rows.tolist())
+    return normal(
+        np.stack([apply(some.pixels[row], view, spec) for row, view in zip(rows, views, strict=True)]),
+        some.scale,
+    )
 
 
 @torch.inference_mode()

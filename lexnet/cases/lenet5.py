@@ -9,16 +9,17 @@ With --data they also learn any other handwriting: MNIST, where it is at hand.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import lines, sheets
-from lexnet.cases.lab import Learned, Pictures, accuracy, learn, new, pictures
+from lexnet.cases.lab import USUAL, Learned, Pictures, accuracy, learn, new, pictures
 from lexnet.cases.tables import share
 from lexnet.cases.verdict import counted, more
+from lexnet.config import FitConfig
 from lexnet.cost import cost, params
 from lexnet.nets.lenet import lenet5, lenet5_modern
 from lexnet.nets.net import Net
@@ -47,6 +48,8 @@ class Settings:
     lr: float = 2e-3
     shifts: tuple[int, ...] = (0, 1, 2, 3, 4)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+    fit: ClassVar[FitConfig] = USUAL
 
     def with_data(self, data: str) -> "Settings":
         """The same with one set more, treated as the clothes are."""
@@ -127,7 +130,9 @@ def study(settings: Settings, lab: Lab) -> Study:
 def _trained(data: str, name: str, seed: int, some: Pictures, settings: Settings, lab: Lab) -> Learned:
     step = f"{name} on {data}, seed {seed}"
     made = new(partial(NETS[name], len(some.classes)), seed)
-    return learn(made, some, lab, epochs=settings.epochs[data], lr=settings.lr, seed=seed, step=step)
+    return learn(
+        made, some, lab, epochs=settings.epochs[data], lr=settings.lr, seed=seed, how=settings.fit, step=step
+    )
 
 
 def _moved(one: Learned, some: Pictures, settings: Settings) -> list[float]:

@@ -5,7 +5,8 @@
                    └──────────────┘
 
 Depths are 6n + 2 as there. The nets are narrower, so that two cores can train them, and learn by AdamW in
-place of SGD with steps. With --data they learn any folder of 32×32 pictures.
+place of SGD with steps. With --data they learn any folder of 32×32 pictures; with --full too, and a GPU,
+as they did in the paper.
 """
 
 import copy
@@ -17,11 +18,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lexnet.augment.recipes import RECIPES
 from lexnet.cases.case import Case, Finding, Lab, Study, Table
 from lexnet.cases.draw import lines
 from lexnet.cases.lab import Learned, Pictures, Training, answers, learn, new, pictures, trained
 from lexnet.cases.tables import share
 from lexnet.cases.verdict import counted, interval, more, no_less
+from lexnet.config import FitConfig
 from lexnet.nets.net import Net
 from lexnet.nets.parts import Block, classifier, conv, stage
 from lexnet.nets.resnet import basic_cifar, plain
@@ -39,6 +42,23 @@ class Settings(Training):
     channels: int = 1
     width: int
     depths: tuple[int, ...]
+
+
+class Published(Settings):
+    """As section 4.2 has it."""
+
+    fit = FitConfig(
+        optimiser="sgd",
+        batch_size=128,
+        weight_decay=1e-4,
+        schedule="steps",
+        warmup=0.0,
+        clip=1e6,
+        ema=0.0,
+        smoothing=0.0,
+        precision="float32",
+    )
+    recipe = RECIPES["cifar"]
 
 
 def study(settings: Settings, lab: Lab) -> Study:
@@ -153,7 +173,7 @@ def _deepened(one: Learned, seed: int, some: Pictures, settings: Settings, lab: 
     before = loss(shallow, some)
     for name, made in (("deeper", deeper), ("control", control)):
         step = f"{name}, seed {seed}"
-        learn(made, some, lab, epochs=1, lr=settings.lr / 3, seed=seed + 100, step=step)
+        learn(made, some, lab, epochs=1, lr=settings.lr / 3, seed=seed + 100, how=settings.fit, step=step)
     return Deepened(float(change), before, loss(deeper, some), loss(control, some))
 
 
@@ -217,13 +237,24 @@ CASE = Case(
         size=16, train=1600, test=1000, width=8, depths=(20, 56), epochs=8, lr=3e-3, seeds=(0, 1, 2)
     ),
     full=Settings(
-        size=28,
-        train=10_000,
+        size=16,
+        train=6000,
         test=10_000,
-        width=16,
+        width=8,
         depths=(20, 32, 44, 56),
         epochs=10,
         lr=3e-3,
+        seeds=(0, 1, 2, 3),
+    ),
+    published=Published(
+        size=32,
+        channels=3,
+        train=50_000,
+        test=10_000,
+        width=16,
+        depths=(20, 32, 44, 56),
+        epochs=164,
+        lr=0.1,
         seeds=(0, 1, 2),
     ),
     study=study,

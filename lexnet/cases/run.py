@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from lexnet.cases import find_case
-from lexnet.cases.case import Lab, Study
-from lexnet.cases.lab import HOW
+from lexnet.cases.case import Case, Lab, Study
+from lexnet.cases.lab import described
 from lexnet.config import available_cores
 from lexnet.errors import ConfigError
 from lexnet.files import display, write_atomic
@@ -44,7 +44,7 @@ def run_case(name: str, lab: Lab, out: Path, *, full: bool = False) -> dict[str,
         "figure": display(drawing),
         "page": display(page),
         "seconds": facts["seconds"],
-        "settings": asdict(case.full if full else case.short),
+        "settings": asdict(settings_of(case, lab, full=full)),
     }
 
 
@@ -54,7 +54,7 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
     if lab.data is not None and name not in OWN_DATA:
         raise ConfigError(f"data={display(lab.data)}: {name} has pictures of its own; leave it out")
     start = time.perf_counter()
-    settings = case.full if full else case.short
+    settings = settings_of(case, lab, full=full)
     with apart(lab.workers):
         study = case.study(settings, lab)
     own = "" if lab.data is None else f" --data {display(lab.data)}"
@@ -63,12 +63,19 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
         "claim": case.claim,
         "source": case.source,
         "settings": [(key.replace("_", " "), _shown(value)) for key, value in asdict(settings).items()]
-        + [("training", "as `lexnet train` does" if name == "transfer" else HOW)],
+        + [("training", described(settings.fit))],
         "machine": machine(lab),
         "seconds": time.perf_counter() - start,
         "command": f"lexnet case {name}{own}{' --full' if full else ''}",
     }
     return facts, study
+
+
+def settings_of(case: Case, lab: Lab, *, full: bool) -> Any:
+    """The short ones, the long ones, or the paper's own."""
+    if full and case.published is not None and lab.data is not None and torch.cuda.is_available():
+        return case.published
+    return case.full if full else case.short
 
 
 def write_booklet(found: Sequence[dict[str, Any]], lab: Lab, out: Path, *, full: bool) -> Path:

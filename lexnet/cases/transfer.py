@@ -10,7 +10,7 @@ On the built-in clip art, or on the photographs that --data names.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,13 +39,15 @@ class Settings:
     """Fixed before the result. Nothing is augmented, so that the ways to learn differ in nothing else."""
 
     data: str = "clipart"
-    size: int = 96
+    size: int = 80
     new_size: int = 32
     """What the net from scratch sees, which is made for such pictures."""
     each: tuple[int, ...] = (5, 25)
     steps: Mapping[str, int]
     """However many pictures there are; a head alone has none."""
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    fit: ClassVar[None] = None
 
 
 def study(settings: Settings, lab: Lab) -> Study:
@@ -176,7 +178,7 @@ CASE = Case(
     title="Transfer learning",
     claim="With little data, freeze and reuse; with more, train more of it.",
     source="Yosinski, Clune, Bengio & Lipson, 2014, arXiv:1411.1792",
-    short=Settings(steps={"scratch": 200, "tail": 150, "finetune": 75}),
+    short=Settings(steps={"scratch": 120, "tail": 100, "finetune": 50}),
     full=Settings(
         size=224,
         each=(5, 10, 25),

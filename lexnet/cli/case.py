@@ -17,7 +17,7 @@ WORDS = {True: "holds", False: "does not hold", None: "not shown"}
     "--data",
     type=click.Path(exists=True, path_type=Path),
     help="Pictures of your own, one folder a class: photographs for `transfer`, handwriting for `lenet5`, "
-    "32×32 for `resnet`.",
+    "32×32 for `resnet`, which learns them by the paper's schedule with --full and a GPU.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 @click.option(

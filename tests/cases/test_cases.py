@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from picture_makers import clipart_folder
 
-from lexnet.cases import NAMES, case, find_case, inception, lab, mobilenet, run
+from lexnet.cases import NAMES, case, find_case, inception, lab, mobilenet, resnet, run
 from lexnet.cases.case import Lab
 from lexnet.cases.run import run_case, write_booklet
+from lexnet.config import Recipe
 from lexnet.errors import ConfigError, DataError
 
 FEW: dict[str, dict[str, Any]] = {
@@ -113,6 +115,38 @@ def test_handwriting_of_ones_own_is_read_beside_the_digits(small: None, tmp_path
         DataError, match="birds has 20 pictures, and this case takes 25 of each class to test"
     ):
         run_case("lenet5", replace(LAB, data=folder), tmp_path / "out")
+
+
+def test_with_a_gpu_the_long_version_on_ones_own_pictures_is_the_papers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings are chosen where a GPU is said to be there; what they do is tried on few, without it."""
+    found, own = find_case("resnet"), replace(LAB, data=clipart_folder(tmp_path, ("birds", "flags"), 20))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run.settings_of(found, own, full=True) is found.full
+    few = replace(found.published, train=30, test=10, epochs=1, depths=(8, 14), seeds=(0, 1))
+    study = found.study(few, own)
+    assert set(study.numbers["training_loss"]) == {f"{twin} {n}" for twin in resnet.TWINS for n in (8, 14)}
+    assert lab.described(few.fit) == (
+        "SGD, Nesterov's momentum 0.9, decay 0.0001, 128 pictures a step, 0 epochs of warm-up, "
+        "a tenth of the rate after 1/2 and after 3/4"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert run.settings_of(found, own, full=True) is found.published
+    assert run.settings_of(found, own, full=False) is found.short
+    assert run.settings_of(found, LAB, full=True) is found.full
+    assert run.settings_of(find_case("lenet5"), own, full=True) is find_case("lenet5").full
+
+
+def test_what_is_seen_in_an_epoch_is_changed_by_the_recipe_and_always_so() -> None:
+    digits = lab.pictures("digits", LAB, size=32, train=50, test=50)
+    rows = np.arange(8)
+    same = lab.changed(digits, Recipe(), 0, 0, rows)
+    torch.testing.assert_close(same, digits.x[:8])
+    once, again, later = (lab.changed(digits, Recipe(mirror=0.5), 0, epoch, rows) for epoch in (0, 0, 1))
+    assert torch.equal(once, again) and not torch.equal(once, later)
+    for one, whole in zip(once, digits.x, strict=False):
+        assert torch.equal(one, whole) or torch.equal(one, whole.flip(-1))
 
 
 def test_a_class_with_too_few_pictures_is_named(small: None, tmp_path: Path) -> None:
