@@ -14,7 +14,7 @@ demo: .venv/train.done
 	echo && echo "Open the report in a browser: $$(dirname $$bundle)/report.html"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/dev.done
 	$(BIN)/ruff check .

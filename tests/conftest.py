@@ -17,6 +17,8 @@ NEEDS = {
     "browser": ("LEXNET_CHROMIUM", Path.is_file),
 }
 RUN_ALL = os.environ.get("LEXNET_RUN_ALL") == "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread each, before torch is imported
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _missing(marker: str) -> bool:
@@ -36,15 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if needy:
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=needy)
-            config.stash.setdefault(_LEFT_OUT, []).append(f"{len(needy)} tests need {NEEDS[marker][0]}")
 
 
-_LEFT_OUT = pytest.StashKey[list[str]]()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash.get(_LEFT_OUT, []):
-        terminalreporter.write_line(f"not run: {line}")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for marker in filter(_missing, NEEDS):
+        terminalreporter.write_line(f"not run: the tests that need {NEEDS[marker][0]}")
     skipped = terminalreporter.stats.get("skipped", [])
     if RUN_ALL and skipped:
         terminalreporter.write_line(f"{len(skipped)} tests were skipped, and none may be here", red=True)
