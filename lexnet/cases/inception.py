@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import accuracies, sheets
-from lexnet.cases.lab import Pictures, Training, pictures, trained
+from lexnet.cases.lab import Pictures, Training, nearest, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost
@@ -114,8 +114,7 @@ def _macs(widths: Mapping[int, int], settings: Settings) -> int:
 
 def _as_dear(k: int, wanted: int, settings: Settings) -> dict[int, int]:
     """As many k×k filters as come nearest to that cost."""
-    width = min(range(2, 200, 2), key=lambda width: abs(_macs({k: width}, settings) - wanted))
-    return {k: width}
+    return {k: nearest(range(2, 200, 2), wanted, lambda width: _macs({k: width}, settings))}
 
 
 def _example(thin: int | None) -> int:

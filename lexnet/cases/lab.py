@@ -1,5 +1,6 @@
 """What the experiments share: pictures in memory, and a net that learns from them."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -233,6 +234,12 @@ def new(make: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(address(seed, "weights", "case"))
         return make()
+
+
+def nearest(widths: range, wanted: int, macs: Callable[[int], int]) -> int:
+    """The width at which a net comes nearest to this cost; a wider one costs more."""
+    after = bisect_left(widths, wanted, key=macs)
+    return min(widths[max(0, after - 1) : after + 1], key=lambda width: abs(macs(width) - wanted))
 
 
 def mean(values: Sequence[float]) -> float:

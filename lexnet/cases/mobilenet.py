@@ -18,7 +18,7 @@ from torch import nn
 import lexnet
 from lexnet.cases.case import Case, Lab, Study, Table
 from lexnet.cases.draw import accuracies, against, bars
-from lexnet.cases.lab import Training, pictures, trained
+from lexnet.cases.lab import Training, nearest, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more, no_less
 from lexnet.cost import cost
@@ -198,7 +198,7 @@ def _macs(made: Net, settings: Settings) -> int:
 
 def _as_dear(wanted: int, settings: Settings) -> int:
     """The width at which v2 comes nearest to this cost."""
-    return min(range(4, 100), key=lambda width: abs(_macs(net(inverted, width), settings) - wanted))
+    return nearest(range(4, 100), wanted, lambda width: _macs(net(inverted, width), settings))
 
 
 def _layers(layers: Sequence[Layer]) -> Table:

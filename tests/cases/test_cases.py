@@ -169,6 +169,14 @@ def test_v2_is_as_wide_as_v1_is_dear_and_the_other_filters_as_all_together() -> 
         assert abs(inception._macs(inception._as_dear(k, wanted, short), short) / wanted - 1) < 0.1
 
 
+@pytest.mark.parametrize("wanted", range(30))
+def test_the_width_nearest_to_a_cost(wanted: int) -> None:
+    widths = range(4, 12, 2)
+    assert lab.nearest(widths, wanted, lambda width: 2 * width) == min(
+        widths, key=lambda width: abs(2 * width - wanted)
+    )
+
+
 def test_an_unknown_case_is_refused_with_the_names() -> None:
     with pytest.raises(
         ConfigError, match="no case named 'vgg'; there are lenet5, classic, resnet, pointwise"
