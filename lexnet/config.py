@@ -287,7 +287,7 @@ class Fit(FitConfig):
     norms: Norms
 
     def ends(self) -> list[int]:
-        """For each epoch the total at which its learning rates come to 0."""
+        """For each epoch the total of epochs that its learning rates are laid out for."""
         totals = (*self.raised, self.epochs)
         return [next(total for total in totals if total > epoch) for epoch in range(self.epochs)]
 

@@ -17,7 +17,7 @@ NEEDS = {
     "browser": ("LEXNET_CHROMIUM", Path.is_file),
 }
 RUN_ALL = os.environ.get("LEXNET_RUN_ALL") == "1"
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: a thread each, before torch is imported
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread where a test does not say, before torch is imported
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -27,14 +27,17 @@ def _missing(marker: str) -> bool:
     return not value or not exists(Path(value))
 
 
+def pytest_configure() -> None:
+    """Refuses to begin where all must run and something is not here."""
+    missing = [NEEDS[marker][0] for marker in filter(_missing, NEEDS)]
+    if RUN_ALL and missing:
+        raise pytest.UsageError(f"{', '.join(missing)}: every test must run, and nothing is there")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects what needs pictures or a browser that are not here; where all must run, that is an error."""
+    """Deselects what needs pictures or a browser that are not here."""
     for marker in filter(_missing, NEEDS):
         needy = [item for item in items if item.get_closest_marker(marker)]
-        if needy and RUN_ALL:
-            raise pytest.UsageError(
-                f"{len(needy)} tests need {NEEDS[marker][0]}, which names nothing that exists"
-            )
         if needy:
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=needy)

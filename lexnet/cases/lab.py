@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -168,17 +168,21 @@ def learn(
     return Learned(net, [one["loss"] for one in history.epochs], accuracy(net, some.test_x, some.test_y))
 
 
-def described(how: FitConfig | None) -> str:
+def described(how: FitConfig | None, recipe: Recipe | None = None) -> str:
     """How the nets of a case learn, in a line; None is for one whose nets learn as users' do."""
     if how is None:
         return "as `lexnet train` does"
     fit = how.resolved("scratch")
+    changes = {} if recipe is None else asdict(recipe)
+    seen = [f"{key} {value}" for key, value in changes.items() if value != getattr(Recipe(), key)]
+    device = device_of(fit)
     name = "AdamW" if fit.optimiser == "adamw" else "SGD, Nesterov's momentum 0.9"
     fall = "a cosine" if fit.schedule == "cosine" else "a tenth of the rate after 1/2 and after 3/4"
-    clip = f", gradients up to {fit.clip:g}" if fit.clip < 1e6 else ""
     return (
         f"{name}, decay {fit.weight_decay:g}, {fit.batch_size} pictures a step, "
-        f"{fit.warmup:g} epochs of warm-up, {fall}{clip}"
+        f"{fit.warmup:g} epochs of warm-up, {fall}, gradients up to {fit.clip:g}"
+        + (f", pictures changed by {', '.join(seen)}" if seen else "")
+        + (f", on {torch.cuda.get_device_name()}" if device.type == "cuda" else "")
     )
 
 
@@ -198,10 +202,15 @@ def trained(
                 seed=seed,
                 how=settings.fit,
                 step=f"{name}, seed {seed}",
-                look=None if settings.recipe is None else partial(changed, some, settings.recipe, seed),
+                look=look_of(settings.recipe, some, seed),
             )
             runs[name].append(learned)
     return runs
+
+
+def look_of(recipe: Recipe | None, some: Pictures, seed: int) -> Look | None:
+    """What a net sees of these pictures by the recipe; None is them themselves."""
+    return None if recipe is None else partial(changed, some, recipe, seed)
 
 
 def changed(some: Pictures, recipe: Recipe, seed: int, epoch: int, rows: NDArray[np.int64]) -> Tensor:

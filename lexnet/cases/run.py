@@ -55,6 +55,7 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
         raise ConfigError(f"data={display(lab.data)}: {name} has pictures of its own; leave it out")
     start = time.perf_counter()
     settings = settings_of(case, lab, full=full)
+    training = described(settings.fit, getattr(settings, "recipe", None))
     with apart(lab.workers):
         study = case.study(settings, lab)
     own = "" if lab.data is None else f" --data {display(lab.data)}"
@@ -63,7 +64,8 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
         "claim": case.claim,
         "source": case.source,
         "settings": [(key.replace("_", " "), _shown(value)) for key, value in asdict(settings).items()]
-        + [("training", described(settings.fit))],
+        + ([] if lab.data is None else [("pictures of one's own", display(lab.data))])
+        + [("training", training)],
         "machine": machine(lab),
         "seconds": time.perf_counter() - start,
         "command": f"lexnet case {name}{own}{' --full' if full else ''}",

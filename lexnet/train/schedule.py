@@ -1,4 +1,7 @@
-"""How the learning rate goes: up in a straight line, then down along half a cosine or in steps."""
+"""How the learning rate goes: up in a straight line, then down along half a cosine or in steps.
+
+The cosine is that of Loshchilov & Hutter, 2017, arXiv:1608.03983.
+"""
 
 import math
 

@@ -127,9 +127,10 @@ def test_with_a_gpu_the_long_version_on_ones_own_pictures_is_the_papers(
     few = replace(found.published, train=30, test=10, epochs=1, depths=(8, 14), seeds=(0, 1))
     study = found.study(few, own)
     assert set(study.numbers["training_loss"]) == {f"{twin} {n}" for twin in resnet.TWINS for n in (8, 14)}
-    assert lab.described(few.fit) == (
+    assert lab.described(few.fit, few.recipe) == (
         "SGD, Nesterov's momentum 0.9, decay 0.0001, 128 pictures a step, 0 epochs of warm-up, "
-        "a tenth of the rate after 1/2 and after 3/4"
+        "a tenth of the rate after 1/2 and after 3/4, gradients up to 1e+06, "
+        "pictures changed by crop random, pad 0.125, mirror 0.5, border colour"
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert run.settings_of(found, own, full=True) is found.published

@@ -107,6 +107,15 @@ def normed() -> nn.Module:
     return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
 
 
+def laid() -> nn.Module:
+    """With weights that lie in memory channel by channel."""
+    torch.manual_seed(0)
+    part = nn.Sequential(
+        nn.Unflatten(1, (6, 1, 1)), nn.Conv2d(6, 16, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2)
+    )
+    return part.to(memory_format=torch.channels_last)
+
+
 def growing(part: nn.Module) -> dict[str, float]:
     """A validation loss that is the lowest after the first epoch: the length of the weights."""
     return {"val_log_loss": float(part[0].weight.detach().norm())}
@@ -116,12 +125,14 @@ def growing(part: nn.Module) -> dict[str, float]:
     ("config", "make", "judge", "epochs"),
     [
         (replace(CONFIG, optimiser="sgd"), net, judge, 4),
+        (CONFIG, laid, judge, 4),
+        (replace(CONFIG, optimiser="sgd"), laid, judge, 4),
         (CONFIG, normed, judge, 4),
         (replace(CONFIG, accumulate=3), net, judge, 4),
         (replace(CONFIG, patience=2), normed, growing, 3),  # the best is of before the stop
         (replace(CONFIG, steps=3 * STEPS - 5), net, judge, 3),
     ],
-    ids=["sgd", "batch norm", "accumulate", "patience", "steps"],
+    ids=["sgd", "channels last", "channels last, sgd", "batch norm", "accumulate", "patience", "steps"],
 )
 def test_whatever_is_kept_from_step_to_step_outlives_a_stop(
     tmp_path: Path,
