@@ -32,6 +32,8 @@ MAX_PIXELS = 64_000_000
 """Pictures with more are refused before decoding; well below Pillow's own limit of 179 million."""
 MAX_BYTES = 512 * 2**20
 """Larger files are refused before they are read."""
+NO_CLIP = 1e6
+"""A gradient's length that none comes to."""
 MAX_CLASSES = 2_000
 """A confusion matrix has this number squared of entries."""
 PIXEL_RULES = 2
@@ -262,7 +264,7 @@ class FitConfig:
         _one_of("device", self.device, get_args(Device))
         _one_of("compile", self.compile, get_args(Compile))
         _within("warmup", self.warmup, 0.0, float(self.epochs or 10_000))
-        _within("clip", self.clip, 1e-6, 1e6)
+        _within("clip", self.clip, 1e-6, NO_CLIP)
         _within("ema", self.ema, 0.0, 0.99999)
         _within("smoothing", self.smoothing, 0.0, 0.9)
         _a_bool("find_lr", self.find_lr)

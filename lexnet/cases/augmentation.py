@@ -7,18 +7,16 @@ And where it hurts: the mirror image of a 2 is no digit.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import ClassVar
 
 import numpy as np
 import torch
 
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import bars, lines, sheets
-from lexnet.cases.lab import USUAL, Pictures, changed, learn, new, pictures
+from lexnet.cases.lab import USUAL, Fixed, Pictures, changed, learn, new, pictures
 from lexnet.cases.tables import by_seed, share
 from lexnet.cases.verdict import interval, more
-from lexnet.config import FitConfig, Recipe
+from lexnet.config import Recipe
 from lexnet.nets.lenet import lenet5_modern
 
 SIDE = 32  # LeNet-5's
@@ -35,7 +33,7 @@ RECIPES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Fixed):
     """Fixed before the result."""
 
     data: str = "fashion-mnist"
@@ -49,7 +47,7 @@ class Settings:
     lr: float = 2e-3
     seeds: tuple[int, ...] = (0, 1, 2, 3)
 
-    fit: ClassVar[FitConfig] = replace(USUAL, batch_size=32)
+    fit = replace(USUAL, batch_size=32)
 
 
 def study(settings: Settings, lab: Lab) -> Study:
@@ -112,11 +110,18 @@ def _accuracies(
     found = []
     for seed in settings.seeds:
         few = some.few(each, seed)
-        look = None if name == "none" else partial(changed, few, RECIPES[name], seed)
         step = f"{name}, {each} a class, seed {seed}"
         made = new(lenet5_modern, seed)
         learned = learn(
-            made, few, lab, epochs=epochs, lr=settings.lr, seed=seed, how=settings.fit, step=step, look=look
+            made,
+            few,
+            lab,
+            epochs=epochs,
+            lr=settings.lr,
+            seed=seed,
+            how=settings.fit,
+            recipe=RECIPES[name],
+            step=step,
         )
         found.append(learned.accuracy)
     return found

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 from lexnet.augment.apply import apply
 from lexnet.augment.sample import sample
 from lexnet.cases.case import Lab
-from lexnet.config import FitConfig, PreprocessSpec, Recipe
+from lexnet.config import NO_CLIP, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.loader import open_pictures
 from lexnet.data.random import address
 from lexnet.data.source import read_data
@@ -27,13 +26,36 @@ from lexnet.transfer.tail import laid_out
 
 USUAL = FitConfig(batch_size=64, weight_decay=0.01, ema=0.0, smoothing=0.0, device="cpu")
 JUDGED = 500  # pictures at a time, when nothing is learned
-Look = Callable[[int, NDArray[np.int64]], Tensor]
-"""(epoch, rows) → (n, C, H, W) what is seen of these rows of the pictures, where they are changed."""
+NOTHING = Recipe()  # is changed
+
+
+class Fixed:
+    """What the settings of every case are: fixed in its file before the result, and printed with it."""
+
+    fit: ClassVar[FitConfig] = USUAL
+    recipe: ClassVar[Recipe] = NOTHING
+
+    def learning(self) -> str:
+        """How the nets learn, in a line."""
+        fit = self.fit.resolved("scratch")
+        own = asdict(self.recipe).items() - asdict(NOTHING).items()
+        changes = [f"{key} {value}" for key, value in sorted(own)]
+        parts = [
+            "AdamW" if fit.optimiser == "adamw" else "SGD, Nesterov's momentum 0.9",
+            f"decay {fit.weight_decay:g}",
+            f"{fit.batch_size} pictures a step",
+            f"{fit.warmup:g} epochs of warm-up" if fit.warmup else "",
+            "a cosine" if fit.schedule == "cosine" else "a tenth of the rate after 1/2 and after 3/4",
+            f"gradients up to {fit.clip:g}" if fit.clip < NO_CLIP else "",
+            f"pictures changed by {', '.join(changes)}" if changes else "",
+            f"on {torch.cuda.get_device_name()}" if device_of(fit).type == "cuda" else "",
+        ]
+        return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """Settings of a case that trains nets: fixed in its file before the result, and printed with it."""
+class Training(Fixed):
+    """Settings of a case that trains each of some nets from each of some seeds."""
 
     data: str = "fashion-mnist"
     size: int = 28
@@ -42,9 +64,6 @@ class Training:
     epochs: int
     lr: float = 2e-3
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-
-    fit: ClassVar[FitConfig] = USUAL
-    recipe: ClassVar[Recipe | None] = None
 
 
 @dataclass(frozen=True)
@@ -94,9 +113,7 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
             )
         picked["test"] += own
         picked["train"] += rest[: train // len(manifest.classes)]
-    spec = PreprocessSpec(
-        size=size, short_side=size, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
-    )
+    spec = levels(size, channels)
     parts: dict[str, tuple[NDArray[np.uint8], Tensor]] = {}
     for name, rows in picked.items():
         some = manifest.take(np.sort(np.asarray(rows, np.int64)), [])
@@ -112,6 +129,13 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
     scale = float(pixels.mean()), float(pixels.std())
     x, test_x = normal(pixels, scale), normal(test_pixels, scale)
     return Pictures(x, y, test_x, test_y, manifest.classes, pixels, scale)
+
+
+def levels(size: int, channels: int) -> PreprocessSpec:
+    """Squares of so many pixels, as they are."""
+    return PreprocessSpec(
+        size=size, short_side=size, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
+    )
 
 
 def normal(pixels: NDArray[np.uint8], scale: tuple[float, float]) -> Tensor:
@@ -139,10 +163,10 @@ def learn(
     lr: float,
     seed: int,
     how: FitConfig = USUAL,
+    recipe: Recipe = NOTHING,
     step: str = "train",
-    look: Look | None = None,
 ) -> Learned:
-    """Trains the net, in place, as `--mode scratch` does: see `described`."""
+    """Trains the net, in place, as `--mode scratch` does: see `Fixed`."""
     config = replace(how, epochs=epochs, lr=lr).resolved("scratch")
     labels, device = some.y.numpy(), device_of(config)
     targets = F.one_hot(some.y, len(some.classes)).float()
@@ -152,8 +176,7 @@ def learn(
         chosen = order(labels, seed, epoch, sampled=False)
         for start, stop in cuts(len(chosen), config.batch_size):
             rows = chosen[start:stop]
-            seen = some.x[rows] if look is None else look(epoch, rows)
-            yield seen.to(device), targets[rows].to(device)
+            yield changed(some, recipe, seed, epoch, rows).to(device), targets[rows].to(device)
 
     history = fit(
         net,
@@ -166,24 +189,6 @@ def learn(
     )
     net.cpu()
     return Learned(net, [one["loss"] for one in history.epochs], accuracy(net, some.test_x, some.test_y))
-
-
-def described(how: FitConfig | None, recipe: Recipe | None = None) -> str:
-    """How the nets of a case learn, in a line; None is for one whose nets learn as users' do."""
-    if how is None:
-        return "as `lexnet train` does"
-    fit = how.resolved("scratch")
-    changes = {} if recipe is None else asdict(recipe)
-    seen = [f"{key} {value}" for key, value in changes.items() if value != getattr(Recipe(), key)]
-    device = device_of(fit)
-    name = "AdamW" if fit.optimiser == "adamw" else "SGD, Nesterov's momentum 0.9"
-    fall = "a cosine" if fit.schedule == "cosine" else "a tenth of the rate after 1/2 and after 3/4"
-    return (
-        f"{name}, decay {fit.weight_decay:g}, {fit.batch_size} pictures a step, "
-        f"{fit.warmup:g} epochs of warm-up, {fall}, gradients up to {fit.clip:g}"
-        + (f", pictures changed by {', '.join(seen)}" if seen else "")
-        + (f", on {torch.cuda.get_device_name()}" if device.type == "cuda" else "")
-    )
 
 
 def trained(
@@ -201,24 +206,18 @@ def trained(
                 lr=settings.lr,
                 seed=seed,
                 how=settings.fit,
+                recipe=settings.recipe,
                 step=f"{name}, seed {seed}",
-                look=look_of(settings.recipe, some, seed),
             )
             runs[name].append(learned)
     return runs
 
 
-def look_of(recipe: Recipe | None, some: Pictures, seed: int) -> Look | None:
-    """What a net sees of these pictures by the recipe; None is them themselves."""
-    return None if recipe is None else partial(changed, some, recipe, seed)
-
-
 def changed(some: Pictures, recipe: Recipe, seed: int, epoch: int, rows: NDArray[np.int64]) -> Tensor:
     """(n, C, H, W) what this epoch sees of these pictures."""
-    side, channels = some.x.shape[-1], some.x.shape[1]
-    spec = PreprocessSpec(
-        size=side, short_side=side, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
-    )
+    if recipe == NOTHING:
+        return some.x[rows]
+    spec = levels(some.x.shape[-1], some.x.shape[1])
     views = (sample(recipe, seed, "case", epoch, f"{row:064x}") for row in rows.tolist())
     return normal(
         np.stack([apply(some.pixels[row], view, spec) for row, view in zip(rows, views, strict=True)]),

@@ -9,17 +9,16 @@ With --data they also learn any other handwriting: MNIST, where it is at hand.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import lines, sheets
-from lexnet.cases.lab import USUAL, Learned, Pictures, accuracy, learn, new, pictures
+from lexnet.cases.lab import Fixed, Learned, Pictures, accuracy, learn, new, pictures
 from lexnet.cases.tables import share
 from lexnet.cases.verdict import counted, more
-from lexnet.config import FitConfig
 from lexnet.cost import cost, params
 from lexnet.nets.lenet import lenet5, lenet5_modern
 from lexnet.nets.net import Net
@@ -39,7 +38,7 @@ NETS = {"LeNet-5 (1998)": lenet5, "LeNet-5": lenet5_modern, "dense": dense}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Fixed):
     """Fixed before the result."""
 
     train: Mapping[str, int] = field(default_factory=lambda: {"digits": 1200, "fashion-mnist": 5000})
@@ -48,8 +47,6 @@ class Settings:
     lr: float = 2e-3
     shifts: tuple[int, ...] = (0, 1, 2, 3, 4)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-
-    fit: ClassVar[FitConfig] = USUAL
 
     def with_data(self, data: str) -> "Settings":
         """The same with one set more, treated as the clothes are."""
@@ -62,9 +59,6 @@ class Settings:
 
 def study(settings: Settings, lab: Lab) -> Study:
     """Three nets, two sets of pictures, some seeds."""
-    given = None if lab.data is None else str(lab.data)
-    if given is not None:
-        settings = settings.with_data(given)
     sets = {
         data: pictures(data, lab, size=32, train=count, test=settings.test[data])
         for data, count in settings.train.items()
@@ -75,11 +69,7 @@ def study(settings: Settings, lab: Lab) -> Study:
         for name in NETS
     }
     moved = {name: [_moved(one, sets["digits"], settings) for one in runs["digits", name]] for name in NETS}
-    read = {
-        data: [one.accuracy for one in runs[data, "LeNet-5"]]
-        for data in ("digits", given)
-        if data is not None
-    }
+    read = {data: [one.accuracy for one in runs[data, "LeNet-5"]] for data in sets if data != LARGE}
     shared, unshared = weights()
     return Study(
         findings=[

@@ -23,12 +23,15 @@ from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more, no_less
 from lexnet.cost import cost
 from lexnet.job.finish import apart
+from lexnet.nets.mobilenet_v1 import mobilenet_v1
 from lexnet.nets.mobilenet_v2 import InvertedResidual
 from lexnet.nets.net import Net
 from lexnet.nets.parts import classifier, conv, relu6, separable
 
 LAYERS = ((32, 64, 112), (128, 128, 56), (256, 256, 28), (512, 512, 14))
 """cin, cout and the side of the picture, from MobileNet v1's Table 1"""
+THIN = (0.25, 0.5, 0.75, 1.0)
+"""MobileNet v1's own widths"""
 WHOLE = ("vgg16", "resnet18", "mobilenet_v1", "mobilenet_v2", "efficientnet_lite0")
 RUNS = 15
 LOSS = 2.0  # points that a separable net may lose
@@ -71,7 +74,7 @@ def net(block: Block, width: int, classes: int = 10) -> Net:
 
 def study(settings: Settings, lab: Lab) -> Study:
     """Counts, times, and trains; v2 as wide as comes nearest to v1's cost."""
-    layers = [_layer(*row) for row in LAYERS]
+    layers, thin = [_layer(*row) for row in LAYERS], [_thin(width) for width in THIN]
     whole = {name: _whole(name, lab) for name in WHOLE}
     some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
     kinds: dict[str, Block] = {"ordinary": ordinary, "v1": separable}
@@ -106,22 +109,22 @@ def study(settings: Settings, lab: Lab) -> Study:
             ),
         ],
         tables=[
-            _layers(layers),
+            _shares([*layers, *thin]),
             _nets(whole),
             compared("The same small net of different blocks, means over seeds", runs, macs),
         ],
         figures=[
             bars(
-                "A separable 3×3 as a share of an ordinary one: by the formula, counted, and measured here",
+                "Separable 3×3 as a share of ordinary ones: by the formula, counted, and measured here",
                 {
                     one.name: {
                         "1/n' + 1/f²": (one.formula,) * 3,
                         "counted": (one.counted,) * 3,
                         "measured": one.measured,
                     }
-                    for one in layers
+                    for one in (*layers, *thin)
                 },
-                "share of the ordinary convolution",
+                "share of the same with ordinary convolutions",
             ),
             against(
                 "Whole nets at 224 pixels: what is counted, and what it takes (one thread, one picture)",
@@ -143,6 +146,7 @@ def study(settings: Settings, lab: Lab) -> Study:
         ],
         numbers={
             "layers": [vars(one) for one in layers],
+            "thin": [vars(one) for one in thin],
             "nets": {name: {"macs": one[0], "seconds": one[1]} for name, one in whole.items()},
             "accuracy": accuracy,
             "macs": macs,
@@ -151,8 +155,8 @@ def study(settings: Settings, lab: Lab) -> Study:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A separable layer as a share of the ordinary one."""
+class Share:
+    """A layer or a net of separable convolutions, as a share of the same with ordinary ones."""
 
     name: str
     formula: float
@@ -163,13 +167,24 @@ class Layer:
     """Of the ordinary one."""
 
 
-def _layer(cin: int, cout: int, side: int) -> Layer:
-    pair = conv(cin, cout, 3).eval(), separable(cin, cout, 1).eval()
-    plain, split = (cost(Net(nn.Identity(), [one], classifier(cout, 0)), side, cin).macs for one in pair)
-    times = _seconds(pair, (1, cin, side, side))
+def _layer(cin: int, cout: int, side: int) -> Share:
+    pair = [Net(nn.Identity(), [block(cin, cout, 1)], classifier(cout, 0)) for block in (ordinary, separable)]
+    return _share(f"{cin} → {cout} at {side}×{side}", pair, cin, side)
+
+
+def _thin(width: float) -> Share:
+    pair = [mobilenet_v1(width, block=block) for block in (ordinary, separable)]
+    return _share(f"MobileNet v1 ×{width:g}", pair, 3, 224)
+
+
+def _share(name: str, pair: Sequence[Net], channels: int, side: int) -> Share:
+    """Of the second, as a share of the first; the formula is about its stages alone."""
+    plain, split = (cost(made.eval(), side, channels) for made in pair)
+    blocks = [layer for layer in plain.layers if layer.name.startswith("stages.")]
+    formula = sum(one.macs * (1 / one.shape[0] + 1 / 9) for one in blocks) / sum(one.macs for one in blocks)
+    times = _seconds(pair, (1, channels, side, side))
     low, middle, high = np.percentile(times[1] / times[0], (25, 50, 75)).tolist()
-    name = f"{cin} → {cout} at {side}×{side}"
-    return Layer(name, 1 / cout + 1 / 9, split / plain, (middle, low, high), float(np.median(times[0])))
+    return Share(name, formula, split.macs / plain.macs, (middle, low, high), float(np.median(times[0])))
 
 
 def _whole(name: str, lab: Lab) -> tuple[int, float]:
@@ -201,7 +216,7 @@ def _as_dear(wanted: int, settings: Settings) -> int:
     return nearest(range(4, 100), wanted, lambda width: _macs(net(inverted, width), settings))
 
 
-def _layers(layers: Sequence[Layer]) -> Table:
+def _shares(found: Sequence[Share]) -> Table:
     rows = [
         (
             one.name,
@@ -211,17 +226,17 @@ def _layers(layers: Sequence[Layer]) -> Table:
             f"{one.measured[0] / one.counted:.1f}",
             f"{1000 * one.seconds:.2f} ms",
         )
-        for one in layers
+        for one in found
     ]
     head = (
-        "layer",
+        "layer or net",
         "1/n' + 1/f²",
         "counted",
         "measured (middle half)",
         "measured / counted",
         "the ordinary one takes",
     )
-    return Table("A separable 3×3 as a share of an ordinary one (one thread, one picture)", head, rows)
+    return Table("Separable 3×3 as a share of ordinary ones (one thread, one picture)", head, rows)
 
 
 def _nets(whole: dict[str, tuple[int, float]]) -> Table:

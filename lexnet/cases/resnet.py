@@ -11,7 +11,7 @@ as they did in the paper.
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -22,10 +22,10 @@ from torch.nn import functional as F
 from lexnet.augment.recipes import RECIPES
 from lexnet.cases.case import Case, Finding, Lab, Study, Table
 from lexnet.cases.draw import lines
-from lexnet.cases.lab import Learned, Pictures, Training, answers, learn, look_of, new, pictures, trained
+from lexnet.cases.lab import Learned, Pictures, Training, answers, learn, new, pictures, trained
 from lexnet.cases.tables import share
 from lexnet.cases.verdict import counted, interval, more, no_less
-from lexnet.config import FitConfig
+from lexnet.config import NO_CLIP, FitConfig
 from lexnet.nets.net import Net
 from lexnet.nets.parts import Block, classifier, conv, stage
 from lexnet.nets.resnet import basic_cifar, plain
@@ -47,6 +47,10 @@ class Settings(Training):
     again: ClassVar[float] = 1 / 3
     """Share of the learning rate at which a trained net, made deeper, goes on."""
 
+    def with_data(self, data: str) -> "Settings":
+        """The same on 32×32 pictures in colour of one's own."""
+        return replace(self, data=data, size=32, channels=3)
+
 
 class Published(Settings):
     """As section 4.2 has it, but for Nesterov's momentum, no decay of biases and norms, one mean of all
@@ -58,7 +62,7 @@ class Published(Settings):
         weight_decay=1e-4,
         schedule="steps",
         warmup=0.0,
-        clip=1e6,
+        clip=NO_CLIP,
         ema=0.0,
         smoothing=0.0,
         precision="float32",
@@ -69,9 +73,15 @@ class Published(Settings):
 
 def study(settings: Settings, lab: Lab) -> Study:
     """Trains each twin at each depth from each seed; then makes a trained residual net deeper."""
-    size, channels = (settings.size, settings.channels) if lab.data is None else (32, 3)
-    data = settings.data if lab.data is None else str(lab.data)
-    some = pictures(data, lab, size=size, channels=channels, train=settings.train, test=settings.test)
+    channels = settings.channels
+    some = pictures(
+        settings.data,
+        lab,
+        size=settings.size,
+        channels=channels,
+        train=settings.train,
+        test=settings.test,
+    )
     shallow, deep = settings.depths[0], settings.depths[-1]
     makes = {
         f"{twin} {depth}": partial(net, block, depth, settings.width, channels, len(some.classes))
@@ -187,8 +197,8 @@ def _deepened(one: Learned, seed: int, some: Pictures, settings: Settings, lab: 
             lr=settings.again * settings.lr,
             seed=seed + 100,
             how=settings.fit,
+            recipe=settings.recipe,
             step=step,
-            look=look_of(settings.recipe, some, seed + 100),
         )
     return Deepened(float(change), before, loss(deeper, some), loss(control, some))
 

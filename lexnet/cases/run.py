@@ -11,7 +11,6 @@ import torch
 
 from lexnet.cases import find_case
 from lexnet.cases.case import Case, Lab, Study
-from lexnet.cases.lab import described
 from lexnet.config import available_cores
 from lexnet.errors import ConfigError
 from lexnet.files import display, write_atomic
@@ -55,7 +54,6 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
         raise ConfigError(f"data={display(lab.data)}: {name} has pictures of its own; leave it out")
     start = time.perf_counter()
     settings = settings_of(case, lab, full=full)
-    training = described(settings.fit, getattr(settings, "recipe", None))
     with apart(lab.workers):
         study = case.study(settings, lab)
     own = "" if lab.data is None else f" --data {display(lab.data)}"
@@ -64,8 +62,7 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
         "claim": case.claim,
         "source": case.source,
         "settings": [(key.replace("_", " "), _shown(value)) for key, value in asdict(settings).items()]
-        + ([] if lab.data is None else [("pictures of one's own", display(lab.data))])
-        + [("training", training)],
+        + [("training", settings.learning())],
         "machine": machine(lab),
         "seconds": time.perf_counter() - start,
         "command": f"lexnet case {name}{own}{' --full' if full else ''}",
@@ -74,10 +71,13 @@ def conduct(name: str, lab: Lab, *, full: bool = False) -> tuple[dict[str, Any],
 
 
 def settings_of(case: Case, lab: Lab, *, full: bool) -> Any:
-    """The short ones, the long ones, or the paper's own."""
-    if full and case.published is not None and lab.data is not None and torch.cuda.is_available():
-        return case.published
-    return case.full if full else case.short
+    """The short ones, the long ones, or the paper's own; of pictures of one's own, where there are some."""
+    settings = case.full if full else case.short
+    if lab.data is None:
+        return settings
+    if full and case.published is not None and torch.cuda.is_available():
+        settings = case.published
+    return settings.with_data(str(lab.data))
 
 
 def write_booklet(found: Sequence[dict[str, Any]], lab: Lab, out: Path, *, full: bool) -> Path:

@@ -9,13 +9,14 @@ On the built-in clip art, or on the photographs that --data names.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from lexnet.cases.case import Case, Lab, Study, Table
 from lexnet.cases.draw import bars, lines
+from lexnet.cases.lab import Fixed
 from lexnet.cases.tables import by_seed, share
 from lexnet.cases.verdict import more
 from lexnet.config import FitConfig, Mode, TrainConfig
@@ -35,7 +36,7 @@ BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Fixed):
     """Fixed before the result. Nothing is augmented, so that the ways to learn differ in nothing else."""
 
     data: str = "clipart"
@@ -47,13 +48,18 @@ class Settings:
     """However many pictures there are; a head alone has none."""
     seeds: tuple[int, ...] = (0, 1, 2)
 
-    fit: ClassVar[None] = None
+    def learning(self) -> str:
+        """As users' nets do."""
+        return "as `lexnet train` does"
+
+    def with_data(self, data: str) -> "Settings":
+        """The same on photographs of one's own."""
+        return replace(self, data=data)
 
 
 def study(settings: Settings, lab: Lab) -> Study:
     """Every way to learn, with few and with more pictures of each class; and a head behind every stage."""
-    data = settings.data if lab.data is None else str(lab.data)
-    manifest = _divided(data, settings)
+    manifest = _divided(settings)
     found: dict[tuple[str, int], list[float]] = {}
     total = len(settings.each) * len(MODES) * len(settings.seeds)
     for each in settings.each:
@@ -61,9 +67,9 @@ def study(settings: Settings, lab: Lab) -> Study:
             found[mode, each] = []
             for seed in settings.seeds:
                 some = with_few(manifest, each, seed)
-                found[mode, each].append(_accuracy(some, data, mode, seed, settings, lab))
+                found[mode, each].append(_accuracy(some, mode, seed, settings, lab))
                 lab.progress("runs", sum(map(len, found.values())), total)
-    stages = _stages(manifest, data, settings, lab)
+    stages = _stages(manifest, settings, lab)
     few, many = settings.each[0], settings.each[-1]
     return Study(
         findings=[
@@ -111,9 +117,9 @@ def study(settings: Settings, lab: Lab) -> Study:
     )
 
 
-def _divided(data: str, settings: Settings) -> Manifest:
+def _divided(settings: Settings) -> Manifest:
     """The pictures in their parts. Raises `DataError` where a class has too few to learn from."""
-    manifest = admit(read_data(data), TrainConfig(), ignore)
+    manifest = admit(read_data(settings.data), TrainConfig(), ignore)
     if not is_divided(manifest):
         manifest = assign_parts(manifest, TrainConfig().split, 0)
     elif not len(manifest.where("val")):
@@ -137,20 +143,22 @@ def with_few(manifest: Manifest, each: int, seed: int) -> Manifest:
     return manifest.take(np.sort(rows), [])
 
 
-def _accuracy(some: Manifest, data: str, mode: Mode, seed: int, settings: Settings, lab: Lab) -> float:
+def _accuracy(some: Manifest, mode: Mode, seed: int, settings: Settings, lab: Lab) -> float:
     """On the pictures that were held out."""
     size, fit = settings.new_size if mode == "scratch" else settings.size, FitConfig()
     if mode in settings.steps:
         epochs = -(-settings.steps[mode] * BATCH // len(some.where("train")))
         fit = FitConfig(epochs=epochs, batch_size=BATCH)
     config = TrainConfig(mode=mode, size=size, recipe="none", seed=seed, workers=lab.workers, fit=fit)
-    return float(learn(some, make_plan(data, config), Clock(), ignore).metrics["accuracy"])
+    return float(learn(some, make_plan(settings.data, config), Clock(), ignore).metrics["accuracy"])
 
 
-def _stages(manifest: Manifest, data: str, settings: Settings, lab: Lab) -> list[dict[str, Any]]:
+def _stages(manifest: Manifest, settings: Settings, lab: Lab) -> list[dict[str, Any]]:
     """What `--cut auto` says of every stage, on the whole training part."""
     config = TrainConfig(mode="probe", cut="auto", size=settings.size, workers=lab.workers)
-    found: list[dict[str, Any]] = learn(manifest, make_plan(data, config), Clock(), ignore).metrics["stages"]
+    found: list[dict[str, Any]] = learn(manifest, make_plan(settings.data, config), Clock(), ignore).metrics[
+        "stages"
+    ]
     return found
 
 

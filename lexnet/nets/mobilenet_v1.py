@@ -9,7 +9,7 @@ mixes them. That costs 1/n' + 1/k² of the whole. ReLU6 as in the authors' code,
 from torch import nn
 
 from lexnet.nets.net import Net
-from lexnet.nets.parts import classifier, conv, relu6, round_to_eight, separable
+from lexnet.nets.parts import Block, classifier, conv, relu6, round_to_eight, separable
 
 # fmt: off
 TABLE_1 = (  # (width, stride) of each separable convolution, a line a resolution
@@ -22,15 +22,15 @@ TABLE_1 = (  # (width, stride) of each separable convolution, a line a resolutio
 # fmt: on
 
 
-def mobilenet_v1(width: float = 1.0, classes: int = 1000) -> Net:
-    """Table 1, thinned to the share `width` (the paper's α)."""
+def mobilenet_v1(width: float = 1.0, classes: int = 1000, block: Block = separable) -> Net:
+    """Table 1, thinned to the share `width` (the paper's α). Its Table 4 compares an ordinary `block`."""
     cin = first = round_to_eight(32 * width)
     stages = []
     for row in TABLE_1:
         blocks = []
         for cout, stride in row:
             cout = round_to_eight(cout * width)
-            blocks.append(separable(cin, cout, stride))
+            blocks.append(block(cin, cout, stride))
             cin = cout
         stages.append(nn.Sequential(*blocks))
     return Net(conv(3, first, 3, 2, act=relu6), stages, classifier(cin, classes))

@@ -59,6 +59,7 @@ COUNTED = {
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cases with few pictures and two seeds."""
     monkeypatch.setattr(mobilenet, "WHOLE", ("mobilenet_v1", "mobilenet_v2"))
+    monkeypatch.setattr(mobilenet, "THIN", (0.25,))
     monkeypatch.setattr(mobilenet, "RUNS", 1)
 
     def shrunk(name: str) -> case.Case:
@@ -99,6 +100,7 @@ def test_pictures_of_ones_own_are_for_the_cases_that_take_them(small: None, tmp_
     assert {len(values) for values in document["numbers"]["accuracy"].values()} == {2}
     page = (tmp_path / "out/transfer.html").read_text(encoding="utf-8")
     assert "Fixed before the result" in page and f"--data {folder}" in page
+    assert f"<dt>data</dt><dd>{folder}</dd>" in page
     with pytest.raises(ConfigError, match=r"data=.*: classic has pictures of its own; leave it out"):
         run_case("classic", replace(LAB, data=folder), tmp_path / "out")
 
@@ -123,20 +125,21 @@ def test_with_a_gpu_the_long_version_on_ones_own_pictures_is_the_papers(
     """The settings are chosen where a GPU is said to be there; what they do is tried on few, without it."""
     found, own = find_case("resnet"), replace(LAB, data=clipart_folder(tmp_path, ("birds", "flags"), 20))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert run.settings_of(found, own, full=True) is found.full
+    assert run.settings_of(found, own, full=True) == found.full.with_data(str(own.data))
     few = replace(found.published, train=30, test=10, epochs=1, depths=(8, 14), seeds=(0, 1))
-    study = found.study(few, own)
+    study = found.study(few.with_data(str(own.data)), own)
     assert set(study.numbers["training_loss"]) == {f"{twin} {n}" for twin in resnet.TWINS for n in (8, 14)}
-    assert lab.described(few.fit, few.recipe) == (
-        "SGD, Nesterov's momentum 0.9, decay 0.0001, 128 pictures a step, 0 epochs of warm-up, "
-        "a tenth of the rate after 1/2 and after 3/4, gradients up to 1e+06, "
-        "pictures changed by crop random, pad 0.125, mirror 0.5, border colour"
+    assert few.learning() == (
+        "SGD, Nesterov's momentum 0.9, decay 0.0001, 128 pictures a step, "
+        "a tenth of the rate after 1/2 and after 3/4, "
+        "pictures changed by border colour, crop random, mirror 0.5, pad 0.125"
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert run.settings_of(found, own, full=True) is found.published
-    assert run.settings_of(found, own, full=False) is found.short
+    assert run.settings_of(found, own, full=True) == found.published.with_data(str(own.data))
+    assert run.settings_of(found, own, full=False) == found.short.with_data(str(own.data))
     assert run.settings_of(found, LAB, full=True) is found.full
-    assert run.settings_of(find_case("lenet5"), own, full=True) is find_case("lenet5").full
+    lenet5 = find_case("lenet5")
+    assert run.settings_of(lenet5, own, full=True) == lenet5.full.with_data(str(own.data))
 
 
 def test_what_is_seen_in_an_epoch_is_changed_by_the_recipe_and_always_so() -> None:
@@ -168,6 +171,15 @@ def test_v2_is_as_wide_as_v1_is_dear_and_the_other_filters_as_all_together() -> 
     wanted = inception._macs(dict.fromkeys((1, 3, 5), short.width // 3), short)
     for k in (1, 3, 5):
         assert abs(inception._macs(inception._as_dear(k, wanted, short), short) / wanted - 1) < 0.1
+
+
+def test_a_whole_net_costs_the_formulas_share_and_a_little_for_its_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mobilenet, "RUNS", 1)
+    thin, one = mobilenet._thin(0.25), mobilenet._layer(32, 64, 14)
+    assert thin.formula < thin.counted < 1.1 * thin.formula
+    assert one.formula == pytest.approx(one.counted) == 1 / 64 + 1 / 9
 
 
 @pytest.mark.parametrize("wanted", range(30))
