@@ -3,7 +3,8 @@
     python benchmarks/large.py [--quick]
 
 200 photos of clothes (40 with --quick), enlarged to 12 million pixels and saved at quality 90. Rounds go
-A B A B, one thread, whose processor time is what is compared. The features are EfficientNet-Lite0's.
+A B A B, one thread, whose processor time is what is compared. The features are EfficientNet-Lite0's. What
+half a level does to them is shown beside: the full decode again, each value rounded up or down at random.
 """
 
 import io
@@ -44,16 +45,27 @@ def usual(content: bytes) -> Pixels:
         return np.asarray(small.crop((left, top, left + spec.size, top + spec.size)))
 
 
+def centre(image: Image.Image) -> Image.Image:
+    side = min(image.size) * spec.size / spec.short_side
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((spec.size,) * 2, FILTERS[spec.interpolation], box=box)
+
+
 def whole(content: bytes) -> Pixels:
     """What load does, without the decoder's own scaling: only what is cut out is resized."""
     with Image.open(io.BytesIO(content)) as image:
         image.load()
-        side = min(image.size) * spec.size / spec.short_side
-        left, top = (image.width - side) / 2, (image.height - side) / 2
-        square = image.resize(
-            (spec.size,) * 2, FILTERS[spec.interpolation], box=(left, top, left + side, top + side)
-        )
-        return np.asarray(square)
+        return np.asarray(centre(image))
+
+
+def dithered(content: bytes, seed: int) -> Pixels:
+    """The same, its levels not rounded to the nearest but up or down at random."""
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        exact = np.stack([np.asarray(centre(band.convert("F"))) for band in image.split()], axis=2)
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, exact.shape)
+    return np.clip(np.rint(exact + noise), 0, 255).astype(np.uint8)
 
 
 contents = [enlarged(str(path)) for path in files]
@@ -78,7 +90,7 @@ benchmark.add("full decode, resize of the centre alone, ms", [1e3 * s for s in r
 benchmark.add("times faster", ratios(results["usual"], results["ours"]), "ratio", (">=", 7))
 benchmark.add("times faster than the latter", ratios(results["whole"], results["ours"]), "ratio")
 engine = open_engine("auto", trunk.graph, 2)
-cosines, usual_cosines, apart = [], [], []
+cosines, usual_cosines, dithered_cosines, apart = [], [], [], []
 
 
 def cosine(a: Pixels, b: Pixels) -> float:
@@ -86,14 +98,17 @@ def cosine(a: Pixels, b: Pixels) -> float:
     return float(x @ y / np.linalg.norm(x) / np.linalg.norm(y))
 
 
-for content in contents:
+for seed, content in enumerate(contents):
     ours, full = load(content, spec), whole(content)
     cosines.append(cosine(ours, full))
     usual_cosines.append(cosine(usual(content), full))
+    dithered_cosines.append(cosine(dithered(content, seed), full))
     apart.append(float(np.abs(ours.astype(int) - full).max()))
 benchmark.add("cosine of the features, the least", [min(cosines)], "cosine", (">=", 0.999))
 benchmark.add("cosine of the features", cosines, "cosine")
 benchmark.add("photos with at least 0.999", [float(np.mean(np.asarray(cosines) >= 0.999))], "share")
+benchmark.add("cosine after half a level of noise, the least", [min(dithered_cosines)], "cosine")
+benchmark.add("cosine after half a level of noise", dithered_cosines, "cosine")
 benchmark.add("cosine between the two full decodes' features", usual_cosines, "cosine")
 benchmark.add("pixels apart at most, of 255", apart, "levels")
 benchmark.finish()
