@@ -213,17 +213,21 @@ class FitConfig:
     batch_size: Annotated[int | None, "pictures a step [default: 32; from scratch 128]"] = None
     accumulate: Annotated[int, "batches whose gradients are added up for one step"] = 1
     optimiser: Annotated[Optimiser, "adamw, or sgd with Nesterov's momentum of 0.9"] = "adamw"
-    weight_decay: Annotated[float | None, "of weights that are not biases [default: 0.05; sgd 5e-4]"] = None
+    weight_decay: Annotated[
+        float | None, "weight decay, of all but biases and norms [default: 0.05; sgd 5e-4]"
+    ] = None
     layer_decay: Annotated[
         float | None,
         "learning rate of each stage, as a share of the next one's [default: finetune 0.7, else 1]",
     ] = None
     norms: Annotated[
-        Norms | None, "whether batch norms keep what they know or learn too [default: scratch trained]"
+        Norms | None,
+        "what batch norms do: keep what they know, or learn too [default: frozen; from scratch trained]",
     ] = None
     warmup: Annotated[float, "epochs over which the learning rate rises"] = 0.5
     schedule: Annotated[
-        Schedule, "how it falls: cosine, or steps (to a tenth after a half and after three quarters)"
+        Schedule,
+        "how the learning rate falls: cosine, or steps (to a tenth after a half and after three quarters)",
     ] = "cosine"
     clip: Annotated[float, "longest gradient; a longer one is shortened to it"] = 1.0
     ema: Annotated[float, "how much of the weights' moving average each step keeps"] = 0.99
@@ -233,7 +237,7 @@ class FitConfig:
     ] = None
     steps: Annotated[int | None, "stop after so many steps, wherever that is [default: never]"] = None
     precision: Annotated[
-        Precision, "of the arithmetic: float32, bfloat16, or auto (bfloat16 where a GPU does it)"
+        Precision, "numbers to compute with: float32, bfloat16, or auto (bfloat16 where a GPU does it)"
     ] = "auto"
     device: Annotated[
         Device, "where whole nets are trained: cpu, cuda, or auto (cuda where there is one)"
@@ -329,8 +333,9 @@ class TrainConfig:
     ] = None
     mode: Annotated[
         Mode,
-        "how it learns: auto, probe (a linear head on the frozen net), tail (its last stages too), "
-        "finetune (all of it) or scratch (all of it, from random weights)",
+        "what is trained: probe (a linear head on the frozen net), tail (its last stages too), finetune (all "
+        "of it), scratch (all of it, from random weights), or auto: a tail where trying it on some pictures "
+        "gains more than noise, else a probe; scratch for thousands of pictures under 32 px",
     ] = "auto"
     size: Annotated[
         int | None,
@@ -355,7 +360,7 @@ class TrainConfig:
     budget: Annotated[
         str | None, "time for everything, such as 90s, 5m or 1h: what fits is measured, chosen and kept to"
     ] = None
-    seed: Annotated[int, "of the split and of every other random choice"] = 0
+    seed: Annotated[int, "what the split and every other random choice are drawn from"] = 0
     workers: Annotated[int | None, "threads [default: all cores]"] = None
     engine: Annotated[EngineChoice, "what runs the frozen net"] = "auto"
     recipe: Annotated[

@@ -17,14 +17,16 @@ MOST = 6  # pictures of folders that a sheet shows
 
 
 @click.command("augment")
-@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option(
     "--recipe",
     default="photo",
     show_default=True,
-    help="none, mirror, alexnet, lecture, photo, digits, strong, or a YAML file of your own.",
+    help="none, mirror, alexnet, lecture, photo, digits, cifar, strong, or a YAML file of your own.",
 )
-@click.option("--views", type=click.IntRange(1, 32), default=6, show_default=True, help="Of each picture.")
+@click.option(
+    "--views", type=click.IntRange(1, 32), default=6, show_default=True, help="Views of each picture."
+)
 @click.option("--size", type=click.IntRange(16, 512), default=160, show_default=True, help="Pixels a side.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="As for train.")
 @click.option("--explain", is_flag=True, help="Write under each view what was done.")

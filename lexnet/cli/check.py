@@ -19,12 +19,19 @@ FAILED = 1
     help="Corrections to apply first: a fixes.csv, as you edited it.",
 )
 @click.option(
-    "--fail-on", help="Faults that block, with commas between them.  [default: those that train refuses]"
+    "--fail-on",
+    help="Faults that block, with commas between them, such as suspect_labels; a wrong name lists them all.  "
+    "[default: those that train refuses]",
 )
 @click.option(
     "--group-by", help="Regular expression on the path: pictures with the same match belong together."
 )
-@click.option("--engine", type=click.Choice(("auto", "openvino", "onnxruntime", "torch")), default="auto")
+@click.option(
+    "--engine",
+    type=click.Choice(("auto", "openvino", "onnxruntime", "torch")),
+    default="auto",
+    help="What runs the frozen net.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for the page.  [default: runs/NAME-check]"

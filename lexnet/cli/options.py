@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import click
 
@@ -59,12 +59,12 @@ def _option(field: Field[Any], hint: Any) -> Callable[[Command], Command]:
 
 
 def _type(kind: Any) -> Any:
+    if get_origin(kind) in (Union, UnionType):  # an Optional: the type that is not None
+        return _type(next(t for t in get_args(kind) if t is not type(None)))
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
     if get_origin(kind) is tuple:
         return Numbers(get_args(kind)[0])
-    if isinstance(kind, UnionType):
-        return next(t for t in get_args(kind) if t is not type(None))
     return kind
 
 

@@ -26,10 +26,7 @@ def ls(as_json: bool) -> None:
     rows = []
     for w in WEIGHTS:
         here = locate(w)
-        facts = {
-            key: getattr(w, key)
-            for key in ("net", "tag", "classes", "top1", "bytes", "licence", "source", "sha256")
-        }
+        facts = {key: getattr(w, key) for key in FACTS}
         rows.append({**facts, "path": str(here) if here else None})
     if as_json:
         print_json(rows)

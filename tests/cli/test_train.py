@@ -4,12 +4,14 @@ import json
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from lexnet import __version__
 from lexnet.cli import VERBS, main
 from lexnet.cli.options import settings
 from lexnet.cli.printing import percent, table
+from lexnet.cli.train import command
 from lexnet.config import TrainConfig
 
 
@@ -52,6 +54,15 @@ def test_every_setting_is_a_flag_with_its_help(monkeypatch: pytest.MonkeyPatch, 
     for field, hint in settings(TrainConfig):
         assert f"--{field.name.strip('_').replace('_', '-')}" in shown
         assert hint.__metadata__[0][1:20] in shown
+
+
+@pytest.mark.parametrize("option", [o for o in command.params if isinstance(o, click.Option)], ids=str)
+def test_every_flag_takes_a_value(option: click.Option) -> None:
+    values = option.type.choices if isinstance(option.type, click.Choice) else ["1"]
+    for value in values:
+        given = [option.opts[0]] if option.is_flag else [option.opts[0], str(value)]
+        taken = command.make_context("train", ["photos", *given]).params[option.name or ""]
+        assert taken in (value, True, 1, (1,), Path("1"))
 
 
 def test_help_and_version(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
