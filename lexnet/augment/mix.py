@@ -63,12 +63,21 @@ def mix(pixels: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
     return mixed, 1 - inside.flatten(1).float().mean(1)
 
 
-def soft_labels(labels: Tensor, classes: int, share: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+def soft_labels(
+    labels: Tensor,
+    classes: int,
+    share: Tensor | None = None,
+    smoothing: float = 0.0,
+    weights: Tensor | None = None,
+) -> Tensor:
     """(N,) labels → (N, classes) probabilities for `torch.nn.functional.cross_entropy`.
 
     `share` is what `mix` returned; `smoothing` is divided among all classes (Szegedy et al., 2015).
+    `weights` (N,) are what the pictures count, each of a mixed one by its share: the rows sum to that.
     """
     target = torch.nn.functional.one_hot(labels, classes).float()
+    if weights is not None:
+        target = weights.view(-1, 1) * target
     if share is not None:
         target = share.view(-1, 1) * target + (1 - share.view(-1, 1)) * target.roll(-1, 0)
-    return target * (1 - smoothing) + smoothing / classes
+    return target * (1 - smoothing) + target.sum(1, keepdim=True) * (smoothing / classes)

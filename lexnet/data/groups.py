@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.errors import ConfigError, DataError
 
+FEW = 3
+"""Pictures of each class and part that a subset keeps at least, if its limit allows: they can be divided."""
 LEFT = "was not chosen: the subset is large enough without it"
 
 
@@ -60,10 +62,22 @@ def join_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifes
     return manifest.with_groups(names[unit] if sizes[unit] > 1 else "" for unit in found)
 
 
+def _shares(sizes: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """How many of each to take, of so many, to have no more than the limit in all (but one of each)."""
+    least = np.minimum(sizes, max(1, min(FEW, limit // np.count_nonzero(sizes))))
+    rare = np.zeros(len(sizes), bool)
+    while True:
+        shares = sizes * (limit - least[rare].sum()) // max(1, sizes[~rare].sum())
+        if not (more := ~rare & (shares < least)).any():
+            return np.where(rare, least, shares)
+        rare |= more
+
+
 def subset(
     manifest: Manifest, limit: int | None, per_class: int | None, order: NDArray[np.uint64]
 ) -> Manifest:
-    """At most `per_class` pictures of each class and part, and `limit` in all, each class with its share.
+    """At most `per_class` pictures of each class and part, and `limit` in all, each class with its share
+    and a rare one with `FEW`.
 
     `order` (N,) ranks the rows; of each class and part the first are taken.
     """
@@ -77,7 +91,6 @@ def subset(
     if per_class is not None:
         keep &= ranks < per_class
     if limit is not None and keep.sum() > limit:
-        sizes = np.bincount(cells[keep], minlength=int(cells.max()) + 1)
-        keep &= ranks < np.maximum(1, sizes * limit // int(keep.sum()))[cells]
+        keep &= ranks < _shares(np.bincount(cells[keep]), limit)[cells]
     left = [Skipped(manifest.paths[row], LEFT) for row in np.flatnonzero(~keep)]
     return manifest.take(np.flatnonzero(keep), left)

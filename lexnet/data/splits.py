@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import MAX_CLASSES, SplitConfig
-from lexnet.data.groups import group_by, subset, units
+from lexnet.data.groups import subset, units
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.random import address
 from lexnet.errors import DataError, listed
@@ -29,7 +29,7 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
     if is_divided(manifest):
         return manifest
     parts = [""] * len(manifest)
-    for label, mine in enumerate(_stratified(manifest, np.arange(len(manifest)), seed)):
+    for label, mine in enumerate(stratified(manifest, np.arange(len(manifest)), seed)):
         if len(mine) < MIN_UNDIVIDED:
             name = manifest.classes[label]
             raise DataError(
@@ -42,22 +42,24 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
     return manifest.with_parts(parts)
 
 
-def with_val(manifest: Manifest, share: float, seed: int) -> Manifest:
-    """The manifest with this share of each class's train part as its val part."""
+def with_val(manifest: Manifest, share: float, seed: int, pairs: Iterable[tuple[int, int]] = ()) -> Manifest:
+    """The manifest with this share of each class's train part as its val part; `pairs` stay together."""
     parts = list(manifest.parts)
-    for mine in _stratified(manifest, manifest.where("train"), seed):
+    for mine in stratified(manifest, manifest.where("train"), seed, pairs):
         for rows in mine[: max(0, min(round(share * len(mine)), len(mine) - MIN_TRAIN))]:
             for row in rows:
                 parts[row] = "val"
     return manifest.with_parts(parts)
 
 
-def _stratified(manifest: Manifest, chosen: NDArray[np.int64], seed: int) -> list[list[list[int]]]:
+def stratified(
+    manifest: Manifest, chosen: NDArray[np.int64], seed: int, pairs: Iterable[tuple[int, int]] = ()
+) -> list[list[list[int]]]:
     """For each class the rows of each of its units (what must stay together), in a random order."""
     together: dict[int, list[int]] = defaultdict(list)
-    names = units(manifest)
+    unit_of = units(manifest, pairs)
     for row in chosen.tolist():
-        together[int(names[row])].append(row)
+        together[int(unit_of[row])].append(row)
     of_class: list[list[list[int]]] = [[] for _ in manifest.classes]
     for rows in together.values():
         of_class[int(np.bincount(manifest.labels[rows]).argmax())].append(rows)
@@ -72,9 +74,7 @@ def is_divided(manifest: Manifest) -> bool:
 
 
 def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
-    """The manifest grouped and cut down as the settings say; the rest is recorded as skipped."""
-    if config.group_by is not None:
-        manifest = group_by(manifest, config.group_by)
+    """The manifest cut down as the settings say; the rest is recorded as skipped."""
     if config.limit is None and config.per_class is None:
         return manifest
     order = np.asarray([address(seed, "subset", digest) for digest in manifest.digests], np.uint64)

@@ -43,7 +43,7 @@ SPARE = 1.15  # times what was measured must fit
 TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))
 """(views, share of the usual epochs) of a tail, from the best to the quickest."""
 CPU = torch.device("cpu")
-LEAST = 10  # pictures of each class that a probe is cut down to at least
+LEAST = 10  # times as many pictures as classes that a probe is cut down to at least
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,10 @@ def check(
     root = find_data(data)
     folder = _folder(out, os.path.basename(os.path.abspath(root)), root)
     manifest = read_data(data, progress=lambda done, total: tell(Progress("read pictures", done, total)))
-    if fixes is not None:
-        manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
     if grouping is not None:
         manifest = group_by(manifest, grouping)
+    if fixes is not None:
+        manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
     found = examine(
         manifest,
         open_trunk(DEFAULT_NET, None, lambda text: tell(Warned(text))),

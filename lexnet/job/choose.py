@@ -6,16 +6,18 @@
 A choice is kept in the run's folder: whoever goes on with the run goes on with the choice.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexnet.check.headers import TINY, headers
 from lexnet.config import TAIL_STEPS, TrainConfig, tail_epochs
-from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
+from lexnet.data.splits import MIN_TRAIN, stratified
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
@@ -51,7 +53,9 @@ def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
 def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
     """For pictures so small that photographs' features say little of them: a net of their own."""
     config = job.plan.config
-    if config.mode != "auto" or len(manifest) < MANY or config.net != DEFAULT_NET or config.size:
+    if config.mode != "auto" or len(manifest) < MANY or config.net != DEFAULT_NET:
+        return None
+    if config.size or config.from_:
         return None
     some = sorted(range(len(manifest)), key=lambda row: address(0, "look", manifest.digests[row]))[:200]
     found = headers(manifest.take(np.sort(some), []), job.workers, lambda done, total: None)
@@ -73,7 +77,12 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
     if len(train) * fit.epochs <= TAIL_STEPS * fit.batch_size:
         why = f"mode tail: trying it would take as long, with {len(train):,} pictures; the val part decides"
         return decided(job.plan, mode="tail", why=why)
-    trial = _pilot(job, looked, divided, config)
+    pairs = [(pair.first, pair.second) for pair in looked.near]
+    some, taught = pilot_rows(divided, pairs, config.seed)
+    if np.bincount(divided.labels[some[:taught]], minlength=len(divided.classes)).min() < MIN_TRAIN:
+        why = f"mode probe: some {PILOT:,} pictures to try a tail on do not hold {MIN_TRAIN} of each class"
+        return decided(job.plan, mode="probe", why=f"{why}; --mode tail trains it all the same")
+    trial = _pilot(job, looked, divided, config, some, taught)
     more = tail_epochs(config.fit, len(train)) * len(train) * trial.seconds
     seen = f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points where it was tried"
     if trial.gain > trial.noise:
@@ -83,17 +92,36 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
     return decided(job.plan, mode="probe", why=why)
 
 
-def _pilot(job: Job, looked: Looked, divided: Manifest, config: TrainConfig) -> Trial:
-    """On up to `PILOT` training pictures; a fifth of them and some of the val part judge it."""
+def pilot_rows(
+    divided: Manifest, pairs: Sequence[tuple[int, int]], seed: int
+) -> tuple[NDArray[np.int64], int]:
+    """Some `PILOT` training pictures and half as many of the val part, and how many of them, the first,
+    a tail is tried on; the others judge it. Each class has its share of both, and at least two units of
+    the first; what belongs together is on one side."""
+    train, val = (_spread(stratified(divided, divided.where(part), seed, pairs)) for part in ("train", "val"))
+    ends = np.cumsum([len(rows) for rows in train])
+    most = min(PILOT, int(ends[-1]))
+    judging, last = np.searchsorted(ends, [most * 4 // 5, most]) + 1
+    tried, others = ([row for rows in some for row in rows] for some in (train[:last], val))
+    return np.asarray(tried + others[: PILOT // 2], np.int64), int(ends[judging - 1])
+
+
+def _spread(of_class: list[list[list[int]]]) -> list[list[int]]:
+    """The units of all classes in an order of which each beginning holds each class's share."""
+    placed = [
+        (place / len(mine) if place >= MIN_TRAIN else 0.0, label, place)
+        for label, mine in enumerate(of_class)
+        for place in range(len(mine))
+    ]
+    return [of_class[label][place] for _, label, place in sorted(placed)]
+
+
+def _pilot(
+    job: Job, looked: Looked, divided: Manifest, config: TrainConfig, rows: NDArray[np.int64], taught: int
+) -> Trial:
+    """A tail trained on the first of these rows, and judged on the others."""
     trunk, extraction = looked.trunk, looked.extraction
     assert trunk is not None and extraction is not None
-    names = units(divided, [(pair.first, pair.second) for pair in looked.near])
-    order = np.asarray([address(config.seed, "pilot", divided.digests[unit]) for unit in names], np.uint64)
-    train, val = (
-        rows[np.argsort(order[rows], kind="stable")] for rows in map(divided.where, ("train", "val"))
-    )
-    taught = min(len(train), PILOT) * 4 // 5
-    rows = np.concatenate([train[:PILOT], val[: PILOT // 2]])
     some = divided.take(rows, [])
     examples = examples_of(divided, looked.near, extraction.features).take(rows)
     cut = job.tail_cut(trunk.torch_net(), trunk.spec)

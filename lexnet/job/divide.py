@@ -6,7 +6,7 @@ from lexnet.check.duplicates import Pair
 from lexnet.check.examine import straddling
 from lexnet.config import TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
-from lexnet.data.groups import join_groups
+from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
 from lexnet.data.splits import assign_parts, check_classes, choose, is_divided, resolve_copies, with_val
 from lexnet.errors import DataError
@@ -17,6 +17,8 @@ SHOWN = 20
 
 def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     """The manifest without what would spoil it, corrected and cut down as asked. Raises `DataError`."""
+    if config.split.group_by is not None:  # before the fixes, which may join or part groups
+        manifest = group_by(manifest, config.split.group_by)
     if config.fixes is not None:
         manifest = apply_fixes(manifest, read_fixes(Path(config.fixes)), config.fixes)
     refuse_bad(manifest.skipped, config.skip_bad)
@@ -43,7 +45,9 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
     else:
         divided = manifest
         if config.mode != "probe" and not len(manifest.where("val")):
-            divided = with_val(manifest, config.split.val, config.seed)
+            pairs = [(pair.first, pair.second) for pair in near]
+            divided = with_val(manifest, config.split.val, config.seed, pairs)
+            check_classes(divided)
             count = len(divided.where("val"))
             tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):

@@ -95,8 +95,8 @@ class Pixels:
         share = None
         if mixing := sample_mixing(self.recipe, self.seed, epoch, names):
             inputs, share = mix(inputs, mixing)
-        targets = soft_labels(labels, self.classes, share, smoothing)
-        return inputs, targets * weights[rows].to(self.device).view(-1, 1)
+        counts = weights[rows].to(self.device)
+        return inputs, soft_labels(labels, self.classes, share, smoothing, counts)
 
 
 def cuts(count: int, size: int) -> list[tuple[int, int]]:

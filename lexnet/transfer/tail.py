@@ -118,8 +118,8 @@ def train_tail(
             rows = chosen[start:stop]
             views = None if train.views is None else (epoch + rows) % train.views
             inputs = _inputs(train.extraction.read(train.rows[rows], views))
-            targets = soft_labels(torch.from_numpy(train.labels[rows]), classes, smoothing=config.smoothing)
-            yield inputs, targets * weights[rows].view(-1, 1)
+            labels = torch.from_numpy(train.labels[rows])
+            yield inputs, soft_labels(labels, classes, None, config.smoothing, weights[rows])
 
     history = fit(
         tail,

@@ -161,6 +161,16 @@ def test_the_pictures_given_are_left_as_they_were() -> None:
 # --- labels
 
 
+def test_each_picture_of_a_mixture_counts_what_it_counts_alone() -> None:
+    """Nine of a common class and one of a rare one, balanced: mixing leaves each class half of all."""
+    labels = torch.tensor([0] * 9 + [1])
+    weights = torch.tensor([5 / 9] * 9 + [5.0])
+    share = torch.full((10,), 0.7)
+    target = soft_labels(labels, 2, share, smoothing=0.1, weights=weights)
+    torch.testing.assert_close(target.sum(0), torch.tensor([5.0, 5.0]))
+    torch.testing.assert_close(target.sum(1), 0.7 * weights + 0.3 * weights.roll(-1, 0))
+
+
 @settings(deadline=None)
 @given(
     labels=st.lists(st.integers(0, 4), min_size=1, max_size=9),

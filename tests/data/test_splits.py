@@ -294,8 +294,14 @@ def test_a_limit_keeps_the_shares_of_unequal_classes(limit: int) -> None:
     chosen = choose(distinct(80, 30, 10), SplitConfig(limit=limit), 0)
     kept = np.bincount(chosen.labels)
     expected = np.asarray([80, 30, 10]) * min(1, limit / 120)
-    assert (np.abs(kept - expected) <= 1).all() and kept.min() >= 1
-    assert len(chosen.skipped) == 120 - len(chosen)
+    assert (np.abs(kept - expected) <= 2).all() and kept.min() >= min(3, max(1, limit // 3))
+    assert len(chosen.skipped) == 120 - len(chosen) and len(chosen) <= max(3, limit)
+
+
+def test_a_rare_class_is_not_cut_down_to_what_cannot_be_divided() -> None:
+    chosen = choose(distinct(2000, 1000, 30), SplitConfig(limit=100), 0)
+    assert np.bincount(chosen.labels).tolist() == [64, 32, 3]
+    assign_parts(chosen, SplitConfig(), 0)
 
 
 # --- copies

@@ -1,5 +1,6 @@
 """What was left open is decided by measuring, once, and kept."""
 
+import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from picture_makers import clipart_folder
 
 from lexnet.config import FitConfig, SplitConfig, TrainConfig
+from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
 from lexnet.job import budget, choose
@@ -258,6 +260,41 @@ def test_a_real_pilot(folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None
     assert trial.head.mean() > 0.6 and trial.seconds > 0
     assert plan.config.mode == ("tail" if trial.gain > trial.noise else "probe")
     assert f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points" in plan.reasons[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pilot_has_some_of_the_rarest_class_and_parts_nothing_that_belongs_together(seed: int) -> None:
+    """2,400 and 1,200 pictures in bursts of four, and a class of five."""
+    labels = np.repeat([0, 1, 2], [2400, 1200, 5])
+    groups = [f"g{row // 4}" if row < 3600 else "" for row in range(len(labels))]
+    manifest = Manifest(
+        name="data",
+        source=Files(Path("data")),
+        classes=["a", "b", "c"],
+        paths=[f"{row}.png" for row in range(len(labels))],
+        labels=labels,
+        parts=["val" if row < 3600 and row % 100 < 4 else "train" for row in range(len(labels))],
+        digests=[hashlib.sha256(str(row).encode()).hexdigest() for row in range(len(labels))],
+        groups=groups,
+    )
+    pairs = [(8, 2404)]  # two bursts of two classes that show one thing
+    rows, taught = choose.pilot_rows(manifest, pairs, seed)
+    first, others = rows[:taught], rows[taught:]
+    assert np.bincount(manifest.labels[first])[2] >= 2 and len(set(rows)) == len(rows)
+    assert 800 <= taught <= 804 and abs(np.bincount(manifest.labels[first])[0] / taught - 2 / 3) < 0.01
+    trained = [row for row in others if manifest.parts[row] == "train"]
+    assert not {groups[row] for row in first} & {groups[row] for row in trained} - {""}
+    assert not ({8, 2404} & set(first) and {8, 2404} & set(trained))
+
+
+def test_a_pilot_that_cannot_hold_every_class_is_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None
+) -> None:
+    monkeypatch.setattr(choose, "TAIL_STEPS", 4)
+    monkeypatch.setattr(choose, "PILOT", 2)
+    wanted = job(folder, TrainConfig(size=64))
+    plan = choose.with_a_pilot(wanted, look_once(wanted, read_data(str(folder))))
+    assert plan.config.mode == "probe" and "do not hold 2 of each class" in plan.reasons[0]
 
 
 def test_few_pictures_are_not_tried_on(folder: Path) -> None:
