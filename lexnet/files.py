@@ -54,6 +54,31 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """No other process is in such a block with this folder (where the system can see to it).
+
+    Raises `OutputError` where one is.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise OutputError(f"another process is training in {folder}; wait for it, or give --out") from None
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_atomic(path: Path, content: bytes | memoryview | str) -> None:
     """Puts the content at `path`, whole or not at all; text is written as UTF-8."""
     with atomic_file(path) as file:

@@ -9,7 +9,7 @@ import pytest
 
 from lexnet import files
 from lexnet.errors import OutputError
-from lexnet.files import atomic_file, cache_folder, display, left_out, natural, walk, write_atomic
+from lexnet.files import alone_in, atomic_file, cache_folder, display, left_out, natural, walk, write_atomic
 
 
 @pytest.fixture
@@ -269,3 +269,11 @@ def test_without_it_the_cache_lies_where_the_system_keeps_such_things(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(files.sys, "platform", platform)
     assert cache_folder() == Path(folder)
+
+
+def test_a_folder_is_had_by_one_at_a_time(tmp_path: Path) -> None:
+    busy = pytest.raises(OutputError, match="another process is training in")
+    with alone_in(tmp_path), busy, alone_in(tmp_path):
+        pass
+    with alone_in(tmp_path):
+        assert list(tmp_path.iterdir()) == []

@@ -64,7 +64,7 @@ def join_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifes
 
 def _shares(sizes: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     """How many of each to take, of so many, to have no more than the limit in all (but one of each)."""
-    least = np.minimum(sizes, max(1, min(FEW, limit // np.count_nonzero(sizes))))
+    least = np.minimum(sizes, max(1, min(FEW, limit // int(np.count_nonzero(sizes)))))
     rare = np.zeros(len(sizes), bool)
     while True:
         shares = sizes * (limit - least[rare].sum()) // max(1, sizes[~rare].sum())

@@ -12,6 +12,7 @@ from lexnet.data.columns import Strings
 from lexnet.data.manifest import Files, Manifest, Skipped
 from lexnet.data.tree import digest_all
 from lexnet.errors import DataError, PictureError
+from lexnet.files import is_printable
 
 
 def read_listing(
@@ -19,8 +20,8 @@ def read_listing(
 ) -> tuple[Manifest, NDArray[Any]]:
     """The pictures as a manifest, and the distinct labels, sorted, in the order of its classes.
 
-    Raises `DataError` where there are not as many labels as paths, a label is missing or some are text
-    and others are not.
+    Raises `DataError` where there are not as many labels as paths, a label is missing or not printable, or
+    some are text and others are not.
     """
     if len(paths) != len(labels):
         raise DataError(f"{len(paths)} paths but {len(labels)} labels; give one label for each path")
@@ -29,6 +30,8 @@ def read_listing(
     values = np.asarray(labels)
     if values.ndim != 1 or any(label is None or label != label for label in labels):
         raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")
+    if odd := next((str(label) for label in labels if not is_printable(str(label))), None):
+        raise DataError(f"label {odd!r} holds characters that are not printable; take them out (`strip()`)")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError("labels of several types, text and other; give them all as text or all as numbers")
     distinct, indices = np.unique(values, return_inverse=True)

@@ -19,11 +19,14 @@ MIN_TRAIN = 2  # per class: cross-validation has to leave one out and still know
 MIN_UNDIVIDED = 3  # per class: two to train on and one to test on
 
 
-def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
+def assign_parts(
+    manifest: Manifest, config: SplitConfig, seed: int, known: NDArray[np.bool_] | None = None
+) -> Manifest:
     """The manifest with a part for every picture: the source's own, or a new stratified split.
 
     Copies of one file and pictures of one group always fall on the same side; a group counts for
-    the class that most of it is of. Raises `DataError` where a class is too small.
+    the class that most of it is of. Of those that the net to begin with has learned from, which `known`
+    (N,) says, as few as can be are measured on. Raises `DataError` where a class is too small.
     """
     check_classes(manifest)
     if is_divided(manifest):
@@ -36,7 +39,11 @@ def assign_parts(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest
                 f"class {name!r} has {len(mine)} group{'s' * (len(mine) != 1)} of its own, at least "
                 f"{MIN_UNDIVIDED} are needed to train and test on different ones; make the groups smaller"
             )
-        for rows, part in zip(mine, _shares(len(mine), config), strict=True):
+        new = len(mine)
+        if known is not None:
+            mine.sort(key=lambda rows: bool(known[rows].any()))
+            new = sum(not known[rows].any() for rows in mine)
+        for rows, part in zip(mine, _shares(len(mine), config, new), strict=True):
             for row in rows:
                 parts[row] = part
     return manifest.with_parts(parts)
@@ -81,9 +88,9 @@ def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
     return subset(manifest, config.limit, config.per_class, order)
 
 
-def _shares(n: int, config: SplitConfig) -> list[str]:
-    """Parts for n pictures of a class: at least one to test on and two to train on."""
-    test = min(max(1, round(n * config.test)), n - MIN_TRAIN)
+def _shares(n: int, config: SplitConfig, new: int) -> list[str]:
+    """Parts for n pictures of a class, the new ones first: at least one to test on and two to train on."""
+    test = min(max(1, round(n * config.test)), n - MIN_TRAIN, max(1, new))
     val = min(round(n * config.val), n - test - MIN_TRAIN)
     return ["test"] * test + ["val"] * val + ["train"] * (n - test - val)
 

@@ -1,18 +1,15 @@
 """A bundle scored on a folder of labelled pictures."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes
 from lexnet.errors import DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
-from lexnet.runtime.bundle import Bundle
 from lexnet.runtime.predictor import Predictor
 from lexnet.runtime.stream import stream
 
@@ -44,7 +41,7 @@ def evaluate(
     """
     part = manifest.held_out_part()
     rows = manifest.where(part)
-    known = np.isin(prefixes(manifest.digests.take(rows)), _seen(predictor.bundle))
+    known = np.isin(prefixes(manifest.digests.take(rows)), predictor.bundle.seen)
     if len(rows) and known.all():
         raise DataError(f"the bundle was trained on all pictures of {manifest.name}; score it on others")
     trained_on, rows = int(known.sum()), rows[~known]
@@ -66,11 +63,3 @@ def evaluate(
     threshold = float(predictor.bundle.manifest["threshold"])
     scores = score(np.stack(probabilities), np.asarray(labels), manifest.classes, threshold)
     return Valuation(scores=scores, part=part, skipped=bad, trained_on=trained_on)
-
-
-def _seen(bundle: Bundle) -> NDArray[np.uint32]:
-    """The beginnings of the sha256 of the pictures that were trained on, as the bundle lists them."""
-    try:
-        return np.frombuffer(base64.b64decode(bundle.manifest["split"]["seen"], validate=True), "<u4")
-    except (KeyError, TypeError, ValueError):  # a bundle that was made otherwise
-        return np.empty(0, np.uint32)

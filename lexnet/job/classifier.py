@@ -167,10 +167,10 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
         pictures = admit(manifest, plan.config, on_event)
         outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
+        self._predictor = _open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
         self.bundle_ = outcome.bundle
-        self._predictor = _open(outcome.bundle)
         return self
 
     def predict(self, X: Picture | Iterable[Picture]) -> NDArray[Any]:

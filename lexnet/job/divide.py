@@ -2,15 +2,27 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lexnet.check.duplicates import Pair
 from lexnet.check.examine import straddling
 from lexnet.config import TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
-from lexnet.data.splits import assign_parts, check_classes, choose, is_divided, resolve_copies, with_val
+from lexnet.data.splits import (
+    assign_parts,
+    check_classes,
+    choose,
+    is_divided,
+    prefixes,
+    resolve_copies,
+    with_val,
+)
 from lexnet.errors import DataError
 from lexnet.job.events import Found, Listener, Note, Warned
+from lexnet.runtime.bundle import read_bundle
 
 SHOWN = 20
 
@@ -38,20 +50,29 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         if pairs:
             a, b = manifest.paths[pairs[0].first], manifest.paths[pairs[0].second]
             tell(Warned(f"{len(pairs)} near copies {what}, such as {a} and {b}; `lexnet check` shows them"))
+    known = _known(manifest, config)
     if not is_divided(manifest):
-        divided = _together(manifest, near, config, tell)
+        divided = _together(manifest, near, config, known, tell)
         counts = ", ".join(f"{part} {len(divided.where(part)):,}" for part in PARTS)
         tell(Note(f"divided: {counts}"))
     else:
         divided = manifest
         if config.mode != "probe" and not len(manifest.where("val")):
-            pairs = [(pair.first, pair.second) for pair in near]
-            divided = with_val(manifest, config.split.val, config.seed, pairs)
+            joined = [(pair.first, pair.second) for pair in near]
+            divided = with_val(manifest, config.split.val, config.seed, joined)
             check_classes(divided)
             count = len(divided.where("val"))
             tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):
             tell(Warned(f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"))
+    measured = divided.where(divided.held_out_part())
+    if count := int(known[measured].sum()):
+        tell(
+            Warned(
+                f"{count:,} of the {len(measured):,} pictures to measure on were among those that "
+                f"{config.from_} was made from: the accuracy looks better than it is"
+            )
+        )
     for part in ("val", "test"):
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
@@ -62,18 +83,27 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
     return divided
 
 
-def _together(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
+def _known(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:
+    """(N,) whether the bundle to go on from was made from the picture."""
+    if config.from_ is None:
+        return np.zeros(len(manifest), bool)
+    return np.isin(prefixes(manifest.digests), read_bundle(config.from_).seen)
+
+
+def _together(
+    manifest: Manifest, near: list[Pair], config: TrainConfig, known: NDArray[np.bool_], tell: Listener
+) -> Manifest:
     if not near:
-        return assign_parts(manifest, config.split, config.seed)
+        return assign_parts(manifest, config.split, config.seed, known)
     pictures = len({row for pair in near for row in (pair.first, pair.second)})
     tell(Note(f"{pictures:,} pictures have near copies: those stay in one part"))
     grouped = join_groups(manifest, [(pair.first, pair.second) for pair in near])
     try:
-        return assign_parts(grouped, config.split, config.seed)
+        return assign_parts(grouped, config.split, config.seed, known)
     except DataError as error:
         tell(
             Warned(
                 f"near copies are on both sides of the split, which makes the accuracy look better: {error}"
             )
         )
-        return assign_parts(manifest, config.split, config.seed)
+        return assign_parts(manifest, config.split, config.seed, known)

@@ -11,6 +11,8 @@ from lexnet.job.plan import Plan, read_plan
 RUNS = Path("runs")
 PLAN, DONE = "plan.yaml", "metrics.json"
 """The first and the last file of a run: with the one and without the other it is unfinished."""
+ASKED = "asked.yaml"
+"""The plan that was asked for, while the one that was carried out takes its place and DONE is yet to come."""
 CHOICE = "choice.yaml"
 """What was chosen by measuring: a run that goes on does not measure again."""
 CHECKPOINT = "checkpoint.safetensors"
@@ -45,10 +47,8 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        if _unfinished(folder, plan):
-            for leftover in folder.glob(".*.part"):  # of a run that was killed while it wrote
-                leftover.unlink(missing_ok=True)
-            return plan, True
+        if unfinished := _unfinished(folder, plan):
+            return unfinished, True
         if named and (longer := _longer(folder, plan)):
             return longer, True
         if not (named and folder.is_dir() and not any(folder.iterdir())):
@@ -63,13 +63,15 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     return plan, False
 
 
-def _unfinished(folder: Path, plan: Plan) -> bool:
-    file = folder / PLAN
+def _unfinished(folder: Path, plan: Plan) -> Plan | None:
+    """The plan by which the folder's run goes on, if it was asked for just so and did not end."""
     try:
-        text = file.read_text(encoding="utf-8") if file.is_file() else None
-    except (OSError, UnicodeDecodeError):
-        return False
-    return text == plan.to_yaml() and not (folder / DONE).exists()
+        texts = [f.read_text("utf-8") if f.is_file() else None for f in (folder / PLAN, folder / ASKED)]
+        if plan.to_yaml() not in texts or (folder / DONE).exists():
+            return None
+        return plan if texts[0] == plan.to_yaml() else read_plan(folder / PLAN)
+    except (OSError, UnicodeDecodeError, LexNetError):
+        return None
 
 
 def _longer(folder: Path, plan: Plan) -> Plan | None:

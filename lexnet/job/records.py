@@ -18,6 +18,7 @@ from lexnet.export.graph import Headed
 from lexnet.export.parity import Parity
 from lexnet.job.learned import Learned
 from lexnet.job.plan import Plan
+from lexnet.runtime.bundle import read_bundle
 from lexnet.transfer.cross_validate import CrossValidation
 from lexnet.transfer.cut import Probed
 from lexnet.transfer.extract import Extraction
@@ -66,7 +67,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "temperature": found.learned.temperature,
         "split": {
             "sha256": split_hash(manifest),
-            "seen": _seen(manifest, found.part),
+            "seen": _seen(manifest, found.part, found.plan.config.from_),
             "counts": _counts(manifest, found.learned),
             "seed": found.plan.config.seed,
             **asdict(found.plan.config.split),
@@ -193,10 +194,14 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
     }
 
 
-def _seen(manifest: Manifest, held_out: str) -> str:
-    """The beginnings of the sha256 of all pictures but those held out, by which `val` knows them again."""
+def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
+    """The beginnings of the sha256 of all pictures but those held out, and of those that an earlier bundle
+    was made from, by which `val` knows them again."""
     rows = np.flatnonzero(np.asarray(list(manifest.parts)) != held_out)
-    known = np.sort(prefixes(manifest.digests.take(rows))).astype("<u4")
+    known = prefixes(manifest.digests.take(rows))
+    if earlier is not None:
+        known = np.concatenate([known, read_bundle(earlier).seen])
+    known = np.unique(known).astype("<u4")
     return base64.b64encode(known.tobytes()).decode("ascii")
 
 

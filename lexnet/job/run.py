@@ -15,11 +15,11 @@ from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data, read_data
 from lexnet.data.splits import split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
-from lexnet.files import display, write_atomic
+from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
 from lexnet.job.features import Clock, Job
-from lexnet.job.folder import CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
+from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render
@@ -71,19 +71,30 @@ def train(
             plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
         )
         manifest = admit(found, plan.config, listen)
+    asked = plan
     folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
-    for line in (*plan.reasons, plan.summary()):
-        listen(Note(line))
-    if resumed:
-        earlier = plan.config.fit.raised
-        what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
-        listen(Note(f"going on with the {what} in {folder}"))
-    budget = plan.config.budget
-    deadline = None if budget is None else start + seconds(budget) - STARTED
-    outcome = learn(manifest, plan, clock, listen, folder, deadline)
-    with clock.step("verify"):
-        check_bundle(outcome.bundle)
-    _warn_small(outcome, listen)
+    with alone_in(folder):
+        for line in (*plan.reasons, plan.summary()):
+            listen(Note(line))
+        if resumed:
+            _clear(folder)
+            earlier = plan.config.fit.raised
+            what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
+            listen(Note(f"going on with the {what} in {folder}"))
+        budget = plan.config.budget
+        deadline = None if budget is None else start + seconds(budget) - STARTED
+        outcome = learn(manifest, plan, clock, listen, folder, deadline)
+        with clock.step("verify"):
+            check_bundle(outcome.bundle)
+        _warn_small(outcome, listen)
+        facts = {"warnings": warnings, "command": command}
+        return Run(folder, _written(folder, asked, outcome, clock, start, facts))
+
+
+def _written(
+    folder: Path, asked: Plan, outcome: Outcome, clock: Clock, start: float, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """The run's metrics, which are its last file, behind all the others."""
     with clock.step("write"):
         (folder / DONE).unlink(missing_ok=True)  # of fewer epochs: from here on it is another run
         write_atomic(folder / SPLIT, split_csv(outcome.manifest))
@@ -100,17 +111,24 @@ def train(
         "verified": True,
         "seconds": time.perf_counter() - start,
         "steps": clock.steps,
-        "warnings": warnings,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
+        **facts,
     }
     write_atomic(folder / REPORT, render(metrics, outcome.mistakes, outcome.seen))
+    write_atomic(folder / ASKED, asked.to_yaml())
     write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    (folder / CHOICE).unlink(missing_ok=True)
+    for name in (ASKED, CHOICE):
+        (folder / name).unlink(missing_ok=True)
     if metrics["stopped"] or not metrics["history"]:  # nothing that more epochs could go on from
         (folder / CHECKPOINT).unlink(missing_ok=True)
-    return Run(folder, metrics)
+    return metrics
+
+
+def _clear(folder: Path) -> None:
+    """Removes what a run that was killed had half written."""
+    for leftover in folder.glob(".*.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> dict[str, Any]:

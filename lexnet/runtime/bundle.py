@@ -9,6 +9,7 @@ It is a plain zip file without compression whose archive comment is that digest.
 damage and careless changes; they do not show who made the file.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from lexnet.config import PreprocessSpec
@@ -60,6 +62,14 @@ class Bundle:
     def model(self) -> bytes:
         """The ONNX graph."""
         return self.members[MODEL]
+
+    @property
+    def seen(self) -> NDArray[np.uint32]:
+        """The beginnings of the sha256 of all pictures that it was made from, as it lists them."""
+        try:
+            return np.frombuffer(base64.b64decode(self.manifest["split"]["seen"], validate=True), "<u4")
+        except (KeyError, TypeError, ValueError):  # a bundle that was made otherwise
+            return np.empty(0, np.uint32)
 
     @property
     def golden(self) -> list[tuple[Pixels, np.ndarray]]:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lexnet.config import Fit
 from lexnet.data.random import address
-from lexnet.errors import TrainingError
+from lexnet.errors import OutputError, TrainingError
 from lexnet.train.checkpoint import Tensors, read_checkpoint, write_checkpoint
 from lexnet.train.optimiser import make_optimiser, set_rate
 from lexnet.train.schedule import share
@@ -58,7 +58,8 @@ def fit(
     `judge` measures the averaged net after each epoch. A checkpoint is written behind every epoch, and
     the next call with the same arguments goes on from it to the same bits (with as many threads). `of`
     says what is trained on what: a checkpoint of anything else is not taken, nor one whose learning rates
-    went otherwise; one of fewer epochs is, if `config.raised` says so. It stops early where
+    went otherwise; one of fewer epochs is, if `config.raised` says so, and then another raises
+    `OutputError`: what a finished run has left is not written over. It stops early where
     `late()` says so, after `config.steps`, or where `config.patience` is at its end. Raises
     `TrainingError` for a loss or a gradient that is not finite, naming the batch; the checkpoint before
     stays.
@@ -69,6 +70,11 @@ def fit(
         done = found[1]
         if done["of"] == of and done["ends"] == ends[: len(done["history"])]:
             run.restore(*found)
+        elif config.raised:
+            raise OutputError(
+                f"{checkpoint} is of other pictures, settings or versions than the training of more epochs "
+                "that was to go on from it; choose another --out, and it begins anew there"
+            )
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
     for epoch in range(len(history.epochs), config.epochs):
         torch.manual_seed(address(seed, "dropout", str(epoch)))

@@ -54,19 +54,28 @@ class Pixels:
     def batches(self, epoch: int, config: Fit) -> Generator[Batch, None, None]:
         """(n, C, size, size) normalised pixels in channels-last order, and (n, classes) targets."""
         chosen = order(self.labels, self.seed, epoch, self.sampled)
+        names = self._names(chosen)
         weights = torch.from_numpy(self.weights / self.weights.mean())
         with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(self.workers) as pool:
             coming: Future[NDArray[np.uint8]] | None = None
-            before = chosen[:0]
+            before = slice(0)
             for start, stop in [*cuts(len(chosen), config.batch_size), (0, 0)]:
-                rows = chosen[start:stop]
-                made = ahead.submit(self._changed, rows, epoch, pool) if len(rows) else None
+                now = slice(start, stop)
+                made = ahead.submit(self._changed, chosen[now], names[now], epoch, pool) if stop else None
                 if coming is not None:
-                    yield self._batch(coming.result(), before, epoch, weights, config.smoothing)
-                coming, before = made, rows
+                    rows, changed = chosen[before], coming.result()
+                    yield self._batch(changed, rows, names[before], epoch, weights, config.smoothing)
+                coming, before = made, now
 
-    def _changed(self, rows: NDArray[np.int64], epoch: int, pool: ThreadPoolExecutor) -> NDArray[np.uint8]:
-        pictures, names = self.pictures.read(rows), list(self.pictures.manifest.digests.take(rows))
+    def _names(self, chosen: NDArray[np.int64]) -> list[str]:
+        """What the changes of each picture belong to: it, and where it comes again in an epoch how often."""
+        digests, times = self.pictures.manifest.digests.take(chosen), repeats(chosen)
+        return [f"{name} {k}" if k else name for name, k in zip(digests, times.tolist(), strict=True)]
+
+    def _changed(
+        self, rows: NDArray[np.int64], names: list[str], epoch: int, pool: ThreadPoolExecutor
+    ) -> NDArray[np.uint8]:
+        pictures = self.pictures.read(rows)
         changing = replace(self.recipe, mixup=0.0, cutmix=0.0) != Recipe()
         if not changing and self.spec.size == pictures.shape[1]:
             return pictures
@@ -85,13 +94,13 @@ class Pixels:
         self,
         pixels: NDArray[np.uint8],
         rows: NDArray[np.int64],
+        names: list[str],
         epoch: int,
         weights: Tensor,
         smoothing: float,
     ) -> Batch:
         labels = torch.from_numpy(self.labels[rows]).to(self.device)
         inputs = normalised(pixels, self.spec, self.device)
-        names = list(self.pictures.manifest.digests.take(rows))
         share = None
         if mixing := sample_mixing(self.recipe, self.seed, epoch, names):
             inputs, share = mix(inputs, mixing)
@@ -115,6 +124,14 @@ def order(labels: NDArray[np.int64], seed: int, epoch: int, sampled: bool) -> ND
     counts = np.bincount(labels)
     shares = 1 / (np.count_nonzero(counts) * counts[labels])
     return draw.choice(len(labels), len(labels), p=shares / shares.sum())
+
+
+def repeats(chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) how often each of these was there before."""
+    ranked = np.argsort(chosen, kind="stable")
+    result = np.empty(len(chosen), np.int64)
+    result[ranked] = np.arange(len(chosen)) - np.searchsorted(chosen[ranked], chosen[ranked])
+    return result
 
 
 def normalised(pixels: NDArray[np.uint8], spec: PreprocessSpec, device: torch.device) -> Tensor:

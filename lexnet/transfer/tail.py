@@ -21,7 +21,7 @@ from lexnet.augment.mix import soft_labels
 from lexnet.config import Fit
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch, History, fit
-from lexnet.train.pixels import cuts, order
+from lexnet.train.pixels import cuts, order, repeats
 from lexnet.transfer.extract import Extraction
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
@@ -114,9 +114,10 @@ def train_tail(
 
     def batches(epoch: int) -> Iterator[Batch]:
         chosen = order(train.labels, seed, epoch, sampled)
+        turns = epoch + chosen + repeats(chosen)
         for start, stop in cuts(count, config.batch_size):
             rows = chosen[start:stop]
-            views = None if train.views is None else (epoch + rows) % train.views
+            views = None if train.views is None else turns[start:stop] % train.views
             inputs = _inputs(train.extraction.read(train.rows[rows], views))
             labels = torch.from_numpy(train.labels[rows])
             yield inputs, soft_labels(labels, classes, None, config.smoothing, weights[rows])

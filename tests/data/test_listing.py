@@ -89,6 +89,11 @@ def test_labels_that_are_missing_or_not_one_each_are_refused(files: list[Path], 
         read_listing(files, labels)
 
 
+def test_labels_with_line_ends_are_refused_before_anything_is_trained(files: list[Path]) -> None:
+    with pytest.raises(DataError, match=r"label 'cat\\n' holds characters that are not printable"):
+        read_listing(files, ["cat\n", *["dog"] * (len(files) - 1)])
+
+
 @pytest.mark.parametrize("labels", [["a", 1, "b", 2, "b", 2], [1, 1.5, "1", 2, 2, 2]])
 def test_labels_of_mixed_types_are_refused_and_not_turned_into_text(
     files: list[Path], labels: list[Any]

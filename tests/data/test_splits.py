@@ -298,6 +298,18 @@ def test_a_limit_keeps_the_shares_of_unequal_classes(limit: int) -> None:
     assert len(chosen.skipped) == 120 - len(chosen) and len(chosen) <= max(3, limit)
 
 
+def test_what_a_net_has_learned_from_is_not_measured_on_while_there_is_other() -> None:
+    manifest = distinct(50, 50)
+    first = assign_parts(manifest, SplitConfig(), 0)
+    known = np.asarray([part != "test" for part in first.parts])
+    for seed in (0, 1, 2):
+        again = assign_parts(manifest, SplitConfig(), seed, known)
+        assert not known[again.where("test")].any() and again.counts("test").tolist() == [10, 10]
+    most = known.copy()
+    most[first.where("test")[2:]] = True  # two of the first class are left, and none of the second
+    assert assign_parts(manifest, SplitConfig(), 1, most).counts("test").tolist() == [2, 1]
+
+
 def test_a_rare_class_is_not_cut_down_to_what_cannot_be_divided() -> None:
     chosen = choose(distinct(2000, 1000, 30), SplitConfig(limit=100), 0)
     assert np.bincount(chosen.labels).tolist() == [64, 32, 3]

@@ -11,6 +11,7 @@ from stopping import stopped_behind
 
 from lexnet.config import FitConfig, SplitConfig, TrainConfig
 from lexnet.errors import ConfigError, OutputError
+from lexnet.job import run as run_module
 from lexnet.job.events import Event, Note, Progress
 from lexnet.job.run import Run, train
 from lexnet.train import loop
@@ -173,3 +174,29 @@ def test_totals_that_do_not_grow_are_refused(raised: tuple[int, ...]) -> None:
         FitConfig(epochs=4, raised=raised)
     with pytest.raises(ConfigError, match=r"raised=\(2,\) must grow, and end under epochs=None"):
         FitConfig(raised=(2,))
+
+
+@pytest.mark.parametrize("before", [None, 2])
+def test_a_run_that_is_stopped_at_its_very_last_file_can_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
+) -> None:
+    """Its plan has all that was decided by then, which is more than was asked for."""
+    asked = replace(of(3), cut="none")
+    if before:
+        train("digits", of(before), tmp_path / "run")
+    write = run_module.write_atomic
+
+    def full(path: Path, content: Any) -> None:
+        if path.name == "metrics.json":
+            raise OutputError("the disk is full")
+        write(path, content)
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="the disk is full"):
+        patch.setattr(run_module, "write_atomic", full)
+        train("digits", asked, tmp_path / "run")
+    run, steps, _ = trained_epochs(asked, tmp_path / "run")
+    assert steps == 0, "what was trained is there"
+    at_once = train("digits", of(3, raised=(before,)) if before else of(3), tmp_path / "once")
+    assert files(at_once.folder).keys() == files(run.folder).keys()
+    for name in (MODEL, "plan.yaml", "history.csv"):
+        assert (at_once.folder / name).read_bytes() == (run.folder / name).read_bytes()

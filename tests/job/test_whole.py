@@ -18,7 +18,7 @@ import lexnet
 from lexnet.config import FitConfig, SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, ConfigError, DataError
-from lexnet.job.events import Event, Note
+from lexnet.job.events import Event, Note, Warned
 from lexnet.job.plan import make_plan
 from lexnet.job.run import Run, train
 from lexnet.preprocess import Pixels, load
@@ -536,3 +536,33 @@ def test_without_pictures_to_calibrate_on_it_says_so(two: Path, tmp_path: Path, 
     config = TrainConfig(mode=mode, net=net, size=64, workers=1, split=SplitConfig(val=0.0))
     with pytest.raises(DataError, match=f"mode={mode} needs a val part to calibrate on, and there is none"):
         train(str(two), config, tmp_path / "a")
+
+
+def test_a_bundle_that_goes_on_is_not_measured_on_what_it_was_made_from(three: Path, tmp_path: Path) -> None:
+    config = TrainConfig(mode="probe", size=64, workers=1)
+    first = train(str(three), config, tmp_path / "first")
+    again = replace(config, size=None, from_=str(first.folder / MODEL), seed=1)
+    told: list[Event] = []
+    second = train(str(three), again, tmp_path / "second", told.append)
+    assert set(part(second, three, "test")) == set(part(first, three, "test"))
+    assert not any("looks better" in event.text for event in told if isinstance(event, Warned))
+    more = replace(again, split=SplitConfig(per_class=8), seed=2)
+    third = train(str(three), more, tmp_path / "third", told.append)
+    known = set(bundle_of(second).bundle.seen.tolist())
+    assert known <= set(bundle_of(third).bundle.seen.tolist()), "what was learned before is not forgotten"
+
+
+def test_a_test_part_that_was_trained_on_is_told(three: Path, tmp_path: Path) -> None:
+    first = train(str(three), TrainConfig(mode="probe", size=64, workers=1), tmp_path / "first")
+    for i, picture in enumerate(part(first, three, "train")):
+        place = tmp_path / "d" / ("train" if i % 2 else "test") / picture.parent.name
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, place)
+    told: list[Event] = []
+    config = TrainConfig(mode="probe", from_=str(first.folder / MODEL), workers=1)
+    run = train(str(tmp_path / "d"), config, tmp_path / "second", told.append)
+    count = run.metrics["counts"]["test"]
+    warned = [event.text for event in told if isinstance(event, Warned)]
+    assert any(
+        text.startswith(f"{count} of the {count} pictures to measure on were among") for text in warned
+    )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexnet.config import Fit, FitConfig
-from lexnet.errors import TrainingError
+from lexnet.errors import OutputError, TrainingError
 from lexnet.train.checkpoint import read_checkpoint
 from lexnet.train.loop import History, fit, mixed
 from lexnet.train.schedule import share
@@ -323,3 +323,13 @@ def test_the_learning_rate_rises_and_falls() -> None:
     fall = [share("steps", step, 100, 10) for step in range(100)]
     assert fall[:10] == rates[:10]
     assert fall[10:] == pytest.approx([1] * 40 + [0.1] * 25 + [0.01] * 25)
+
+
+def test_more_epochs_do_not_begin_anew_over_what_something_else_has_left(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    longer = replace(CONFIG, epochs=CONFIG.epochs + 1, raised=(CONFIG.epochs,))
+    fit(net(), batches, 4, CONFIG, seed=0, judge=judge, checkpoint=file, of="these pictures")
+    before = file.read_bytes()
+    with pytest.raises(OutputError, match="choose another --out"):
+        fit(net(), batches, 4, longer, seed=0, judge=judge, checkpoint=file, of="other pictures")
+    assert file.read_bytes() == before

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lexnet.config import Fit, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import Pictures, open_pictures
-from lexnet.train.pixels import Pixels, judged, normalised, order
+from lexnet.train.pixels import Pixels, judged, normalised, order, repeats
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(size=32, short_side=32, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
@@ -150,3 +150,20 @@ def test_without_pictures_nothing_is_judged(folder: Path) -> None:
         manifest.take(np.array([], np.int64), []), SPEC, 1, warn=pytest.fail, progress=lambda *_: None
     )
     assert judged(Brightness(), none, none.manifest.labels, CONFIG, CPU) == {}
+
+
+def test_a_picture_that_is_drawn_again_in_an_epoch_is_changed_otherwise(folder: Path) -> None:
+    """Eleven of one class and one of the other, which comes some six times."""
+    labels = np.asarray([1] + [0] * (COUNT - 1))
+    pixels = made(opened(folder), labels=labels, recipe=Recipe(brightness=0.5), sampled=True)
+    rows = order(labels, 0, 0, sampled=True)
+    inputs, _ = epoch_of(pixels)
+    views = [inputs[place].numpy().tobytes() for place in np.flatnonzero(rows == 0)]
+    assert len(views) > 2 and len(set(views)) == len(views)
+    again, _ = epoch_of(pixels)
+    assert torch.equal(inputs, again)
+
+
+def test_how_often_something_was_there_before() -> None:
+    assert repeats(np.asarray([4, 2, 4, 4, 7, 2])).tolist() == [0, 0, 1, 2, 0, 1]
+    assert repeats(np.empty(0, np.int64)).tolist() == []
