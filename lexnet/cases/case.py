@@ -64,7 +64,7 @@ class Lab:
 
     workers: int
     data: Path | None = None
-    """A folder of photographs by class, where the user has one."""
+    """The user's own pictures by class, for a case that takes some."""
     tell: Listener = ignore
 
     def progress(self, step: str, done: int, total: int) -> None:

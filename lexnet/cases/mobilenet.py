@@ -79,15 +79,15 @@ def study(settings: Settings, lab: Lab) -> Study:
     some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
     kinds: dict[str, Block] = {"ordinary": ordinary, "v1": separable}
     makes = {f"{kind} {w}": partial(net, kinds[kind], w) for kind in kinds for w in settings.widths}
-    for w in settings.widths:
-        near = _as_dear(_macs(makes[f"v1 {w}"](), settings), settings)
-        makes[f"v2 like v1 {w}"] = partial(net, inverted, near)
-    makes[f"v2 like v1 {w}, no residual"] = partial(net, around_nothing, near)
+    as_dear = {w: _as_dear(_macs(makes[f"v1 {w}"](), settings), settings) for w in settings.widths}
+    makes |= {f"v2 like v1 {w}": partial(net, inverted, near) for w, near in as_dear.items()}
+    widest = settings.widths[-1]
+    makes[f"v2 like v1 {widest}, no residual"] = partial(net, around_nothing, as_dear[widest])
     runs = trained(makes, some, settings, lab)
     macs = {name: _macs(make(), settings) for name, make in makes.items()}
     accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}
-    v1, v2 = f"v1 {w}", f"v2 like v1 {w}"
-    saved = macs[v1] / macs[f"ordinary {w}"]
+    full, v1, v2 = f"ordinary {widest}", f"v1 {widest}", f"v2 like v1 {widest}"
+    saved = macs[v1] / macs[full]
     return Study(
         findings=[
             counted(
@@ -98,7 +98,7 @@ def study(settings: Settings, lab: Lab) -> Study:
             no_less(
                 f"a net of it loses at most {LOSS:g} points at {100 * saved:.0f} % of the cost",
                 accuracy[v1],
-                accuracy[f"ordinary {w}"],
+                accuracy[full],
                 LOSS,
             ),
             more(

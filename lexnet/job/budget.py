@@ -63,7 +63,7 @@ class Speeds:
 
 
 def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
-    """Every way that the plan leaves open, with how long it takes, from the best to the quickest.
+    """Every way that the plan leaves open, with how long it takes: tails, the longest first, and a head last.
 
     Also the seconds of that behind the training. Where there is time for a head at most, nothing else is
     measured.
@@ -176,10 +176,10 @@ def _counts(job: Job, manifest: Manifest) -> tuple[int, int, int]:
 def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> Speeds:
     """Of this plan's net on this machine; of the frozen net alone where that is `enough` to know."""
     config = job.plan.config
-    names = sorted(
+    shuffled = sorted(
         range(len(manifest)), key=lambda row: address(config.seed, "measure", manifest.digests[row])
     )
-    rows = names[:SOME]
+    rows = shuffled[:SOME]
     if config.mode == "scratch":
         return _of_a_new_net(job, manifest, rows)
     trunk = job.trunk()

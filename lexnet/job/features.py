@@ -119,12 +119,12 @@ class Job:
 
 def examples_of(manifest: Manifest, near: Sequence[Pair], features: NDArray[np.float32]) -> Examples:
     """What a head is fitted on: a row for each picture, near copies never on both sides of a fold."""
-    names = units(manifest, [(pair.first, pair.second) for pair in near])
+    unit_of = units(manifest, [(pair.first, pair.second) for pair in near])
     return Examples(
         features=features,
         labels=manifest.labels,
         weights=manifest.weights,
-        units=list(manifest.digests.take(names)),
+        units=list(manifest.digests.take(unit_of)),
     )
 
 
