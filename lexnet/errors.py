@@ -88,7 +88,7 @@ class MissingExtra(LexNetError, ImportError):
     """A part of LexNet that is not installed."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not installed: this needs `pip install 'lexnet[train]'`")
+        super().__init__(f"{what} is not installed; in LexNet's folder, `pip install '.[train]'` brings it")
 
 
 def listed(lines: Sequence[str], most: int = 20) -> str:

@@ -79,13 +79,13 @@ def without_extras(code: str) -> subprocess.CompletedProcess[str]:
 def test_without_the_train_extra_it_says_what_to_install(arguments: list[str]) -> None:
     run = without_extras(f"sys.argv = {['lexnet', *arguments]!r}\nfrom lexnet.cli import main\nmain()")
     assert run.returncode == 2
-    assert "pip install 'lexnet[train]'" in run.stderr and "Traceback" not in run.stderr
+    assert "pip install '.[train]'" in run.stderr and "Traceback" not in run.stderr
 
 
 def test_without_the_train_extra_the_classifier_says_so_too() -> None:
     run = without_extras("import lexnet; lexnet.Classifier")
     last = run.stderr.splitlines()[-1]
-    assert "MissingExtra" in last and "pip install 'lexnet[train]'" in last
+    assert "MissingExtra" in last and "pip install '.[train]'" in last
 
 
 def test_the_core_alone_predicts_and_scores(bundle: str) -> None:
