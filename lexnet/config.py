@@ -334,8 +334,8 @@ class TrainConfig:
     mode: Annotated[
         Mode,
         "what is trained: probe (a linear head on the frozen net), tail (its last stages too), finetune (all "
-        "of it), scratch (all of it, from random weights), or auto: a tail where trying it on some pictures "
-        "gains more than noise, else a probe; scratch for thousands of pictures under 32 px",
+        "of it), scratch (all of it, from random weights), or auto: a probe, or a tail where that proves "
+        "better on pictures kept back; scratch for thousands of pictures under 32 px",
     ] = "auto"
     size: Annotated[
         int | None,

@@ -73,7 +73,7 @@ def soft_labels(
     """(N,) labels → (N, classes) probabilities for `torch.nn.functional.cross_entropy`.
 
     `share` is what `mix` returned; `smoothing` is divided among all classes (Szegedy et al., 2015).
-    `weights` (N,) are what the pictures count, each of a mixed one by its share: the rows sum to that.
+    `weights` (N,) are how much each picture counts: a row sums to its own, mixed with the next one's.
     """
     target = torch.nn.functional.one_hot(labels, classes).float()
     if weights is not None:

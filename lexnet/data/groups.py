@@ -1,6 +1,7 @@
 """Pictures that belong together: shots of one thing, frames of one film, copies of one file."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -73,21 +74,31 @@ def _shares(sizes: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
         rare |= more
 
 
+def _nth_copies(digests: Iterable[str]) -> NDArray[np.int64]:
+    """(N,) how many copies of the file came before."""
+    seen: dict[str, int] = defaultdict(int)
+    result = []
+    for digest in digests:
+        result.append(seen[digest])
+        seen[digest] += 1
+    return np.asarray(result, np.int64)
+
+
 def subset(
     manifest: Manifest, limit: int | None, per_class: int | None, order: NDArray[np.uint64]
 ) -> Manifest:
     """At most `per_class` pictures of each class and part, and `limit` in all, each class with its share
     and a rare one with `FEW`.
 
-    `order` (N,) ranks the rows; of each class and part the first are taken.
+    `order` (N,) ranks the rows; of each class and part the first are taken, copies of one file last.
     """
     keep = np.ones(len(manifest), bool)
     parts, _ = manifest.parts.codes()
     cells = manifest.labels * (parts.max(initial=0) + 1) + parts
-    ranks = np.empty(len(manifest), np.int64)
+    ranks, copies = np.empty(len(manifest), np.int64), _nth_copies(manifest.digests)
     for cell in np.unique(cells):
         rows = np.flatnonzero(cells == cell)
-        ranks[rows[np.argsort(order[rows], kind="stable")]] = np.arange(len(rows))
+        ranks[rows[np.lexsort((order[rows], copies[rows]))]] = np.arange(len(rows))
     if per_class is not None:
         keep &= ranks < per_class
     if limit is not None and keep.sum() > limit:

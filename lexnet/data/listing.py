@@ -31,7 +31,7 @@ def read_listing(
     if values.ndim != 1 or any(label is None or label != label for label in labels):
         raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")
     if odd := next((str(label) for label in labels if not is_printable(str(label))), None):
-        raise DataError(f"label {odd!r} holds characters that are not printable; take them out (`strip()`)")
+        raise DataError(f"label {odd!r} holds characters that are not printable; take them out")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError("labels of several types, text and other; give them all as text or all as numbers")
     distinct, indices = np.unique(values, return_inverse=True)

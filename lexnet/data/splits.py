@@ -25,8 +25,8 @@ def assign_parts(
     """The manifest with a part for every picture: the source's own, or a new stratified split.
 
     Copies of one file and pictures of one group always fall on the same side; a group counts for
-    the class that most of it is of. Of those that the net to begin with has learned from, which `known`
-    (N,) says, as few as can be are measured on. Raises `DataError` where a class is too small.
+    the class that most of it is of. `known` (N,) marks pictures that the net has learned from before: the
+    test part takes them last. Raises `DataError` where a class is too small.
     """
     check_classes(manifest)
     if is_divided(manifest):
@@ -39,11 +39,11 @@ def assign_parts(
                 f"class {name!r} has {len(mine)} group{'s' * (len(mine) != 1)} of its own, at least "
                 f"{MIN_UNDIVIDED} are needed to train and test on different ones; make the groups smaller"
             )
-        new = len(mine)
-        if known is not None:
-            mine.sort(key=lambda rows: bool(known[rows].any()))
-            new = sum(not known[rows].any() for rows in mine)
-        for rows, part in zip(mine, _shares(len(mine), config, new), strict=True):
+        new = mine if known is None else [rows for rows in mine if not known[rows].any()]
+        shares = _shares(len(mine), config, len(new))
+        tested = {rows[0] for rows in (new or mine)[: shares.count("test")]}
+        mine.sort(key=lambda rows: rows[0] not in tested)
+        for rows, part in zip(mine, shares, strict=True):
             for row in rows:
                 parts[row] = part
     return manifest.with_parts(parts)
@@ -51,11 +51,14 @@ def assign_parts(
 
 def with_val(manifest: Manifest, share: float, seed: int, pairs: Iterable[tuple[int, int]] = ()) -> Manifest:
     """The manifest with this share of each class's train part as its val part; `pairs` stay together."""
-    parts = list(manifest.parts)
+    parts, left = list(manifest.parts), manifest.counts("train")
     for mine in stratified(manifest, manifest.where("train"), seed, pairs):
         for rows in mine[: max(0, min(round(share * len(mine)), len(mine) - MIN_TRAIN))]:
-            for row in rows:
-                parts[row] = "val"
+            lent = np.bincount(manifest.labels[rows], minlength=len(left))
+            if (left - lent)[lent > 0].min() >= MIN_TRAIN:  # else another class would have none left
+                left = left - lent
+                for row in rows:
+                    parts[row] = "val"
     return manifest.with_parts(parts)
 
 
@@ -89,7 +92,8 @@ def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
 
 
 def _shares(n: int, config: SplitConfig, new: int) -> list[str]:
-    """Parts for n pictures of a class, the new ones first: at least one to test on and two to train on."""
+    """Parts for n units of a class, so many of them new to the net: at least one to test on, if it can be a
+    new one, and two to train on."""
     test = min(max(1, round(n * config.test)), n - MIN_TRAIN, max(1, new))
     val = min(round(n * config.val), n - test - MIN_TRAIN)
     return ["test"] * test + ["val"] * val + ["train"] * (n - test - val)

@@ -43,7 +43,7 @@ SPARE = 1.15  # times what was measured must fit
 TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))
 """(views, share of the usual epochs) of a tail, from the best to the quickest."""
 CPU = torch.device("cpu")
-LEAST = 10  # times as many pictures as classes that a probe is cut down to at least
+LEAST = 10  # times the number of classes: a probe is cut down to no fewer pictures
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Speeds:
 
 
 def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
-    """Every way that the plan leaves open, with how long it takes: tails, the longest first, and a head last.
+    """Every way that the plan leaves open, with how long it takes: tails (the longest first), a whole net, a
+    new one, and a head last.
 
     Also the seconds of that behind the training. Where there is time for a head at most, nothing else is
     measured.

@@ -95,10 +95,13 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
 def pilot_rows(
     divided: Manifest, pairs: Sequence[tuple[int, int]], seed: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Some `PILOT` training pictures and half as many of the val part, and how many of them, the first,
-    a tail is tried on; the others judge it. Each class has its share of both, and at least two units of
-    the first; what belongs together is on one side."""
-    train, val = (_spread(stratified(divided, divided.where(part), seed, pairs)) for part in ("train", "val"))
+    """Rows of some `PILOT` training pictures, then of at most half as many val ones; and how many of the
+    first the trial trains on (the rest judge): a share of each class, and before that two units of each."""
+    most_of_one = max(1, PILOT * 4 // 5 // (MIN_TRAIN * len(divided.classes)))
+    train, val = (
+        [rows[:most_of_one] for rows in _spread(stratified(divided, divided.where(part), seed, pairs))]
+        for part in ("train", "val")
+    )
     ends = np.cumsum([len(rows) for rows in train])
     most = min(PILOT, int(ends[-1]))
     judging, last = np.searchsorted(ends, [most * 4 // 5, most]) + 1
@@ -109,11 +112,11 @@ def pilot_rows(
 def _spread(of_class: list[list[list[int]]]) -> list[list[int]]:
     """The units of all classes in an order of which each beginning holds each class's share."""
     placed = [
-        (place / len(mine) if place >= MIN_TRAIN else 0.0, label, place)
+        (place / len(mine) if place >= MIN_TRAIN else 0.0, place, label)
         for label, mine in enumerate(of_class)
         for place in range(len(mine))
     ]
-    return [of_class[label][place] for _, label, place in sorted(placed)]
+    return [of_class[label][place] for _, place, label in sorted(placed)]
 
 
 def _pilot(

@@ -65,12 +65,12 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):
             tell(Warned(f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"))
-    measured = divided.where(divided.held_out_part())
+    measured = np.arange(len(divided)) if config.split.folds else divided.where(divided.held_out_part())
     if count := int(known[measured].sum()):
         tell(
             Warned(
                 f"{count:,} of the {len(measured):,} pictures to measure on were among those that "
-                f"{config.from_} was made from: the accuracy looks better than it is"
+                f"{config.from_} was trained on: the accuracy looks better than it is"
             )
         )
     for part in ("val", "test"):
@@ -84,10 +84,10 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
 
 
 def _known(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:
-    """(N,) whether the bundle to go on from was made from the picture."""
+    """(N,) whether the net to go on from has learned from the picture."""
     if config.from_ is None:
         return np.zeros(len(manifest), bool)
-    return np.isin(prefixes(manifest.digests), read_bundle(config.from_).seen)
+    return np.isin(prefixes(manifest.digests), read_bundle(config.from_).taught)
 
 
 def _together(

@@ -47,10 +47,10 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        if unfinished := _unfinished(folder, plan):
-            return unfinished, True
         if named and (longer := _longer(folder, plan)):
             return longer, True
+        if unfinished := _unfinished(folder, plan):
+            return unfinished, True
         if not (named and folder.is_dir() and not any(folder.iterdir())):
             return None
     except OSError as error:

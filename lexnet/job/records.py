@@ -195,12 +195,12 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
 
 
 def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
-    """The beginnings of the sha256 of all pictures but those held out, and of those that an earlier bundle
-    was made from, by which `val` knows them again."""
+    """The beginnings of the sha256 of all pictures but those held out, and of those that the net of an
+    earlier bundle has learned from, by which `val` knows them again."""
     rows = np.flatnonzero(np.asarray(list(manifest.parts)) != held_out)
     known = prefixes(manifest.digests.take(rows))
     if earlier is not None:
-        known = np.concatenate([known, read_bundle(earlier).seen])
+        known = np.concatenate([known, read_bundle(earlier).taught])
     known = np.unique(known).astype("<u4")
     return base64.b64encode(known.tobytes()).decode("ascii")
 

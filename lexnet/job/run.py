@@ -13,7 +13,7 @@ from typing import Any
 from lexnet.config import TrainConfig, available_cores, seconds
 from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data, read_data
-from lexnet.data.splits import split_csv
+from lexnet.data.splits import choose, split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
@@ -74,10 +74,13 @@ def train(
     asked = plan
     folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
     with alone_in(folder):
+        if (folder / DONE).exists() and not plan.config.fit.raised:
+            raise OutputError(f"another process has just finished this run in {folder}")
         for line in (*plan.reasons, plan.summary()):
             listen(Note(line))
         if resumed:
             _clear(folder)
+            manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
             what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
             listen(Note(f"going on with the {what} in {folder}"))

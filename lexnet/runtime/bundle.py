@@ -72,6 +72,12 @@ class Bundle:
             return np.empty(0, np.uint32)
 
     @property
+    def taught(self) -> NDArray[np.uint32]:
+        """Those that its net has learned from: of a probe on published weights only the head has from any."""
+        published = all(one["tag"] != "bundle" for one in self.manifest["weights"])
+        return self.seen[:0] if self.manifest["mode"] == "probe" and published else self.seen
+
+    @property
     def golden(self) -> list[tuple[Pixels, np.ndarray]]:
         """(pixels (H, W, C) uint8, expected probabilities (classes,)) for each golden picture."""
         return [

@@ -58,8 +58,8 @@ def fit(
     `judge` measures the averaged net after each epoch. A checkpoint is written behind every epoch, and
     the next call with the same arguments goes on from it to the same bits (with as many threads). `of`
     says what is trained on what: a checkpoint of anything else is not taken, nor one whose learning rates
-    went otherwise; one of fewer epochs is, if `config.raised` says so, and then another raises
-    `OutputError`: what a finished run has left is not written over. It stops early where
+    went otherwise; one of fewer epochs is, if `config.raised` says so. With `config.raised` a checkpoint of
+    any other training raises `OutputError`: a finished run is not written over. It stops early where
     `late()` says so, after `config.steps`, or where `config.patience` is at its end. Raises
     `TrainingError` for a loss or a gradient that is not finite, naming the batch; the checkpoint before
     stays.
@@ -71,9 +71,10 @@ def fit(
         if done["of"] == of and done["ends"] == ends[: len(done["history"])]:
             run.restore(*found)
         elif config.raised:
+            other = f"to {done['ends'][-1]} epochs" if done["of"] == of else "of other pictures or settings"
             raise OutputError(
-                f"{checkpoint} is of other pictures, settings or versions than the training of more epochs "
-                "that was to go on from it; choose another --out, and it begins anew there"
+                f"{checkpoint} is of a training {other}, from which one to {config.epochs} epochs cannot go "
+                "on; give the same, or another --out, where it begins anew"
             )
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
     for epoch in range(len(history.epochs), config.epochs):

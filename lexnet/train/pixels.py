@@ -68,7 +68,7 @@ class Pixels:
                 coming, before = made, now
 
     def _names(self, chosen: NDArray[np.int64]) -> list[str]:
-        """What the changes of each picture belong to: it, and where it comes again in an epoch how often."""
+        """What each picture's changes are drawn for: its digest, numbered where an epoch has it again."""
         digests, times = self.pictures.manifest.digests.take(chosen), repeats(chosen)
         return [f"{name} {k}" if k else name for name, k in zip(digests, times.tolist(), strict=True)]
 

@@ -120,7 +120,7 @@ def train_tail(
             views = None if train.views is None else turns[start:stop] % train.views
             inputs = _inputs(train.extraction.read(train.rows[rows], views))
             labels = torch.from_numpy(train.labels[rows])
-            yield inputs, soft_labels(labels, classes, None, config.smoothing, weights[rows])
+            yield inputs, soft_labels(labels, classes, smoothing=config.smoothing, weights=weights[rows])
 
     history = fit(
         tail,

@@ -305,6 +305,11 @@ def test_what_a_net_has_learned_from_is_not_measured_on_while_there_is_other() -
     for seed in (0, 1, 2):
         again = assign_parts(manifest, SplitConfig(), seed, known)
         assert not known[again.where("test")].any() and again.counts("test").tolist() == [10, 10]
+    more = distinct(60, 60)
+    known = np.isin(list(more.digests), [d for d, old in zip(manifest.digests, known, strict=True) if old])
+    again = assign_parts(more, SplitConfig(), 1, known)
+    assert not known[again.where("test")].any() and (~known[again.where("train")]).sum() >= 8
+    known = np.asarray([part != "test" for part in first.parts])
     most = known.copy()
     most[first.where("test")[2:]] = True  # two of the first class are left, and none of the second
     assert assign_parts(manifest, SplitConfig(), 1, most).counts("test").tolist() == [2, 1]

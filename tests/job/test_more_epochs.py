@@ -176,9 +176,10 @@ def test_totals_that_do_not_grow_are_refused(raised: tuple[int, ...]) -> None:
         FitConfig(raised=(2,))
 
 
+@pytest.mark.parametrize("last", ["plan.yaml", "metrics.json"])
 @pytest.mark.parametrize("before", [None, 2])
-def test_a_run_that_is_stopped_at_its_very_last_file_can_be_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None
+def test_a_run_that_is_stopped_at_its_very_last_files_can_be_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int | None, last: str
 ) -> None:
     """Its plan has all that was decided by then, which is more than was asked for."""
     asked = replace(of(3), cut="none")
@@ -187,7 +188,7 @@ def test_a_run_that_is_stopped_at_its_very_last_file_can_be_ended(
     write = run_module.write_atomic
 
     def full(path: Path, content: Any) -> None:
-        if path.name == "metrics.json":
+        if path.name == last:
             raise OutputError("the disk is full")
         write(path, content)
 

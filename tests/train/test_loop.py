@@ -330,6 +330,9 @@ def test_more_epochs_do_not_begin_anew_over_what_something_else_has_left(tmp_pat
     longer = replace(CONFIG, epochs=CONFIG.epochs + 1, raised=(CONFIG.epochs,))
     fit(net(), batches, 4, CONFIG, seed=0, judge=judge, checkpoint=file, of="these pictures")
     before = file.read_bytes()
-    with pytest.raises(OutputError, match="choose another --out"):
+    with pytest.raises(OutputError, match=r"of other pictures or settings, .* another --out"):
         fit(net(), batches, 4, longer, seed=0, judge=judge, checkpoint=file, of="other pictures")
     assert file.read_bytes() == before
+    between = replace(CONFIG, epochs=CONFIG.epochs + 1, raised=(CONFIG.epochs - 1,))
+    with pytest.raises(OutputError, match=f"of a training to {CONFIG.epochs} epochs, from which one to"):
+        fit(net(), batches, 4, between, seed=0, judge=judge, checkpoint=file, of="these pictures")
