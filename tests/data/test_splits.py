@@ -315,6 +315,34 @@ def test_what_a_net_has_learned_from_is_not_measured_on_while_there_is_other() -
     assert assign_parts(manifest, SplitConfig(), 1, most).counts("test").tolist() == [2, 1]
 
 
+def test_near_copies_of_what_is_trained_on_are_not_lent_to_the_val_part() -> None:
+    manifest = distinct(40, 40).with_parts(["train"] * 80)
+    pairs = [(row, row + 1) for row in range(0, 80, 2)]
+    parts = list(with_val(manifest, 0.25, 0, pairs).parts)
+    assert all(parts[a] == parts[b] for a, b in pairs) and parts.count("val") == 20
+
+
+def test_what_is_lent_to_the_val_part_leaves_every_class_something_to_train_on() -> None:
+    """All of class 1 lies in two groups that are mostly of class 0."""
+    manifest = listing([0] * 40 + [1] * 4, [str(i) for i in range(44)], ["train"] * 44)
+    groups = [
+        "a" if row in (0, 1, 2, 40, 41) else "b" if row in (3, 4, 5, 42, 43) else "" for row in range(44)
+    ]
+    for seed in range(10):
+        after = with_val(manifest.with_groups(groups), 0.9, seed)
+        assert after.counts("train")[1] >= 2 and after.counts("val")[0] > 20
+
+
+def test_copies_of_one_file_count_once_in_a_subset() -> None:
+    """Thirty pictures of the rare class, each three times."""
+    rare = [f"r{i // 3}" for i in range(90)]
+    manifest = listing([0] * 2000 + [1] * 90, [*map(str, range(2000)), *rare])
+    chosen = choose(manifest, SplitConfig(limit=60), 0)
+    kept = [d for d, label in zip(chosen.digests, chosen.labels, strict=True) if label == 1]
+    assert len(set(kept)) == len(kept) == 3
+    assign_parts(chosen, SplitConfig(), 0)
+
+
 def test_a_rare_class_is_not_cut_down_to_what_cannot_be_divided() -> None:
     chosen = choose(distinct(2000, 1000, 30), SplitConfig(limit=100), 0)
     assert np.bincount(chosen.labels).tolist() == [64, 32, 3]

@@ -231,6 +231,10 @@ def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: py
     plan = choose.without_a_look(job(Path("digits"), TrainConfig()), digits)
     assert plan is not None and (plan.config.mode, plan.config.net) == ("scratch", "resnet20")
     assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")), digits) is None
+    going_on = job(Path("digits"), TrainConfig())
+    config = replace(going_on.plan.config, from_="photos.lexnet")
+    going_on = replace(going_on, plan=replace(going_on.plan, config=config))
+    assert choose.without_a_look(going_on, digits) is None, "its net is given"
     monkeypatch.setattr(choose, "MANY", 10)
     assert choose.without_a_look(job(folder, TrainConfig()), read_data(str(folder))) is None
 

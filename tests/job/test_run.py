@@ -14,13 +14,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from picture_makers import class_folder
 from stopping import stopped_behind
 
 import lexnet
 from lexnet.config import FitConfig, ProbeConfig, SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
+from lexnet.data.source import read_data
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
+from lexnet.job.divide import admit
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.run import Run, train
 from lexnet.preprocess import load
@@ -453,3 +456,16 @@ def test_a_setting_that_would_be_ignored_is_refused(few: Path, tmp_path: Path) -
         with pytest.raises(ConfigError, match=said):
             train(str(few), config, tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_groups_that_a_person_made_outlast_a_pattern(tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "data", cat=12, dog=12)
+    manifest = read_data(str(root))
+    ours, others = list(manifest.paths)[:2], list(manifest.paths)[2:]
+    rows = "".join(f"{path},,regroup,one thing,\n" for path in ours)
+    (tmp_path / "fixes.csv").write_text(f"path,fault,proposal,value,why\n{rows}", encoding="utf-8")
+    config = TrainConfig(fixes=str(tmp_path / "fixes.csv"), split=SplitConfig(group_by=r"(.+)\.png"))
+    admitted = admit(manifest, config, lambda event: None)
+    groups = dict(zip(admitted.paths, admitted.groups, strict=True))
+    assert {groups[path] for path in ours} == {"one thing"}
+    assert len({groups[path] for path in others}) > 2
