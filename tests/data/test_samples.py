@@ -118,7 +118,7 @@ def test_digits_without_scikit_learn_say_what_to_install(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(MissingExtra, match=r"scikit-learn.*pip install 'lexnet\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"scikit-learn.*pip install '\.\[train\]'"):
         sample_folder("digits")
     assert not cache.exists()
 

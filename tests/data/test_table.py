@@ -600,7 +600,7 @@ def test_without_pyarrow_parquet_says_what_to_install_and_csv_works(
     path = make_parquet(root / "list.parquet", rows_of(root))
     for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtra, match=r"pyarrow is not installed.*pip install 'lexnet\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"pyarrow is not installed.*pip install '\.\[train\]'"):
         read_table(path)
     assert len(read_table(make_csv(root / "list.csv", rows_of(root)))) == 5
 
