@@ -8,7 +8,7 @@ threads and two loader workers, and are measured on the same 372 photos of the t
     ours      `--mode probe` and `--mode tail` as whole processes with empty caches, start-up included
     fastai    `fine_tune(3)` as its documentation has it: its transforms, its head, one frozen epoch before
     plain     AdamW and a cosine over as many steps of the whole net as fit into the time of our tail, at
-              three learning rates, of which the best on the test part counts
+              four learning rates, of which the best on the test part counts
     fastai10  `fine_tune(10)` with the rate that its finder suggests: hours
 
 What was measured is kept (LEXNET_STUDY names the file, rivals.jsonl here otherwise) and not measured again.
@@ -34,7 +34,7 @@ import lexnet
 
 SIZE, CLASSES, HALF = 224, 10, (0.5,) * 3
 PHOTOS, BATCH = 3068, 32
-RATES = (1e-4, 3e-4, 1e-3)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 clothing = pictures() / "clothing"
 file = Path(os.environ.get("LEXNET_STUDY", "rivals.jsonl"))
 torch.set_num_threads(2)
