@@ -107,3 +107,11 @@ class Strings:
         starts, stops = self._ends[:-1][rows], self._ends[1:][rows]
         ends = np.concatenate([[0], np.cumsum(stops - starts)])
         return Strings(b"".join(self._data[a:b] for a, b in zip(starts, stops, strict=True)), ends)
+
+
+def repeats(chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) how often each of these values comes before its place."""
+    ranked = np.argsort(chosen, kind="stable")
+    result = np.empty(len(chosen), np.int64)
+    result[ranked] = np.arange(len(chosen)) - np.searchsorted(chosen[ranked], chosen[ranked])
+    return result

@@ -1,12 +1,12 @@
 """Pictures that belong together: shots of one thing, frames of one film, copies of one file."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.data.columns import repeats
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.errors import ConfigError, DataError
 
@@ -74,16 +74,6 @@ def _shares(sizes: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
         rare |= more
 
 
-def _nth_copies(digests: Iterable[str]) -> NDArray[np.int64]:
-    """(N,) how many copies of the file came before."""
-    seen: dict[str, int] = defaultdict(int)
-    result = []
-    for digest in digests:
-        result.append(seen[digest])
-        seen[digest] += 1
-    return np.asarray(result, np.int64)
-
-
 def subset(
     manifest: Manifest, limit: int | None, per_class: int | None, order: NDArray[np.uint64]
 ) -> Manifest:
@@ -95,7 +85,7 @@ def subset(
     keep = np.ones(len(manifest), bool)
     parts, _ = manifest.parts.codes()
     cells = manifest.labels * (parts.max(initial=0) + 1) + parts
-    ranks, copies = np.empty(len(manifest), np.int64), _nth_copies(manifest.digests)
+    ranks, copies = np.empty(len(manifest), np.int64), repeats(manifest.digests.codes()[0])
     for cell in np.unique(cells):
         rows = np.flatnonzero(cells == cell)
         ranks[rows[np.lexsort((order[rows], copies[rows]))]] = np.arange(len(rows))

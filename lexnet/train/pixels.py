@@ -19,6 +19,7 @@ from lexnet.augment.apply import apply
 from lexnet.augment.mix import mix, sample_mixing, soft_labels
 from lexnet.augment.sample import sample
 from lexnet.config import Fit, PreprocessSpec, Recipe
+from lexnet.data.columns import repeats
 from lexnet.data.loader import Pictures
 from lexnet.train.loop import Batch, mixed
 
@@ -124,14 +125,6 @@ def order(labels: NDArray[np.int64], seed: int, epoch: int, sampled: bool) -> ND
     counts = np.bincount(labels)
     shares = 1 / (np.count_nonzero(counts) * counts[labels])
     return draw.choice(len(labels), len(labels), p=shares / shares.sum())
-
-
-def repeats(chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) how often each of these was there before."""
-    ranked = np.argsort(chosen, kind="stable")
-    result = np.empty(len(chosen), np.int64)
-    result[ranked] = np.arange(len(chosen)) - np.searchsorted(chosen[ranked], chosen[ranked])
-    return result
 
 
 def normalised(pixels: NDArray[np.uint8], spec: PreprocessSpec, device: torch.device) -> Tensor:

@@ -19,9 +19,10 @@ from torch.nn import functional as F
 
 from lexnet.augment.mix import soft_labels
 from lexnet.config import Fit
+from lexnet.data.columns import repeats
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch, History, fit
-from lexnet.train.pixels import cuts, order, repeats
+from lexnet.train.pixels import cuts, order
 from lexnet.transfer.extract import Extraction
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexnet.data.columns import ROWS, Strings
+from lexnet.data.columns import ROWS, Strings, repeats
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=12), max_size=30)
 """Any Unicode that UTF-8 can hold: empty texts, zero bytes and astral characters among it."""
@@ -120,3 +120,8 @@ def test_text_that_utf_8_cannot_hold_is_refused_and_not_altered() -> None:
 def test_the_repr_is_short_however_long_the_column_is() -> None:
     assert repr(Strings.of(["a", "b"])) == "Strings('a', 'b'; 2 rows)"
     assert repr(Strings.of(map(str, range(10_000)))) == "Strings('0', '1', '2', ...; 10,000 rows)"
+
+
+def test_how_often_something_was_there_before() -> None:
+    assert repeats(np.asarray([4, 2, 4, 4, 7, 2])).tolist() == [0, 0, 1, 2, 0, 1]
+    assert repeats(np.empty(0, np.int64)).tolist() == []

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lexnet.config import Fit, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import Pictures, open_pictures
-from lexnet.train.pixels import Pixels, judged, normalised, order, repeats
+from lexnet.train.pixels import Pixels, judged, normalised, order
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(size=32, short_side=32, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
@@ -162,8 +162,3 @@ def test_a_picture_that_is_drawn_again_in_an_epoch_is_changed_otherwise(folder: 
     assert len(views) > 2 and len(set(views)) == len(views)
     again, _ = epoch_of(pixels)
     assert torch.equal(inputs, again)
-
-
-def test_how_often_something_was_there_before() -> None:
-    assert repeats(np.asarray([4, 2, 4, 4, 7, 2])).tolist() == [0, 0, 1, 2, 0, 1]
-    assert repeats(np.empty(0, np.int64)).tolist() == []
