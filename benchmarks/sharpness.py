@@ -1,4 +1,4 @@
-"""How sharp a view is beside what evaluation sees, and where SOFTEN, NEUTRAL and NEUTRAL_HALVED come from.
+"""How sharp a view is beside what evaluation sees, and where SOFTEN and NEUTRAL come from.
 
     python benchmarks/sharpness.py [--quick]
 
@@ -9,7 +9,7 @@ Laplacian, and of the mean squared step from one pixel to the next across. Media
 
 Then the filter (a, 1 - 2a, a) is left open: at which `a` the view's Laplacian, upright and turned together,
 is Pillow's, and the line through these over the scales, a = SOFTEN (scale - NEUTRAL). Where the photo was
-halved first, the scale is that of the halved photo, and the line another.
+halved first, the scale is that of the halved photo.
 """
 
 import math
@@ -61,12 +61,11 @@ def compared(case: Case) -> list[float]:
     return [ours / theirs for pair in found for ours, theirs in zip(pair, reference, strict=True)]
 
 
-def neutral(cases: list[Case], scale: float) -> list[float]:
+def neutral(cases: list[Case]) -> list[float]:
     """For each photo the `a` at which the view's Laplacian, upright and turned together, is Pillow's."""
-    halvings = warp.shrink(scale)[0]
     logs = []
     for a in FILTERS:
-        with mock.patch.object(engine, "shrink", lambda _, a=a: (halvings, float(a))):
+        with mock.patch.object(engine, "softness", lambda *_, a=float(a): (a, a)):
             ratios = np.array([compared(case) for case in cases])
         logs.append(np.log(ratios[:, 0]) + np.log(ratios[:, 2]))
     rows = np.array(logs).T  # falling from left to right: a greater `a` is softer
@@ -88,15 +87,15 @@ for scale in SCALES:
         benchmark.add(f"scale {scale}: {kind}", ratios, "ratio")
         furthest[kind] = max(furthest[kind], abs(1 - float(np.median(ratios))))
     if scale >= 1:
-        found = neutral(cases, scale)
+        found = neutral(cases)
         wanted[scale] = float(np.median(found))
         benchmark.add(f"scale {scale}: a of Pillow's sharpness", found, "")
-        benchmark.add(f"scale {scale}: a in use", [warp.shrink(scale)[1]], "")
+        rest = scale / 2 ** math.floor(math.log2(scale))
+        benchmark.add(f"scale {scale}: a in use", [warp.SOFTEN * (rest - warp.NEUTRAL)], "")
 for kind, distance in furthest.items():
     benchmark.add(f"furthest from 1 at any scale: {kind}", [distance], "ratio", ("<=", 0.15))
-for halved, name in ((False, "NEUTRAL"), (True, "NEUTRAL_HALVED")):
-    some = {s / 2 ** math.floor(math.log2(s)): a for s, a in wanted.items() if (s >= 2) == halved}
-    slope, start = np.polyfit(list(some), list(some.values()), 1)
-    benchmark.add(f"line through those a: SOFTEN{' where halved' * halved}", [float(slope)], "")
-    benchmark.add(f"line through those a: {name}", [float(-start / slope)], "")
+rests = [scale / 2 ** math.floor(math.log2(scale)) for scale in wanted]
+slope, start = np.polyfit(rests, list(wanted.values()), 1)
+benchmark.add("line through those a: SOFTEN", [float(slope)], "")
+benchmark.add("line through those a: NEUTRAL", [float(-start / slope)], "")
 benchmark.finish()

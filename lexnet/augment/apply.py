@@ -13,12 +13,11 @@ from lexnet.augment.warp import (
     LEAST,
     Matrix,
     crop_box,
+    halvings,
     is_exact,
     is_upright,
     matrix,
-    plane,
-    scales,
-    shrink,
+    softness,
     surfaces,
 )
 from lexnet.config import PreprocessSpec
@@ -51,13 +50,17 @@ def _warp(picture: Pixels, view: View, spec: PreprocessSpec) -> Pixels:
         if (wide, high) == (size, size) and left == int(left) and top == int(top):
             return _cut_out(picture, int(left), int(top), view, border, size)
     whole = matrix(view, picture.shape[0], picture.shape[1], spec)
-    region, whole = _small_enough(picture, whole, size, recipe.warp * size)
+    region, whole = _looked_at(picture, whole, size, recipe.warp * size, border)
     border = {"borderMode": border["borderType"], "borderValue": border["value"]}
-    if view.bend is not None:
-        return cv2.remap(region, *surfaces(whole, view.bend, size), cv2.INTER_LINEAR, **border)
-    if any(view.perspective):  # faster than warpPerspective
-        return cv2.remap(region, *plane(whole, size), cv2.INTER_LINEAR, **border)
-    return cv2.warpAffine(region, whole[:2], (size, size), flags=SAMPLED, **border)
+    if view.bend is not None or any(view.perspective):  # faster than warpPerspective
+        pixels = cv2.remap(region, *surfaces(whole, view.bend, size), cv2.INTER_LINEAR, **border)
+    else:
+        pixels = cv2.warpAffine(region, whole[:2], (size, size), flags=SAMPLED, **border)
+    across, down = softness(whole, size)
+    if max(abs(across), abs(down)) > LEAST and not (is_exact(whole) and view.bend is None):
+        x, y = (np.array([a, 1 - 2 * a, a], np.float32) for a in (across, down))
+        pixels = cv2.sepFilter2D(pixels, -1, x, y, borderType=cv2.BORDER_REPLICATE)
+    return pixels
 
 
 def _cut_out(picture: Pixels, left: int, top: int, view: View, border: dict[str, Any], size: int) -> Pixels:
@@ -71,36 +74,59 @@ def _cut_out(picture: Pixels, left: int, top: int, view: View, border: dict[str,
     return np.array(view_of[:: -1 if view.flip else 1, :: -1 if view.mirror else 1], order="C")
 
 
-def _small_enough(picture: Pixels, whole: Matrix, size: int, moved: float) -> tuple[Pixels, Matrix]:
-    """What the view shows of the picture, shrunk so that sampling skips nothing, and the matrix to it."""
-    halvings, softened = zip(*(shrink(scale) for scale in scales(whole, size)), strict=True)
-    spans = _spans(whole, size, moved, picture.shape[1::-1], halvings)
+def _looked_at(
+    picture: Pixels, whole: Matrix, size: int, moved: float, border: dict[str, Any]
+) -> tuple[Pixels, Matrix]:
+    """What the view shows of the picture and beyond, halved until sampling skips nothing; the matrix to it.
+
+    It is copied first, row by row as it lies: a turned view reads across the rows, which takes twice as long
+    from memory that is far away, and three times beyond an edge.
+    """
+    times = halvings(whole, size)
+    seen = _bounds(whole, size, moved)
+    spans = _spans(seen, picture.shape[1::-1], times)
     (left, right), (top, bottom) = spans
     region = picture[top:bottom, left:right]
-    if any(halvings):
-        small = (right - left) >> halvings[0], (bottom - top) >> halvings[1]
-        region = cv2.resize(region, small, interpolation=cv2.INTER_AREA)
-    rows = [[1 / 2**k, 0, (0.5 - start) / 2**k - 0.5] for k, (start, _) in zip(halvings, spans, strict=True)]
-    whole = np.array([rows[0], [0, rows[1][0], rows[1][2]], [0, 0, 1]]) @ whole
-    if max(map(abs, softened)) > LEAST and not (is_exact(whole) and not moved):
-        x, y = (np.array([a, 1 - 2 * a, a], np.float32) for a in softened)
-        region = cv2.sepFilter2D(region, -1, x, y, borderType=cv2.BORDER_REPLICATE)
-    return region, whole
+    if any(times):
+        small = (right - left) >> times[0], (bottom - top) >> times[1]
+        mean = cv2.INTER_LINEAR if max(times) == 1 else cv2.INTER_AREA  # of two both are; linear is faster
+        region = cv2.resize(region, small, interpolation=mean)
+    beyond = [  # as far as the view is wide; the sampler sees to more
+        [edge if edge <= size else 0 for edge in (max(0, start - low) >> k, max(0, high - stop) >> k)]
+        for (low, high), (start, stop), k in zip(seen, spans, times, strict=True)
+    ]
+    region = cv2.copyMakeBorder(region, *beyond[1], *beyond[0], **border)
+    (x, right), (y, down) = (
+        (1 / 2**k, (0.5 - start) / 2**k - 0.5 + before)
+        for k, (start, _), (before, _) in zip(times, spans, beyond, strict=True)
+    )
+    return region, np.array([[x, 0, right], [0, y, down], [0, 0, 1]]) @ whole
+
+
+def _bounds(whole: Matrix, size: int, moved: float) -> list[tuple[int, int]]:
+    """From where to where the view looks, across and down, pixels of the picture or beyond."""
+    low, high = -0.5 - moved, size - 0.5 + moved
+    corners = [(low, low), (low, high), (high, low), (high, high)]
+    *rows, (g, h, i) = whole.tolist()
+    depths = [g * x + h * y + i for x, y in corners]
+    bounds = []
+    for a, b, c in rows:
+        places = [(a * x + b * y + c) / w for (x, y), w in zip(corners, depths, strict=True)]
+        bounds.append((math.floor(min(places)), math.ceil(max(places)) + 1))
+    return bounds
 
 
 def _spans(
-    whole: Matrix, size: int, moved: float, lengths: tuple[int, ...], halvings: tuple[int, ...]
+    seen: list[tuple[int, int]], lengths: tuple[int, ...], times: tuple[int, ...]
 ) -> list[tuple[int, int]]:
-    """From where to where the view looks at the picture, across and down, in whole blocks of 2^halvings.
+    """Which part of the picture that takes, across and down, in whole blocks of 2^times.
 
     What it would see beyond an edge is reflected there, and must be in it too.
     """
-    low, high = -0.5 - moved, size - 0.5 + moved
-    corners = whole @ np.array([[low, high, low, high], [low, low, high, high], [1, 1, 1, 1]])
     spans = []
-    for length, places, k in zip(lengths, corners[:2] / corners[2], halvings, strict=True):
+    for (low, high), length, k in zip(seen, lengths, times, strict=True):
         block = 1 << k
-        start, stop = math.floor(places.min()) - 2 * block, math.ceil(places.max()) + 2 * block + 1
+        start, stop = low - 2 * block, high + 2 * block
         start, stop = min(start, 2 * length - stop), max(stop, -start)
         last = max(block, length - length % block)  # a block that is cut by the edge is left out
         start, stop = max(0, start), min(last, stop)

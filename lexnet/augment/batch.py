@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from lexnet.augment import colour
 from lexnet.augment.apply import compressed
 from lexnet.augment.sample import View, noise
-from lexnet.augment.warp import LEAST, is_exact, matrix, scales, shrink, spline
+from lexnet.augment.warp import LEAST, halvings, is_exact, matrix, softness, spline
 from lexnet.config import PreprocessSpec
 from lexnet.errors import ShapeError
 
@@ -28,10 +28,10 @@ class Prepared:
 
     views: list[View]
     size: int
-    halvings: list[tuple[int, int]]
+    halved: list[tuple[int, int]]
     """For each view, how often its picture is halved across and down."""
     soften: Tensor
-    """(N, 2) weight of either neighbour, across and down."""
+    """(N, 2) weight of either neighbour, across and down the view."""
     matrices: Tensor
     """(N, 3, 3) from the view's pixels to those of the halved picture."""
     knots: Tensor | None
@@ -58,16 +58,15 @@ def prepare(
     """What the views, all of one recipe, do to pictures of `shape` (C, H, W)."""
     channels, height, width = shape
     recipe = views[0].recipe
-    halvings, soften, matrices, knots, colours = [], [], [], [], []
+    halved, soften, matrices, knots, colours = [], [], [], [], []
     for view in views:
         whole = matrix(view, height, width, spec)
-        across, down = (shrink(scale) for scale in scales(whole, spec.size))
-        halvings.append((across[0], down[0]))
-        rows = [[1 / 2**k, 0, 0.5 / 2**k - 0.5] for k in halvings[-1]]
+        halved.append(halvings(whole, spec.size))
+        rows = [[1 / 2**k, 0, 0.5 / 2**k - 0.5] for k in halved[-1]]
         whole = np.array([rows[0], [0, rows[1][0], rows[1][2]], [0, 0, 1]]) @ whole
-        exact = is_exact(whole) and not recipe.warp
-        weak = max(abs(across[1]), abs(down[1])) <= LEAST
-        soften.append((0.0, 0.0) if exact or weak else (across[1], down[1]))
+        filters = softness(whole, spec.size)
+        needless = max(map(abs, filters)) <= LEAST or (is_exact(whole) and not recipe.warp)
+        soften.append((0.0, 0.0) if needless else filters)
         matrices.append(whole / whole[2, 2])
         if view.bend is not None:
             _, places = spline(spec.size, view.bend.shape[1])
@@ -78,7 +77,7 @@ def prepare(
     return Prepared(
         views=views,
         size=spec.size,
-        halvings=halvings,
+        halved=halved,
         soften=torch.tensor(soften, dtype=torch.float32),
         matrices=torch.from_numpy(np.stack(matrices).astype(np.float32)),
         knots=torch.from_numpy(np.asarray(knots, np.float32)) if knots else None,
@@ -109,19 +108,18 @@ def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
     result = torch.empty(len(pictures), channels, size, size, device=pictures.device)
     level = torch.tensor(recipe.colour if channels == 3 else (float(colour.LUMA @ recipe.colour),))
     outside = level.to(result).view(1, -1, 1, 1) * (recipe.border == "colour")
-    for halvings in sorted(set(prepared.halvings)):
-        mine = [i for i, own in enumerate(prepared.halvings) if own == halvings]
+    for times in sorted(set(prepared.halved)):
+        mine = [i for i, own in enumerate(prepared.halved) if own == times]
         rows: Tensor | slice = slice(None) if len(mine) == len(pictures) else torch.tensor(mine)
         some = pictures[rows].float()
-        if any(halvings):
+        if any(times):
             _, _, high, wide = some.shape
-            block = min(1 << halvings[1], high), min(1 << halvings[0], wide)
+            block = min(1 << times[1], high), min(1 << times[0], wide)
             some = F.avg_pool2d(some, block).round_()
-        some = _softened(some, prepared.soften[rows]) - outside
         grid = _grid(prepared, rows, some.shape[3], some.shape[2])
         padding = PADDING[recipe.border]
-        result[rows] = F.grid_sample(some, grid, "bilinear", padding, align_corners=False)
-    return (result + outside).round_()
+        result[rows] = F.grid_sample(some - outside, grid, "bilinear", padding, align_corners=False)
+    return _softened((result + outside).round_(), prepared.soften)
 
 
 def _softened(pixels: Tensor, weights: Tensor) -> Tensor:

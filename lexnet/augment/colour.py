@@ -14,7 +14,9 @@ from lexnet.augment.sample import View
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green, blue (ITU-R BT.601, as in JPEG)
 MIDDLE = 127.5
 YIQ = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
-YIQ_BACK = np.linalg.inv(YIQ)
+GREY = np.tile(LUMA, (3, 1))  # a colour's luma, without its chroma
+CHROMA = np.eye(3) - GREY
+TURNED = np.linalg.solve(YIQ, np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ YIQ)  # the chroma, a quarter on
 
 
 def matrix(view: View, axes: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
@@ -25,29 +27,14 @@ def matrix(view: View, axes: NDArray[np.float64] | None = None) -> NDArray[np.fl
     shifted = any(view.channels) or (axes is not None and any(view.pca))
     if view.brightness == view.contrast == view.saturation == 1 and not (view.hue or view.grey or shifted):
         return None
-    gain, shift = np.eye(3), np.zeros(3)
-    factor = view.brightness * view.contrast
-    if factor != 1 or view.contrast != 1:
-        gain, shift = factor * gain, np.full(3, MIDDLE * (1 - view.contrast))
+    turn = math.radians(view.hue)
     saturation = 0.0 if view.grey else view.saturation
-    if saturation != 1:
-        mix = saturation * np.eye(3) + (1 - saturation) * LUMA
-        gain, shift = mix @ gain, mix @ shift
-    if view.hue:
-        turn = hue_rotation(view.hue)
-        gain, shift = turn @ gain, turn @ shift
-    shift = shift + 255 * np.asarray(view.channels)
-    if axes is not None:
-        shift = shift + 255 * (axes @ view.pca)
-    result = np.column_stack([gain, shift])
-    return None if np.array_equal(result, np.eye(3, 4)) else result.astype(np.float32)
-
-
-def hue_rotation(degrees: float) -> NDArray[np.float64]:
-    """(3, 3): the colours turned about the grey axis, the luma kept."""
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    return YIQ_BACK @ turn @ YIQ
+    chroma = saturation * math.cos(turn) * CHROMA + saturation * math.sin(turn) * TURNED
+    result = np.empty((3, 4), np.float32)
+    result[:, :3] = view.brightness * view.contrast * (GREY + chroma)
+    shift = MIDDLE * (1 - view.contrast) + 255 * np.array(view.channels)  # greys have no chroma to be changed
+    result[:, 3] = shift if axes is None else shift + 255 * (axes @ view.pca)
+    return result
 
 
 def of_grey(matrix: NDArray[np.float32]) -> tuple[float, float]:

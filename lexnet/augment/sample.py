@@ -80,10 +80,11 @@ def sample(recipe: Recipe, seed: int, purpose: str, view: int, item: str) -> Vie
     `view` is the epoch's number in training; `purpose` keeps draws for different uses apart.
     """
     knots = bend_knots(recipe.wavelength) if recipe.warp else 0
-    u = generator(seed, purpose, view, item).random(NUMBERS + 2 * knots * knots).tolist()
+    numbers = generator(seed, purpose, view, item).random(NUMBERS + 2 * knots * knots)
+    u = numbers[:NUMBERS].tolist()
     bend = None
     if recipe.warp:
-        bend = np.asarray(u[NUMBERS:], np.float32).reshape(2, knots, knots)
+        bend = numbers[NUMBERS:].astype(np.float32).reshape(2, knots, knots)
         bend = (2 * bend - 1) * np.float32(recipe.warp)
     return View(
         recipe=recipe,

@@ -18,29 +18,33 @@ from lexnet.augment.sample import View
 from lexnet.config import PreprocessSpec
 
 Matrix = NDArray[np.float64]
-SOFTEN, NEUTRAL, NEUTRAL_HALVED = 0.2, 1.35, 1.45
+SOFTEN, NEUTRAL = 0.14, 1.49
 LEAST = 0.02  # a filter weaker than this is not seen
 
 
 def matrix(view: View, height: int, width: int, spec: PreprocessSpec) -> Matrix:
     """(3, 3): (x, y, 1) of a pixel of the view → (x, y, w) of the picture's, centres at whole numbers."""
     left, top, wide, high = crop_box(view, height, width, spec)
-    to_unit = [[2 / spec.size, 0, 1 / spec.size - 1], [0, 2 / spec.size, 1 / spec.size - 1], [0, 0, 1]]
-    to_picture = [[wide / 2, 0, left + wide / 2 - 0.5], [0, high / 2, top + high / 2 - 0.5], [0, 0, 1]]
-    return np.asarray(to_picture) @ inside(view) @ np.asarray(to_unit)
+    across, down, depth = inside(view)
+    rows = (
+        [wide / 2 * x + (left + wide / 2 - 0.5) * w for x, w in zip(across, depth, strict=True)],
+        [high / 2 * y + (top + high / 2 - 0.5) * w for y, w in zip(down, depth, strict=True)],
+        depth,
+    )
+    unit = 2 / spec.size
+    return np.array([[unit * x, unit * y, (unit / 2 - 1) * (x + y) + w] for x, y, w in rows])
 
 
-def inside(view: View) -> Matrix:
-    """(3, 3) in the square from -1 to 1: from the view to the crop."""
+def inside(view: View) -> list[list[float]]:
+    """(3, 3) in the square from -1 to 1, from the view to the crop: the product of the five, written out."""
     cos, sin = math.cos(math.radians(view.rotate)), math.sin(math.radians(view.rotate))
-    rotate = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    shear_x, shear_y = (math.tan(math.radians(degrees)) for degrees in view.shear)
-    z = 1 / view.zoom
-    shear = np.array([[z, -z * shear_x, 0], [-z * shear_y, z, 0], [0, 0, 1]])
-    translate = np.array([[1, 0, -2 * view.translate[0]], [0, 1, -2 * view.translate[1]], [0, 0, 1]])
-    perspective = np.array([[1, 0, 0], [0, 1, 0], [*view.perspective, 1]])
-    mirror = np.diag([1 - 2 * view.mirror, 1 - 2 * view.flip, 1])
-    return rotate @ shear @ translate @ perspective @ mirror
+    across, down = math.tan(math.radians(view.shear[0])), math.tan(math.radians(view.shear[1]))
+    a, b = (cos + sin * down) / view.zoom, -(sin + cos * across) / view.zoom
+    c, d = (sin - cos * down) / view.zoom, (cos - sin * across) / view.zoom
+    (x, y), (p, q) = view.translate, view.perspective
+    e, f = -2 * (a * x + b * y), -2 * (c * x + d * y)
+    h, v = 1 - 2 * view.mirror, 1 - 2 * view.flip
+    return [[h * (a + e * p), v * (b + e * q), e], [h * (c + f * p), v * (d + f * q), f], [h * p, v * q, 1.0]]
 
 
 def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple[float, ...]:
@@ -65,23 +69,34 @@ def is_upright(view: View) -> bool:
     return view.zoom == 1 and view.bend is None and not any(moved)
 
 
-def scales(matrix: Matrix, size: int) -> tuple[float, float]:
-    """Picture pixels, along its x and its y, from one pixel to the next in the middle of the view."""
-    x, y, w = matrix @ [(size - 1) / 2, (size - 1) / 2, 1]
-    rows = (matrix[0, :2] - x / w * matrix[2, :2]) / w, (matrix[1, :2] - y / w * matrix[2, :2]) / w
-    return math.hypot(*rows[0]), math.hypot(*rows[1])
+def halvings(matrix: Matrix, size: int) -> tuple[int, int]:
+    """How often the picture is halved along its x and its y before it is sampled, so that the view skips no
+    pixel: sampled with two or more from one to the next, fine stripes would turn into coarse ones."""
+    (a, b), (c, d) = slope(matrix, size)
+    across, down = (
+        math.floor(math.log2(max(1, scale) + 1e-6)) for scale in (math.hypot(a, b), math.hypot(c, d))
+    )
+    return across, down
 
 
-def shrink(scale: float) -> tuple[int, float]:
-    """How a picture is made ready to be sampled: halved so many times, then filtered by (a, 1 - 2a, a).
+def softness(matrix: Matrix, size: int) -> tuple[float, float]:
+    """(a, 1 - 2a, a) filters the view along its x and its y, so that it is as sharp as what evaluation sees.
 
-    Sampled with over a pixel from one to the next, fine stripes would turn into coarse ones; with less,
-    bilinear sampling blurs, and a is negative. `benchmarks/sharpness.py` found the line on photographs:
-    a view is as sharp as what evaluation sees.
+    Sampled with more than a pixel from one to the next, a view is too sharp; with less, bilinear sampling
+    blurs, and `a` is negative. `benchmarks/sharpness.py` found the line on photographs.
     """
-    halvings = max(0, math.floor(math.log2(max(scale, 1) + 1e-6)))
-    neutral = NEUTRAL_HALVED if halvings else NEUTRAL
-    return halvings, SOFTEN * (max(1.0, scale / 2**halvings) - neutral)
+    (a, b), (c, d) = slope(matrix, size)
+    across, down = (SOFTEN * (max(1, scale) - NEUTRAL) for scale in (math.hypot(a, c), math.hypot(b, d)))
+    return across, down
+
+
+def slope(matrix: Matrix, size: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """In the middle of the view: (x by x, x by y), (y by x, y by y), picture pixels a view pixel."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    middle = (size - 1) / 2
+    w = (g + h) * middle + i
+    x, y = ((a + b) * middle + c) / w, ((d + e) * middle + f) / w
+    return ((a - x * g) / w, (b - x * h) / w), ((d - y * g) / w, (e - y * h) / w)
 
 
 def is_exact(matrix: Matrix) -> bool:
@@ -89,28 +104,29 @@ def is_exact(matrix: Matrix) -> bool:
     return bool(np.abs(matrix - np.rint(matrix)).max() < 1e-6) and abs(abs(np.linalg.det(matrix)) - 1) < 1e-6
 
 
-def plane(matrix: Matrix, size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(size, size) float32 x and y in the picture of each pixel of the view."""
-    at = np.arange(size, dtype=np.float32)
-    across, down, depth = (
-        np.add.outer(np.float32(b) * at, np.float32(a) * at + np.float32(c)) for a, b, c in matrix
-    )
-    return across / depth, down / depth
+def surfaces(
+    matrix: Matrix, bend: NDArray[np.float32] | None, size: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(size, size) float32 x and y in the picture of each pixel of the view.
+
+    With a local warp, `bend` (2, n, n) moves the knots of a spline through the view first.
+    """
+    basis, knots = ends(size) if bend is None else spline(size, bend.shape[1])
+    x, y = knots[None, :], knots[:, None]
+    if bend is not None:
+        x, y = x + bend[0] * size, y + bend[1] * size
+    rows = (matrix if matrix[2, :2].any() else matrix[:2] / matrix[2, 2])[:, :, None, None]
+    planes = basis @ (rows[:, 0] * x + rows[:, 1] * y + rows[:, 2]).astype(np.float32) @ basis.T
+    if len(planes) == 3:
+        planes[:2] /= planes[2]
+    return planes[0], planes[1]
 
 
-def surfaces(matrix: Matrix, bend: NDArray[np.float32], size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The same with a local warp: `bend` (2, n, n) moves the knots of a spline through the view."""
-    basis, knots = spline(size, bend.shape[1])
-    x = bend[0] * size + knots[None, :]
-    y = bend[1] * size + knots[:, None]
-
-    def surface(a: float, b: float, c: float) -> NDArray[Any]:
-        return basis @ ((a * x + b * y + c).astype(np.float32) @ basis.T)
-
-    if not matrix[2, :2].any():
-        return surface(*matrix[0] / matrix[2, 2]), surface(*matrix[1] / matrix[2, 2])
-    across, down, depth = (surface(*row) for row in matrix)
-    return across / depth, down / depth
+@lru_cache(maxsize=8)
+def ends(size: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(size, 2) the share of the first and of the last pixel in each between, and (2,) where those lie."""
+    at = np.linspace(0, 1, size, dtype=np.float32)
+    return np.stack([1 - at, at], axis=1), np.array([0.0, size - 1.0])
 
 
 @lru_cache(maxsize=8)

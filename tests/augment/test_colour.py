@@ -149,9 +149,12 @@ def test_the_luma_is_kept_under_hue_and_saturation(degrees: float) -> None:
 
 
 def test_hue_goes_full_circle() -> None:
-    np.testing.assert_allclose(colour.hue_rotation(360.0), np.eye(3), atol=1e-12)
-    thirds = colour.hue_rotation(120.0)
-    np.testing.assert_allclose(thirds @ thirds @ thirds, np.eye(3), atol=1e-12)
+    whole = colour.matrix(replace(PLAIN, hue=360.0))
+    third = colour.matrix(replace(PLAIN, hue=120.0))
+    assert whole is not None and third is not None
+    np.testing.assert_allclose(whole, np.eye(3, 4), atol=1e-6)
+    turn = third[:, :3]
+    np.testing.assert_allclose(turn @ turn @ turn, np.eye(3), atol=1e-6)
 
 
 def test_no_colour_is_chosen_for_no_change() -> None:

@@ -14,7 +14,7 @@ from scipy.interpolate import BSpline
 from lexnet.augment.apply import _cut_out as cut_out
 from lexnet.augment.apply import apply
 from lexnet.augment.sample import View, bend_knots, sample
-from lexnet.augment.warp import crop_box, is_exact, matrix, plane, scales, spline, surfaces
+from lexnet.augment.warp import crop_box, is_exact, matrix, slope, spline, surfaces
 from lexnet.config import MAX_BEND, Border, PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels
 
@@ -158,7 +158,7 @@ def test_the_plane_that_is_sampled_is_the_matrix_to_a_hundredth_of_a_pixel() -> 
     recipe = Recipe(rotate=180.0, shear=30.0, zoom=(0.5, 2.0), perspective=0.4)
     for i in range(20):
         to_picture = matrix(sample(recipe, 0, "train", 0, str(i)), 3000, 4000, whole(224))
-        x, y = plane(to_picture, 224)
+        x, y = surfaces(to_picture, None, 224)
         assert x.dtype == y.dtype == np.float32
         np.testing.assert_allclose(np.stack([x, y]), at(pixels_of(224), to_picture), rtol=3e-6, atol=0.01)
 
@@ -206,7 +206,7 @@ def test_crops_lie_within_the_picture_and_have_the_area_asked_for(shape: tuple[i
             assert wide / high == pytest.approx(view.aspect)
 
 
-def test_scales_are_the_distances_between_neighbours() -> None:
+def test_the_slope_is_what_a_step_in_the_view_is_in_the_picture() -> None:
     recipe = Recipe(rotate=180.0, shear=20.0, zoom=(0.5, 2.0), perspective=0.3)
     spec = whole(64)
     for i in range(50):
@@ -215,7 +215,7 @@ def test_scales_are_the_distances_between_neighbours() -> None:
         right, down = middle + np.array([[step], [0]]), middle + np.array([[0], [step]])
         here = at(middle, whole_matrix)
         moved = np.hstack([at(right, whole_matrix) - here, at(down, whole_matrix) - here]) / step
-        assert scales(whole_matrix, 64) == pytest.approx(tuple(np.hypot(*moved.T)), rel=1e-3)
+        np.testing.assert_allclose(slope(whole_matrix, 64), moved, rtol=1e-3, atol=1e-3)
 
 
 def test_whole_steps_are_told_from_others() -> None:
@@ -475,8 +475,8 @@ def test_a_part_of_the_picture_gives_what_the_whole_gives(
     """What the view shows is cut out of the picture first; nothing at the cut's edges may show."""
 
     def all_of_it(*arguments: Any) -> list[tuple[int, int]]:
-        *_, lengths, halvings = arguments
-        blocks = [1 << k for k in halvings]
+        _, lengths, times = arguments
+        blocks = [1 << k for k in times]
         return [(0, max(n, length - length % n)) for length, n in zip(lengths, blocks, strict=True)]
 
     recipe = Recipe(
