@@ -24,6 +24,7 @@ from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import History
+from lexnet.train.memory import freed_memory_kept
 from lexnet.train.pixels import normalised
 from lexnet.transfer.probe import Probe, softmax
 from lexnet.transfer.trunk import Trunk, pretrained
@@ -86,11 +87,11 @@ def finished(
 
 @contextmanager
 def apart(threads: int) -> Iterator[None]:
-    """So many threads of torch's inside, and nothing of its random numbers taken from those outside."""
+    """So many threads of torch's inside, memory that is kept, and its random numbers not those outside."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), freed_memory_kept():
             yield
     finally:
         torch.set_num_threads(before)
