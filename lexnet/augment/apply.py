@@ -91,10 +91,11 @@ def _looked_at(
         small = (right - left) >> times[0], (bottom - top) >> times[1]
         mean = cv2.INTER_LINEAR if max(times) == 1 else cv2.INTER_AREA  # of two both are; linear is faster
         region = cv2.resize(region, small, interpolation=mean)
-    beyond = [  # as far as the view is wide; the sampler sees to more
-        [edge if edge <= size else 0 for edge in (max(0, start - low) >> k, max(0, high - stop) >> k)]
+    edges = [
+        (max(0, start - low) >> k, max(0, high - stop) >> k)
         for (low, high), (start, stop), k in zip(seen, spans, times, strict=True)
     ]
+    beyond = [each if max(each) <= size else (0, 0) for each in edges]  # the sampler sees to more
     region = cv2.copyMakeBorder(region, *beyond[1], *beyond[0], **border)
     (x, right), (y, down) = (
         (1 / 2**k, (0.5 - start) / 2**k - 0.5 + before)

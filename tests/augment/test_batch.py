@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -229,7 +229,11 @@ ANY_GEOMETRY = st.builds(
 )
 
 
+MANY_TIMES_REFLECTED = Recipe(translate=0.25, zoom=(0.2, 0.2), perspective=0.4)
+
+
 @settings(max_examples=100, deadline=None)
+@example(recipe=MANY_TIMES_REFLECTED, height=6, width=6, channels=1, size=18)
 @given(
     recipe=ANY_GEOMETRY,
     height=st.integers(1, 90),
