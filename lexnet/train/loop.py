@@ -32,10 +32,15 @@ class History:
     """What was seen, epoch by epoch."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
+    """Those behind which the net was judged; the loss is the mean since the one before."""
     steps: int = 0
     """Taken so far."""
     stopped: str | None = None
     """Why it ended before its last epoch, where it did."""
+
+    def done(self) -> int:
+        """Epochs so far."""
+        return int(self.epochs[-1]["epoch"]) + 1 if self.epochs else 0
 
 
 def fit(
@@ -46,6 +51,7 @@ def fit(
     *,
     seed: int,
     judge: Callable[[nn.Module], dict[str, float]],
+    often: int | None = None,
     checkpoint: Path | None = None,
     of: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -55,8 +61,9 @@ def fit(
     """Trains `net` in place; it ends as the moving average of its weights.
 
     `model` is the same net compiled, if it is: what answers in the steps.
-    `judge` measures the averaged net after each epoch. A checkpoint is written behind every epoch, and
-    the next call with the same arguments goes on from it to the same bits (with as many threads). `of`
+    `judge` measures the averaged net after each epoch; `often` at most, where there is no
+    `config.patience`. A checkpoint is written behind that, and the next call with the same arguments
+    goes on from it to the same bits (with as many threads). `of`
     says what is trained on what: a checkpoint of anything else is not taken, nor one whose learning rates
     went otherwise; one of fewer epochs is, if `config.raised` says so. With `config.raised` a checkpoint of
     any other training raises `OutputError`: a finished run is not written over. It stops early where
@@ -68,7 +75,7 @@ def fit(
     ends = config.ends()
     if checkpoint is not None and (found := read_checkpoint(checkpoint)):
         done = found[1]
-        if done["of"] == of and done["ends"] == ends[: len(done["history"])]:
+        if done["of"] == of and done["ends"] == ends[: len(done["ends"])]:
             run.restore(*found)
         elif config.raised:
             other = f"to {done['ends'][-1]} epochs" if done["of"] == of else "of other pictures or settings"
@@ -77,10 +84,11 @@ def fit(
                 "on; give the same, or another --out, where it begins anew"
             )
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
-    for epoch in range(len(history.epochs), config.epochs):
+    total, pictures = 0.0, 0
+    for epoch in range(history.done(), config.epochs):
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
-        total, pictures, coming = 0.0, 0, batches(epoch)
+        coming = batches(epoch)
         for number in range(per_epoch):
             if history.steps == config.steps:
                 history.stopped = f"after {history.steps} steps, as it was told"
@@ -100,9 +108,13 @@ def fit(
             progress(history.steps, config.epochs * per_epoch)
         if not pictures:
             break
+        last = history.stopped or epoch + 1 == ends[epoch]
+        if not last and often and config.patience is None and (epoch + 1) % -(-ends[epoch] // often):
+            continue
         with run.averages_in():
             seen = judge(net)
         history.epochs.append({"epoch": epoch, "loss": total / pictures, "lr": rate, **seen})
+        total, pictures = 0.0, 0
         run.keep_best(config.patience)
         if checkpoint is not None and not history.stopped:
             write_checkpoint(checkpoint, run.state(), run.facts(of, ends))
@@ -135,10 +147,9 @@ def _step(
     length = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
     for name, value in (("loss", total), ("gradient", length)):
         if not torch.isfinite(value):
-            kept = f"what epoch {epoch - 1} ended with is kept" if epoch else "nothing is kept yet"
             raise TrainingError(
-                f"the {name} is {value.item()} in batch {number} of epoch {epoch}; {kept}; train "
-                f"again with a lower --lr than {config.lr:g}"
+                f"the {name} is {value.item()} in batch {number} of epoch {epoch}; a checkpoint from before "
+                f"stays as it was; train again with a lower --lr than {config.lr:g}"
             )
     optimiser.step()
     return total.item(), count
@@ -224,9 +235,9 @@ class _Running:
 
     def facts(self, of: str, ends: list[int]) -> dict[str, Any]:
         """All else."""
-        epochs = self.history.epochs
-        so_far = {"steps": self.history.steps, "history": epochs, "waited": self._waited}
-        return {"of": of, "ends": ends[: len(epochs)], **so_far}
+        history = self.history
+        so_far = {"steps": history.steps, "history": history.epochs, "waited": self._waited}
+        return {"of": of, "ends": ends[: history.done()], **so_far}
 
     def restore(self, tensors: Tensors, facts: dict[str, Any]) -> None:
         """Takes up what `state` and `facts` said."""

@@ -153,6 +153,37 @@ def test_whatever_is_kept_from_step_to_step_outlives_a_stop(
     assert same(again, undisturbed) and rest == history and len(history.epochs) == epochs
 
 
+def test_judged_three_times_it_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on from there to the same bits; the loss is the mean of the three."""
+    config = replace(CONFIG, epochs=8)
+    each = net()
+    losses = [one["loss"] for one in fit(each, batches, STEPS, config, seed=0, judge=judge).epochs]
+    third = net()
+    history = fit(third, batches, STEPS, config, seed=0, judge=judge, often=3)
+    assert same(third, each) and [one["epoch"] for one in history.epochs] == [2, 5, 7]
+    means = [sum(losses[:3]) / 3, sum(losses[3:6]) / 3, sum(losses[6:]) / 2]
+    assert [one["loss"] for one in history.epochs] == pytest.approx(means)
+    with stopped_behind(1, monkeypatch):
+        fit(net(), batches, STEPS, config, seed=0, judge=judge, often=3, checkpoint=tmp_path / "c")
+    again = net()
+    rest = fit(again, batches, STEPS, config, seed=0, judge=judge, often=3, checkpoint=tmp_path / "c")
+    assert same(again, each) and rest == history
+
+
+def test_more_epochs_are_judged_where_both_at_once_are(tmp_path: Path) -> None:
+    raised = replace(CONFIG, epochs=14, raised=(7,))
+    at_once = fit(net(), batches, STEPS, raised, seed=0, judge=judge, often=3)
+    assert [one["epoch"] for one in at_once.epochs] == [2, 5, 6, 9, 13]
+    keep, config = tmp_path / "c", replace(CONFIG, epochs=7)
+    fit(net(), batches, STEPS, config, seed=0, judge=judge, often=3, checkpoint=keep)
+    assert fit(net(), batches, STEPS, raised, seed=0, judge=judge, often=3, checkpoint=keep) == at_once
+
+
+def test_patience_has_every_epoch_judged() -> None:
+    seen = fit(net(), batches, STEPS, replace(CONFIG, patience=9), seed=0, judge=judge, often=3).epochs
+    assert [one["epoch"] for one in seen] == [0, 1, 2, 3]
+
+
 def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
     """Of 20 batches three at a time, seven steps an epoch; the last is of two."""
 
@@ -289,7 +320,7 @@ def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
             return y + (y - y.detach()).sqrt() if self.calls == 2 * STEPS else y
 
     with pytest.raises(
-        TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; what epoch 0"
+        TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; a checkpoint from before"
     ):
         fit(Root(), batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")

@@ -84,7 +84,9 @@ def test_of_several_views_one_each_is_read(manifest: Manifest) -> None:
     np.testing.assert_array_equal(found.read(rows, views), both[rows, views])
 
 
-def trained(manifest: Manifest, checkpoint: Path | None = None) -> tuple[Net, list[dict[str, float]]]:
+def trained(
+    manifest: Manifest, checkpoint: Path | None = None, epochs: int = 3
+) -> tuple[Net, list[dict[str, float]]]:
     seen = Activated(
         extraction=activations(manifest),
         labels=manifest.labels,
@@ -93,7 +95,7 @@ def trained(manifest: Manifest, checkpoint: Path | None = None) -> tuple[Net, li
     )
     torch.manual_seed(0)
     net = create_net("efficientnet_lite0", weights="imagenet", classes=2)
-    config = FitConfig(epochs=3, lr=1e-3, batch_size=4).resolved("tail")
+    config = FitConfig(epochs=epochs, lr=1e-3, batch_size=4).resolved("tail")
     history = train_tail(
         net,
         "stage5",
@@ -124,6 +126,11 @@ def test_only_the_tail_learns_and_the_net_is_whole_again(manifest: Manifest) -> 
     x = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(tail(trunk(x)), net(x))
+
+
+def test_of_many_short_epochs_twenty_are_judged_at_most(manifest: Manifest) -> None:
+    _, history = trained(manifest, epochs=27)
+    assert [one["epoch"] for one in history] == [*range(1, 26, 2), 26]
 
 
 def test_the_same_training_gives_the_same_bits(manifest: Manifest) -> None:
