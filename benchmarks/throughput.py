@@ -90,9 +90,9 @@ def ours(pixels: Pixels) -> Iterator[None]:
     epoch = 0
     while True:
         batches: Iterator[Batch] = pixels.batches(epoch, config)
-        for number, batch in enumerate(batches):
+        for batch in batches:
             if len(batch[0]) == 128:
-                _step(net, choice.model or net, optimiser, iter([batch]), config, epoch, number)
+                _step(net, choice.model or net, optimiser, iter([batch]), config, "a benchmark")
                 yield
         epoch += 1
 

@@ -95,7 +95,8 @@ def _looked_at(
         (max(0, start - low) >> k, max(0, high - stop) >> k)
         for (low, high), (start, stop), k in zip(seen, spans, times, strict=True)
     ]
-    beyond = [each if max(each) <= size else (0, 0) for each in edges]  # the sampler sees to more
+    # the sampler sees to more; behind a border on one side alone its reflections would turn at a wrong place
+    beyond = [both if max(both) <= size else (0, 0) for both in edges]
     region = cv2.copyMakeBorder(region, *beyond[1], *beyond[0], **border)
     (x, right), (y, down) = (
         (1 / 2**k, (0.5 - start) / 2**k - 0.5 + before)

@@ -87,7 +87,7 @@ def finished(
 
 @contextmanager
 def apart(threads: int) -> Iterator[None]:
-    """So many threads of torch's inside, memory that is kept, and its random numbers not those outside."""
+    """Inside, torch has so many threads, random numbers of its own, and memory that is kept between steps."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

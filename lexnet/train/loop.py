@@ -51,7 +51,7 @@ def fit(
     *,
     seed: int,
     judge: Callable[[nn.Module], dict[str, float]],
-    often: int | None = None,
+    judge_at_most: int | None = None,
     checkpoint: Path | None = None,
     of: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -61,9 +61,9 @@ def fit(
     """Trains `net` in place; it ends as the moving average of its weights.
 
     `model` is the same net compiled, if it is: what answers in the steps.
-    `judge` measures the averaged net after each epoch; `often` at most, where there is no
-    `config.patience`. A checkpoint is written behind that, and the next call with the same arguments
-    goes on from it to the same bits (with as many threads). `of`
+    `judge` measures the averaged net after each epoch, or evenly spread up to `judge_at_most` times,
+    where there is no `config.patience`, which counts them all. A checkpoint is written behind that, and the
+    next call with the same arguments goes on from it to the same bits (with as many threads). `of`
     says what is trained on what: a checkpoint of anything else is not taken, nor one whose learning rates
     went otherwise; one of fewer epochs is, if `config.raised` says so. With `config.raised` a checkpoint of
     any other training raises `OutputError`: a finished run is not written over. It stops early where
@@ -86,6 +86,9 @@ def fit(
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
     total, pictures = 0.0, 0
     for epoch in range(history.done(), config.epochs):
+        kept = (
+            f"what epoch {history.done() - 1} ended with is kept" if history.epochs else "nothing is kept yet"
+        )
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
         coming = batches(epoch)
@@ -101,15 +104,17 @@ def fit(
             )
             set_rate(run.optimiser, rate)
             some = islice(coming, config.accumulate)
-            loss, count = _step(net, model or net, run.optimiser, some, config, epoch, number)
+            where = f"batch {number} of epoch {epoch}; {kept}"
+            loss, count = _step(net, model or net, run.optimiser, some, config, where)
             history.steps += 1
             run.average(config.ema)
             total, pictures = total + loss, pictures + count
             progress(history.steps, config.epochs * per_epoch)
         if not pictures:
             break
-        last = history.stopped or epoch + 1 == ends[epoch]
-        if not last and often and config.patience is None and (epoch + 1) % -(-ends[epoch] // often):
+        end = ends[epoch]
+        every = 1 if judge_at_most is None or config.patience is not None else -(-end // judge_at_most)
+        if not (history.stopped or epoch + 1 == end or (epoch + 1) % every == 0):
             continue
         with run.averages_in():
             seen = judge(net)
@@ -130,10 +135,9 @@ def _step(
     optimiser: torch.optim.Optimizer,
     batches: Iterator[Batch],
     config: Fit,
-    epoch: int,
-    number: int,
+    where: str,
 ) -> tuple[float, int]:
-    """One step on these batches; (sum of the losses, how many pictures)."""
+    """One step on these batches; (sum of the losses, how many pictures). An error says `where`."""
     optimiser.zero_grad(set_to_none=True)
     total, count = torch.zeros(()), 0
     for inputs, targets in batches:
@@ -148,8 +152,7 @@ def _step(
     for name, value in (("loss", total), ("gradient", length)):
         if not torch.isfinite(value):
             raise TrainingError(
-                f"the {name} is {value.item()} in batch {number} of epoch {epoch}; a checkpoint from before "
-                f"stays as it was; train again with a lower --lr than {config.lr:g}"
+                f"the {name} is {value.item()} in {where}; train again with a lower --lr than {config.lr:g}"
             )
     optimiser.step()
     return total.item(), count

@@ -19,7 +19,11 @@ LARGE = 32 * MIB
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Inside, this process keeps what it frees; behind it, it goes back. Nothing happens without glibc."""
+    """Inside, this process keeps what it frees; behind it, that goes back. Nothing happens without glibc.
+
+    glibc's own adjustment of its two thresholds ends with the first use, at where it would come to.
+    Nested or in two threads, the first to end ends it for all: then it is slower, no more.
+    """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
@@ -29,5 +33,5 @@ def freed_memory_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        libc.mallopt(TRIM_THRESHOLD, 2 * LARGE)  # what glibc's own adjustment comes to for such blocks
+        libc.mallopt(TRIM_THRESHOLD, 2 * LARGE)
         libc.malloc_trim(0)

@@ -26,7 +26,7 @@ from lexnet.train.pixels import cuts, order
 from lexnet.transfer.extract import Extraction
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
-OFTEN = 20  # judged at most: of a few pictures there are hundreds of epochs, each shorter than that
+JUDGE_AT_MOST = 20  # few pictures have hundreds of epochs, each of which takes less time than judging it
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def train_tail(
         config,
         seed=seed,
         judge=lambda part: _judged(part, val),
-        often=OFTEN,
+        judge_at_most=JUDGE_AT_MOST,
         checkpoint=checkpoint,
         of=of,
         progress=progress,

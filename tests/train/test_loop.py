@@ -159,28 +159,51 @@ def test_judged_three_times_it_learns_the_same(tmp_path: Path, monkeypatch: pyte
     each = net()
     losses = [one["loss"] for one in fit(each, batches, STEPS, config, seed=0, judge=judge).epochs]
     third = net()
-    history = fit(third, batches, STEPS, config, seed=0, judge=judge, often=3)
+    history = fit(third, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3)
     assert same(third, each) and [one["epoch"] for one in history.epochs] == [2, 5, 7]
     means = [sum(losses[:3]) / 3, sum(losses[3:6]) / 3, sum(losses[6:]) / 2]
     assert [one["loss"] for one in history.epochs] == pytest.approx(means)
     with stopped_behind(1, monkeypatch):
-        fit(net(), batches, STEPS, config, seed=0, judge=judge, often=3, checkpoint=tmp_path / "c")
+        fit(net(), batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, checkpoint=tmp_path / "c")
     again = net()
-    rest = fit(again, batches, STEPS, config, seed=0, judge=judge, often=3, checkpoint=tmp_path / "c")
+    rest = fit(again, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, checkpoint=tmp_path / "c")
     assert same(again, each) and rest == history
 
 
 def test_more_epochs_are_judged_where_both_at_once_are(tmp_path: Path) -> None:
     raised = replace(CONFIG, epochs=14, raised=(7,))
-    at_once = fit(net(), batches, STEPS, raised, seed=0, judge=judge, often=3)
+    at_once = fit(net(), batches, STEPS, raised, seed=0, judge=judge, judge_at_most=3)
     assert [one["epoch"] for one in at_once.epochs] == [2, 5, 6, 9, 13]
     keep, config = tmp_path / "c", replace(CONFIG, epochs=7)
-    fit(net(), batches, STEPS, config, seed=0, judge=judge, often=3, checkpoint=keep)
-    assert fit(net(), batches, STEPS, raised, seed=0, judge=judge, often=3, checkpoint=keep) == at_once
+    fit(net(), batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, checkpoint=keep)
+    assert (
+        fit(net(), batches, STEPS, raised, seed=0, judge=judge, judge_at_most=3, checkpoint=keep) == at_once
+    )
+
+
+def test_what_an_error_says_is_kept_is_what_the_checkpoint_holds(tmp_path: Path) -> None:
+    """Judged behind every second epoch, it is broken in the sixth and in the second."""
+
+    def broken(bad: int) -> str:
+        def spoiled(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+            yield from ((x * float("nan") if epoch == bad else x, y) for x, y in batches(epoch))
+
+        config, keep = replace(CONFIG, epochs=8), tmp_path / str(bad)
+        with pytest.raises(TrainingError) as error:
+            fit(net(), spoiled, STEPS, config, seed=0, judge=judge, judge_at_most=4, checkpoint=keep)
+        return str(error.value)
+
+    assert "in batch 0 of epoch 5; what epoch 3 ended with is kept" in broken(5)
+    assert "in batch 0 of epoch 1; nothing is kept yet" in broken(1)
+    kept = read_checkpoint(tmp_path / "5")
+    assert kept is not None and [one["epoch"] for one in kept[1]["history"]] == [1, 3]
+    assert not (tmp_path / "1").exists()
 
 
 def test_patience_has_every_epoch_judged() -> None:
-    seen = fit(net(), batches, STEPS, replace(CONFIG, patience=9), seed=0, judge=judge, often=3).epochs
+    seen = fit(
+        net(), batches, STEPS, replace(CONFIG, patience=9), seed=0, judge=judge, judge_at_most=3
+    ).epochs
     assert [one["epoch"] for one in seen] == [0, 1, 2, 3]
 
 
@@ -320,7 +343,7 @@ def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
             return y + (y - y.detach()).sqrt() if self.calls == 2 * STEPS else y
 
     with pytest.raises(
-        TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; a checkpoint from before"
+        TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; what epoch 0"
     ):
         fit(Root(), batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")

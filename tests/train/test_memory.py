@@ -58,7 +58,7 @@ def test_it_goes_back_behind_an_error_too() -> None:
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr("lexnet.train.memory.ctypes", None)
+    monkeypatch.setattr("lexnet.train.memory.ctypes", None)  # whatever asks it for anything fails
     with freed_memory_kept():
         step()
 
