@@ -2,7 +2,7 @@
 
 step: allocate ─ free ─ step: allocate ─ free ...      the same sizes every time
 
-glibc hands it back, and the system clears every page of it anew: up to a third of an eager step's time.
+glibc hands it back, and the system clears every page of it anew.
 See mallopt(3) of the Linux manual.
 """
 
