@@ -31,7 +31,7 @@ from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
 from lexnet.train.optimiser import make_optimiser
-from lexnet.transfer.tail import fold_norms, laid_out
+from lexnet.transfer.tail import depthwise_frozen, fold_norms, laid_out
 from lexnet.transfer.trunk import pretrained
 from lexnet.transfer.views import augmented
 from lexnet.weights.create import create_net
@@ -206,10 +206,13 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     fold_norms(net)
     laid_out(net, torch.channels_last)
     fit, classes = config.fit.resolved("finetune"), len(manifest.classes)
+    _, part = net.cut(cut)
+    with depthwise_frozen(part):
+        tail = _trained(part, inner, classes, fit)
     return replace(
         speeds,
         view=view,
-        tail=_trained(net.cut(cut)[1], inner, classes, fit),
+        tail=tail,
         whole=_trained(net, shape, classes, fit, device_of(fit)),
         forward=_forward(net, shape),
     )

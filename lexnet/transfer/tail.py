@@ -4,10 +4,12 @@
              frozen, run once   on disk       trained, epoch after epoch
 
 Batch norms stay as they were (their statistics are of millions of pictures) and are folded into the
-convolutions while the tail is trained, unless they are to learn too.
+convolutions while the tail is trained, unless they are to learn too. Depthwise kernels stay too: they are few
+weights, general ones, and finding their gradients would take a quarter of the time.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,6 +72,23 @@ def unfold_norms(folds: list[Fold]) -> None:
         fold.block.norm = norm
 
 
+@contextmanager
+def depthwise_frozen(part: nn.Module) -> Iterator[None]:
+    """Inside, convolutions of each channel by itself do not learn.
+
+    Their biases neither: PyTorch finds a bias's gradient together with the kernel's, which is the slow one.
+    """
+    convs = [conv for conv in part.modules() if isinstance(conv, nn.Conv2d) and conv.groups > 1]
+    depthwise = [conv for conv in convs if conv.groups == conv.in_channels]
+    for conv in depthwise:
+        conv.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for conv in depthwise:
+            conv.requires_grad_(True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Activated:
     """Pictures as the frozen stages leave them."""
@@ -124,19 +143,20 @@ def train_tail(
             labels = torch.from_numpy(train.labels[rows])
             yield inputs, soft_labels(labels, classes, smoothing=config.smoothing, weights=weights[rows])
 
-    history = fit(
-        tail,
-        batches,
-        len(cuts(count, config.batch_size)),
-        config,
-        seed=seed,
-        judge=lambda part: _judged(part, val),
-        judge_at_most=JUDGE_AT_MOST,
-        checkpoint=checkpoint,
-        of=of,
-        progress=progress,
-        late=late,
-    )
+    with depthwise_frozen(tail):
+        history = fit(
+            tail,
+            batches,
+            len(cuts(count, config.batch_size)),
+            config,
+            seed=seed,
+            judge=lambda part: _judged(part, val),
+            judge_at_most=JUDGE_AT_MOST,
+            checkpoint=checkpoint,
+            of=of,
+            progress=progress,
+            late=late,
+        )
     laid_out(tail, torch.contiguous_format)
     unfold_norms(folds)
     net.eval()  # the norms that were put back too
