@@ -97,7 +97,7 @@ benchmark = Benchmark("photos")
 for each, mode in dict.fromkeys((each, mode) for each, _, mode in RUNS):
     values = [accuracy[run] for run in RUNS if (run[0], run[2]) == (each, mode)]
     benchmark.add(f"{each or 'all'} a class, {mode}: accuracy", values, "share")
-if "auto" in {run[2] for run in RUNS}:
+if {"auto", "probe", "tail"} <= {run[2] for run in RUNS}:
     lost = [
         accuracy[each, seed, "auto"] - max(accuracy[each, seed, "probe"], accuracy[each, seed, "tail"])
         for each, seed, mode in RUNS

@@ -32,6 +32,9 @@ with matplotlib.rc_context(STYLE):
         numbers = sorted(found[mode])
         seeds = [found[mode][number] for number in numbers]
         means = [float(np.mean(values)) for values in seeds]
+        if mode == "auto":  # it lies on the line of what it picked
+            axes.plot(numbers, means, color=colour, alpha=0.25, linewidth=9, label=name)
+            continue
         axes.fill_between(
             numbers, list(map(min, seeds)), list(map(max, seeds)), color=colour, alpha=0.12, lw=0
         )
