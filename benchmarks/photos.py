@@ -7,19 +7,19 @@ them: by none); always all of the validation part to calibrate on and all 372 of
 by. A whole net and a new one see 128 px in place of 224, at 5, 25 and all, where all is one seed alone.
 
 Where `auto` picks the tail it is the tail of that seed, bit for bit, and counts as both; likewise the head.
-Every result is a line of photos.jsonl (LEXNET_STUDY names another file), with the machine it was found on;
+Every result is a line of photos.jsonl (LEXNET_STUDY names another file), with its machine and its commit;
 what is there is not measured again: hours in all. `scripts/make_photos.py` draws it. The last figure is how
 much `auto` loses against the better of head and tail, paired by seed and number.
 """
 
 import json
 import os
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
-from common import Benchmark, arguments, machine, pictures
+from common import ROOT, Benchmark, arguments, machine, pictures
 
 from lexnet.config import Mode, TrainConfig
 from lexnet.data.manifest import Manifest
@@ -33,6 +33,9 @@ options = arguments(__doc__)
 file = Path(os.environ.get("LEXNET_STUDY", Path(__file__).with_name("photos.jsonl")))
 NUMBERS = (5, 10, 25, 50, 100, None)
 SEEDS, SMALL = (0, 1, 2), 128
+COMMIT = subprocess.run(
+    ("git", "describe", "--always", "--dirty"), cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.strip()
 RUNS: list[tuple[int | None, int, Mode]] = [
     *((each, seed, mode) for each in NUMBERS for seed in SEEDS for mode in ("auto", "probe", "tail")),
     *((each, seed, mode) for each in (5, 25) for seed in SEEDS for mode in ("finetune", "scratch")),
@@ -57,7 +60,7 @@ def measured(manifest: Manifest, each: int | None, seed: int, mode: Mode) -> dic
     """One run, without the run folder."""
     size = SMALL if mode in ("finetune", "scratch") else None
     plan = make_plan(manifest.name, TrainConfig(mode=mode, seed=seed, size=size))
-    start, notes = time.perf_counter(), []
+    notes = []
     outcome = learn(with_few(manifest, each, seed), plan, Clock(), lambda event: notes.append(event))
     why = [note.text for note in notes if getattr(note, "text", "").startswith("mode")]
     return {
@@ -67,7 +70,7 @@ def measured(manifest: Manifest, each: int | None, seed: int, mode: Mode) -> dic
         "accuracy": outcome.metrics["test_accuracy"],
         "picked": outcome.plan.config.mode,
         "why": why[-1:],
-        "seconds": round(time.perf_counter() - start),
+        "commit": COMMIT,
         "machine": machine(),
     }
 
@@ -78,19 +81,19 @@ def found() -> dict[tuple[int | None, int, str], dict[str, object]]:
     return {(line["each"], line["seed"], line["mode"]): line for line in lines}
 
 
-def keep(line: dict[str, object]) -> None:
+def keep(*lines: dict[str, object]) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
     with file.open("a") as stream:
-        stream.write(json.dumps(line) + "\n")
-    print(json.dumps(line), file=sys.stderr, flush=True)
+        stream.write(text)
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 photos = read_data(str(pictures() / "clothing"))
 for run in RUNS:
     if run not in found():
         line = measured(photos, *run)
-        keep(line)
-        if line["picked"] != line["mode"]:
-            keep(line | {"mode": line["picked"], "why": ["as auto picked it"]})
+        also = line | {"mode": line["picked"], "why": ["as auto picked it"]}
+        keep(line, *[also] * (line["picked"] != line["mode"]))
 
 accuracy = {run: float(one["accuracy"]) for run, one in found().items()}  # type: ignore[arg-type]
 benchmark = Benchmark("photos")

@@ -76,7 +76,7 @@ def alone(*case: Any) -> float:
 
 def main() -> None:
     options = arguments(__doc__)
-    benchmark, rounds, steps = Benchmark("step"), 3 if options.quick else 7, 10 if options.quick else 20
+    benchmark, rounds, steps = Benchmark("step"), 1 if options.quick else 5, 10 if options.quick else 15
     for part, cases in (("memory", WHOLE), ("depthwise", TAILS)):
         for case in cases if part in (options.only or [part]) else []:
             found = in_turn(

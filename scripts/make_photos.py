@@ -29,7 +29,8 @@ with matplotlib.rc_context(STYLE):
     drawing = Figure(figsize=(7, 4.2), layout="constrained")
     axes = drawing.subplots()
     for (mode, name), colour, mark in zip(NAMES.items(), COLOURS, MARKS, strict=False):
-        numbers = sorted(found[mode])
+        if not (numbers := sorted(found[mode])):
+            continue  # not measured yet
         seeds = [found[mode][number] for number in numbers]
         means = [float(np.mean(values)) for values in seeds]
         if mode == "auto":  # it lies on the line of what it picked

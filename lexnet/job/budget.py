@@ -31,7 +31,7 @@ from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
 from lexnet.train.optimiser import make_optimiser
-from lexnet.transfer.tail import depthwise_frozen, fold_norms, laid_out
+from lexnet.transfer.tail import JUDGE_AT_MOST, depthwise_frozen, fold_norms, laid_out
 from lexnet.transfer.trunk import pretrained
 from lexnet.transfer.views import augmented
 from lexnet.weights.create import create_net
@@ -88,12 +88,15 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     judged = (val + test) * (speeds.decode + speeds.forward)
     found = []
     for views, epochs in _tails(config, train):
-        took = looked + judged + (train * views + val) * speeds.view + epochs * train * speeds.tail
+        judgings = epochs if config.fit.patience is not None else min(epochs, JUDGE_AT_MOST)
+        trained = (epochs * train + judgings * val / 3) * speeds.tail  # forth alone is a third of it
+        took = looked + judged + (train * views + val) * speeds.view + trained
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
     modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", seen))
     for mode, before in modes:
-        epochs, each = config.fit.epochs or int(MODES[mode]["epochs"]), train * speeds.whole
+        epochs = config.fit.epochs or int(MODES[mode]["epochs"])
+        each = train * speeds.whole + val * speeds.forward
         found.append(
             Option(mode=mode, seconds=before + judged + epochs * each, epochs=epochs, epoch_seconds=each)
         )
@@ -203,9 +206,10 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     shape = trunk.spec.channels, trunk.spec.size, trunk.spec.size
     cut = job.tail_cut(net, trunk.spec)
     inner = cost(net, shape[1], shape[0]).stages()[cut].shape
-    fold_norms(net)
-    laid_out(net, torch.channels_last)
     fit, classes = config.fit.resolved("finetune"), len(manifest.classes)
+    if fit.norms == "frozen":
+        fold_norms(net)
+    laid_out(net, torch.channels_last)
     _, part = net.cut(cut)
     with depthwise_frozen(part):
         tail = _trained(part, inner, classes, fit)

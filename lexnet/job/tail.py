@@ -53,7 +53,7 @@ def learn_tail(
                 config.seed,
                 sampled=config.class_weight == "sampled",
                 checkpoint=None if keep is None else keep / CHECKPOINT,
-                of=identity(job, manifest, cut, seen.engine, probe),
+                of=identity(job, manifest, cut, seen.engine, probe, "depthwise frozen"),
                 progress=lambda done, total: job.progress("train", done, total),
                 late=job.late,
             )

@@ -39,7 +39,7 @@ class History:
     """Why it ended before its last epoch, where it did."""
 
     def done(self) -> int:
-        """Epochs so far."""
+        """Epochs up to the last one judged."""
         return int(self.epochs[-1]["epoch"]) + 1 if self.epochs else 0
 
 
@@ -86,9 +86,9 @@ def fit(
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
     total, pictures = 0.0, 0
     for epoch in range(history.done(), config.epochs):
-        kept = (
-            f"what epoch {history.done() - 1} ended with is kept" if history.epochs else "nothing is kept yet"
-        )
+        kept = "nothing is kept yet"
+        if checkpoint is not None and history.epochs:
+            kept = f"what epoch {history.done() - 1} ended with is kept"
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
         coming = batches(epoch)
@@ -118,7 +118,8 @@ def fit(
             continue
         with run.averages_in():
             seen = judge(net)
-        history.epochs.append({"epoch": epoch, "loss": total / pictures, "lr": rate, **seen})
+        last = (history.steps - 1) // per_epoch  # a stop may come before this epoch's first step
+        history.epochs.append({"epoch": last, "loss": total / pictures, "lr": rate, **seen})
         total, pictures = 0.0, 0
         run.keep_best(config.patience)
         if checkpoint is not None and not history.stopped:

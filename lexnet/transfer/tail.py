@@ -78,15 +78,16 @@ def depthwise_frozen(part: nn.Module) -> Iterator[None]:
 
     Their biases neither: PyTorch finds a bias's gradient together with the kernel's, which is the slow one.
     """
-    convs = [conv for conv in part.modules() if isinstance(conv, nn.Conv2d) and conv.groups > 1]
-    depthwise = [conv for conv in convs if conv.groups == conv.in_channels]
-    for conv in depthwise:
-        conv.requires_grad_(False)
+    convs = [conv for conv in part.modules() if isinstance(conv, nn.Conv2d)]
+    depthwise = [conv for conv in convs if 1 < conv.groups == conv.in_channels]
+    learning = [weight for conv in depthwise for weight in conv.parameters() if weight.requires_grad]
+    for weight in learning:
+        weight.requires_grad_(False)
     try:
         yield
     finally:
-        for conv in depthwise:
-            conv.requires_grad_(True)
+        for weight in learning:
+            weight.requires_grad_(True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,9 @@ def test_the_time_of_each_choice_adds_up(folder: Path, speeds: None) -> None:
     judged = 18 * (0.001 + 0.02)
     times = {(one.mode, one.views, one.epochs): one.seconds for one in found}
     assert times["probe", None, None] == pytest.approx(looked)
-    assert times["tail", 4, 229] == pytest.approx(looked + judged + (42 * 4 + 6) * 0.003 + 229 * 42 * 0.01)
-    assert times["finetune", None, 6] == pytest.approx(looked + judged + 6 * 42 * 0.1)
+    trained = (229 * 42 + 20 * 6 / 3) * 0.01  # judged twenty times, which is forth and not back
+    assert times["tail", 4, 229] == pytest.approx(looked + judged + (42 * 4 + 6) * 0.003 + trained)
+    assert times["finetune", None, 6] == pytest.approx(looked + judged + 6 * (42 * 0.1 + 6 * 0.02))
     assert reserve > judged
 
 

@@ -184,20 +184,28 @@ def test_more_epochs_are_judged_where_both_at_once_are(tmp_path: Path) -> None:
 def test_what_an_error_says_is_kept_is_what_the_checkpoint_holds(tmp_path: Path) -> None:
     """Judged behind every second epoch, it is broken in the sixth and in the second."""
 
-    def broken(bad: int) -> str:
+    def broken(bad: int, *, keep: bool = True) -> str:
         def spoiled(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
             yield from ((x * float("nan") if epoch == bad else x, y) for x, y in batches(epoch))
 
-        config, keep = replace(CONFIG, epochs=8), tmp_path / str(bad)
+        config, file = replace(CONFIG, epochs=8), tmp_path / str(bad) if keep else None
         with pytest.raises(TrainingError) as error:
-            fit(net(), spoiled, STEPS, config, seed=0, judge=judge, judge_at_most=4, checkpoint=keep)
+            fit(net(), spoiled, STEPS, config, seed=0, judge=judge, judge_at_most=4, checkpoint=file)
         return str(error.value)
 
     assert "in batch 0 of epoch 5; what epoch 3 ended with is kept" in broken(5)
     assert "in batch 0 of epoch 1; nothing is kept yet" in broken(1)
+    assert "in batch 0 of epoch 5; nothing is kept yet" in broken(5, keep=False)
     kept = read_checkpoint(tmp_path / "5")
     assert kept is not None and [one["epoch"] for one in kept[1]["history"]] == [1, 3]
     assert not (tmp_path / "1").exists()
+
+
+def test_a_stop_before_an_epochs_first_step_counts_for_the_epoch_of_the_last() -> None:
+    """Of eight epochs every second is judged; three are done when it stops."""
+    config = replace(CONFIG, epochs=8, steps=3 * STEPS)
+    history = fit(net(), batches, STEPS, config, seed=0, judge=judge, judge_at_most=4)
+    assert [one["epoch"] for one in history.epochs] == [1, 2] and history.steps == 3 * STEPS
 
 
 def test_patience_has_every_epoch_judged() -> None:

@@ -15,7 +15,7 @@ from lexnet.nets import NETS
 from lexnet.nets.net import Net
 from lexnet.transfer.cut import Place, default_cut, places
 from lexnet.transfer.extract import Extraction, extract
-from lexnet.transfer.tail import Activated, fold_norms, train_tail, unfold_norms
+from lexnet.transfer.tail import Activated, depthwise_frozen, fold_norms, train_tail, unfold_norms
 from lexnet.transfer.trunk import open_trunk
 from lexnet.transfer.views import Look
 from lexnet.weights.create import create_net
@@ -138,6 +138,20 @@ def test_only_the_tail_learns_and_the_net_is_whole_again(manifest: Manifest) -> 
     x = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(tail(trunk(x)), net(x))
+
+
+def test_inside_the_block_depthwise_convolutions_do_not_learn_and_then_what_learned_before_does() -> None:
+    net = create_net("efficientnet_lite0", classes=2)
+    _, tail = net.cut("stage5")
+    fold_norms(tail)
+    first = tail.get_submodule("stages.stage6.0.residual.depthwise.conv").requires_grad_(False)
+    with depthwise_frozen(tail):
+        frozen = {name for name, weight in tail.named_parameters() if not weight.requires_grad}
+    ends = ("depthwise.conv.weight", "depthwise.conv.bias")
+    assert (
+        frozen == {name for name, _ in tail.named_parameters() if name.endswith(ends)} and len(frozen) == 10
+    )
+    assert [w for w in tail.parameters() if not w.requires_grad] == list(first.parameters())
 
 
 def test_of_many_short_epochs_twenty_are_judged_at_most(manifest: Manifest) -> None:
