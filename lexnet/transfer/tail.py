@@ -5,7 +5,7 @@
 
 Batch norms stay as they were (their statistics are of millions of pictures) and are folded into the
 convolutions while the tail is trained, unless they are to learn too. Depthwise kernels stay too: they are few
-weights, general ones, and finding their gradients would take a quarter of the time.
+weights, general ones, and finding the gradients of large ones takes a fifth of a step (`benchmarks/step.py`).
 """
 
 from collections.abc import Callable, Iterator
