@@ -20,6 +20,7 @@ from lexnet.config import PreprocessSpec
 Matrix = NDArray[np.float64]
 SOFTEN, NEUTRAL = 0.14, 1.49
 LEAST = 0.02  # a filter weaker than this is not seen
+FINE = 2e-5  # of the view's side, where points between are computed: 0.005 px of 224
 
 
 def matrix(view: View, height: int, width: int, spec: PreprocessSpec) -> Matrix:
@@ -109,12 +110,16 @@ def surfaces(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """(size, size) float32 x and y in the picture of each pixel of the view.
 
-    With a local warp, `bend` (2, n, n) moves the knots of a spline through the view first.
+    With a local warp, `bend` (2, n, n) moves the knots of a spline through the view first. Without, few
+    points are enough: a matrix is so smooth that a polynomial through them is it, to 0.01 px.
     """
-    basis, knots = ends(size) if bend is None else spline(size, bend.shape[1])
-    x, y = knots[None, :], knots[:, None]
-    if bend is not None:
-        x, y = x + bend[0] * size, y + bend[1] * size
+    if bend is None:
+        basis, points = chebyshev(size, points_needed(matrix, size))
+        places = (matrix @ points.reshape(3, -1)).reshape(points.shape)
+        across, down = basis @ (places[:2] / places[2]).astype(np.float32) @ basis.T
+        return across, down
+    basis, knots = spline(size, bend.shape[1])
+    x, y = knots[None, :] + bend[0] * size, knots[:, None] + bend[1] * size
     rows = (matrix if matrix[2, :2].any() else matrix[:2] / matrix[2, 2])[:, :, None, None]
     planes = basis @ (rows[:, 0] * x + rows[:, 1] * y + rows[:, 2]).astype(np.float32) @ basis.T
     if len(planes) == 3:
@@ -122,11 +127,32 @@ def surfaces(
     return planes[0], planes[1]
 
 
-@lru_cache(maxsize=8)
-def ends(size: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(size, 2) the share of the first and of the last pixel in each between, and (2,) where those lie."""
-    at = np.linspace(0, 1, size, dtype=np.float32)
-    return np.stack([1 - at, at], axis=1), np.array([0.0, size - 1.0])
+def points_needed(matrix: Matrix, size: int) -> int:
+    """How many Chebyshev points a side say a matrix to FINE of the view's side.
+
+    The further the depth w is from one value, the more: with it from 1 - r to 1 + r, the error falls by ρ a
+    point, where ρ = 1 / r + √(1 / r² - 1) (Trefethen, Approximation Theory and Practice, theorem 8.2).
+    """
+    g, h, i = matrix[2].tolist()
+    middle = (size - 1) / 2
+    uneven = (abs(g) + abs(h)) * middle / ((g + h) * middle + i)
+    return 2 + math.floor(math.log(FINE) / -math.acosh(1 / uneven)) if uneven > FINE else 2
+
+
+@lru_cache(maxsize=32)
+def chebyshev(size: int, count: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(size, count) what each point has of a pixel's value, and (3, count, count) x, y, 1 of them, pixels."""
+    places = -np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    own = np.eye(count, dtype=bool)
+    apart = np.where(own, 1, places[:, None] - places)
+    others = np.where(own, 1, np.linspace(-1, 1, size)[:, None, None] - places)
+    across, down = np.meshgrid(*[(places + 1) * (size - 1) / 2] * 2)
+    return _for_blas((others / apart).prod(2)), np.stack([across, down, np.ones_like(across)])
+
+
+def _for_blas(basis: NDArray[Any]) -> NDArray[Any]:
+    """Column by column in memory: a product with its transpose takes a third less time."""
+    return np.asfortranarray(basis, np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -140,4 +166,4 @@ def spline(size: int, knots: int) -> tuple[NDArray[Any], NDArray[Any]]:
     basis = np.zeros((size, knots))
     for i, weight in enumerate(weights):
         basis[np.arange(size), first + i] = weight / 6
-    return basis.astype(np.float32), (np.arange(knots) - 1) * step - 0.5
+    return _for_blas(basis), (np.arange(knots) - 1) * step - 0.5
