@@ -81,8 +81,8 @@ def found() -> dict[tuple[int | None, int, str], dict[str, object]]:
     return {(line["each"], line["seed"], line["mode"]): line for line in lines}
 
 
-def keep(*lines: dict[str, object]) -> None:
-    text = "".join(json.dumps(line) + "\n" for line in lines)
+def keep(line: dict[str, object]) -> None:
+    text = json.dumps(line) + "\n"
     with file.open("a") as stream:
         stream.write(text)
     print(text, end="", file=sys.stderr, flush=True)
@@ -92,10 +92,11 @@ photos = read_data(str(pictures() / "clothing"))
 for run in RUNS:
     if run not in found():
         line = measured(photos, *run)
-        also = line | {"mode": line["picked"], "why": ["as auto picked it"]}
-        keep(line, *[also] * ((*run[:2], line["picked"]) not in found() and line["picked"] != line["mode"]))
+        keep(line)
+        if (*run[:2], line["picked"]) not in found():
+            keep(line | {"mode": line["picked"], "why": ["as auto picked it"]})
 
-accuracy = {run: float(one["accuracy"]) for run, one in found().items()}  # type: ignore[arg-type]
+accuracy = {run: float(one["accuracy"]) for run, one in found().items() if run in RUNS}  # type: ignore[arg-type]
 benchmark = Benchmark("photos")
 for each, mode in dict.fromkeys((each, mode) for each, _, mode in RUNS):
     values = [accuracy[run] for run in RUNS if (run[0], run[2]) == (each, mode)]

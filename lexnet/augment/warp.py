@@ -20,7 +20,7 @@ from lexnet.config import PreprocessSpec
 Matrix = NDArray[np.float64]
 SOFTEN, NEUTRAL = 0.14, 1.49
 LEAST = 0.02  # a filter weaker than this is not seen
-FINE = 2e-5  # of the view's side, where points between are computed: 0.005 px of 224
+FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
 
 
 def matrix(view: View, height: int, width: int, spec: PreprocessSpec) -> Matrix:
