@@ -7,8 +7,8 @@ threads and two loader workers, and are measured on the same 372 photos of the t
 
     ours      `--mode probe` and `--mode tail` as whole processes with empty caches, start-up included
     fastai    `fine_tune(3)` as its documentation has it: its transforms, its head, one frozen epoch before
-    plain     AdamW and a cosine over as many steps of the whole net as fit into the time of our tail, at
-              four learning rates, of which the best on the test part counts
+    plain     AdamW on the whole net for the time of our tail, the rate a cosine of that time, at four
+              learning rates, of which the best on the test part counts
     fastai10  `fine_tune(10)` with the rate that its finder suggests: hours
 
 What was measured is kept (LEXNET_STUDY names the file, rivals.jsonl here otherwise). The others are not
@@ -104,15 +104,10 @@ def plain(seconds: float) -> None:
         net = lexnet.create_net("efficientnet_lite0", weights="imagenet", classes=CLASSES)
         net.to(memory_format=torch.channels_last).train()
         optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
-        start, steps, step = time.perf_counter(), float("inf"), 0
-        while step < steps:
+        start, step, took = time.perf_counter(), 0, 0.0
+        while took < seconds:
             for inputs, labels in train:
-                if step == 5:  # by then it is known how many fit
-                    steps = 5 * seconds / (time.perf_counter() - start)
-                if step >= steps:
-                    break
-                share = min(1.0, (step + 1) / 10)
-                share *= 1.0 if step < 10 else 0.5 * (1 + cos(pi * (step - 10) / max(1.0, steps - 10)))
+                share = min(1.0, (step + 1) / 10) * 0.5 * (1 + cos(pi * took / seconds))
                 for group in optimiser.param_groups:
                     group["lr"] = rate * share
                 loss = F.cross_entropy(
@@ -121,8 +116,9 @@ def plain(seconds: float) -> None:
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
-                step += 1
-        took = time.perf_counter() - start
+                step, took = step + 1, time.perf_counter() - start
+                if took >= seconds:
+                    break
         net.eval()
         with torch.inference_mode():
             hits = [net(inputs).argmax(1) == labels for inputs, labels in test]
