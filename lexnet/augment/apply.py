@@ -57,7 +57,7 @@ def _warp(picture: Pixels, view: View, spec: PreprocessSpec) -> Pixels:
     else:
         pixels = cv2.warpAffine(region, whole[:2], (size, size), flags=SAMPLED, **border)
     across, down = softness(whole, size)
-    if max(abs(across), abs(down)) > LEAST and not (is_exact(whole) and view.bend is None):
+    if max(abs(across), abs(down)) > LEAST and not (view.bend is None and is_exact(whole)):
         x, y = (np.array([a, 1 - 2 * a, a], np.float32) for a in (across, down))
         pixels = cv2.sepFilter2D(pixels, -1, x, y, borderType=cv2.BORDER_REPLICATE)
     return pixels

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from lexnet.augment import colour
 from lexnet.augment.apply import compressed
 from lexnet.augment.sample import View, noise
-from lexnet.augment.warp import LEAST, halvings, is_exact, matrix, softness, spline
+from lexnet.augment.warp import LEAST, bent, halvings, is_exact, matrix, softness, spline
 from lexnet.config import PreprocessSpec
 from lexnet.errors import ShapeError
 
@@ -69,9 +69,7 @@ def prepare(
         soften.append((0.0, 0.0) if needless else filters)
         matrices.append(whole / whole[2, 2])
         if view.bend is not None:
-            _, places = spline(spec.size, view.bend.shape[1])
-            x, y = view.bend[0] * spec.size + places[None, :], view.bend[1] * spec.size + places[:, None]
-            knots.append([row[0] * x + row[1] * y + row[2] for row in matrices[-1]])
+            knots.append(bent(matrices[-1], view.bend, spec.size))
         levels = colour.matrix(view, axes)
         colours.append(np.eye(3, 4) if levels is None else levels)
     return Prepared(

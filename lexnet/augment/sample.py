@@ -10,6 +10,7 @@ depend on which pictures, workers or batches came before it, and no operation on
 
 import hashlib
 import math
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -124,9 +125,31 @@ def noise(view: View, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return generator(seed, f"{purpose} noise", number, item).standard_normal(shape, np.float32)
 
 
+class _Own(threading.local):
+    """A thread's generator: to make one takes longer than all that a view draws from it."""
+
+    def __init__(self) -> None:
+        self.philox = np.random.Philox(0)
+        self.generator = np.random.Generator(self.philox)
+
+
+_own = _Own()
+
+
 def generator(seed: int, purpose: str, view: int, item: str) -> np.random.Generator:
-    """The random numbers that belong to this view of this picture and to nothing else."""
-    return np.random.Generator(np.random.Philox(key=_key(seed, purpose, view), counter=_counter(item)))
+    """The random numbers that belong to this view of this picture and to nothing else.
+
+    To be drawn at once: it is the thread's only one, and the next call sets it elsewhere.
+    """
+    _own.philox.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": _counter(item), "key": _key(seed, purpose, view)},
+        "buffer": np.zeros(4, np.uint64),
+        "buffer_pos": 4,  # all of it used
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    return _own.generator
 
 
 def bend_knots(wavelength: float) -> int:
@@ -135,16 +158,21 @@ def bend_knots(wavelength: float) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _key(seed: int, purpose: str, view: int) -> tuple[int, int]:
-    digest = hashlib.sha256(f"{seed}|{purpose}|{view}".encode()).digest()
-    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
+def _key(seed: int, purpose: str, view: int) -> NDArray[np.uint64]:
+    return _words(f"{seed}|{purpose}|{view}".encode())[:2]
 
 
-def _counter(item: str) -> tuple[int, int, int, int]:
+def _counter(item: str) -> NDArray[np.uint64]:
     """Its first word, which counts the numbers drawn, starts at 0 for every picture."""
-    digest = hashlib.sha256(item.encode("utf-8", "surrogateescape")).digest()
-    first, second, third = (int.from_bytes(digest[i : i + 8], "little") for i in (0, 8, 16))
-    return 0, first, second, third
+    counter = _words(item.encode("utf-8", "surrogateescape"))
+    counter[1:] = counter[:3]
+    counter[0] = 0
+    return counter
+
+
+def _words(content: bytes) -> NDArray[np.uint64]:
+    """(4,) of its sha256."""
+    return np.frombuffer(hashlib.sha256(content).digest(), "<u8").astype(np.uint64)
 
 
 def _between(u: float, bounds: tuple[float, float]) -> float:

@@ -118,13 +118,22 @@ def surfaces(
         places = (matrix @ points.reshape(3, -1)).reshape(points.shape)
         across, down = basis @ (places[:2] / places[2]).astype(np.float32) @ basis.T
         return across, down
-    basis, knots = spline(size, bend.shape[1])
-    x, y = knots[None, :] + bend[0] * size, knots[:, None] + bend[1] * size
-    rows = (matrix if matrix[2, :2].any() else matrix[:2] / matrix[2, 2])[:, :, None, None]
-    planes = basis @ (rows[:, 0] * x + rows[:, 1] * y + rows[:, 2]).astype(np.float32) @ basis.T
+    basis, _ = spline(size, bend.shape[1])
+    places = bent(matrix, bend, size)
+    if not (matrix[2, 0] or matrix[2, 1]):
+        places = places[:2] / matrix[2, 2]
+    planes = basis @ places.astype(np.float32) @ basis.T
     if len(planes) == 3:
         planes[:2] /= planes[2]
     return planes[0], planes[1]
+
+
+def bent(matrix: Matrix, bend: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+    """(3, n, n) x, y, w in the picture of the spline's knots, once the local warp has moved them."""
+    _, knots = spline(size, bend.shape[1])
+    knots = knots.copy()
+    knots[:2] += bend * np.float32(size)
+    return (matrix @ knots.reshape(3, -1)).reshape(knots.shape)
 
 
 def points_needed(matrix: Matrix, size: int) -> int:
@@ -146,8 +155,13 @@ def chebyshev(size: int, count: int) -> tuple[NDArray[Any], NDArray[Any]]:
     own = np.eye(count, dtype=bool)
     apart = np.where(own, 1, places[:, None] - places)
     others = np.where(own, 1, np.linspace(-1, 1, size)[:, None, None] - places)
-    across, down = np.meshgrid(*[(places + 1) * (size - 1) / 2] * 2)
-    return _for_blas((others / apart).prod(2)), np.stack([across, down, np.ones_like(across)])
+    return _for_blas((others / apart).prod(2)), _lattice((places + 1) * (size - 1) / 2)
+
+
+def _lattice(places: NDArray[Any]) -> NDArray[np.float64]:
+    """(3, n, n) x, y, 1 of the points at these places, across and down."""
+    across, down = np.meshgrid(places, places)
+    return np.stack([across, down, np.ones_like(across)])
 
 
 def _for_blas(basis: NDArray[Any]) -> NDArray[Any]:
@@ -157,7 +171,7 @@ def _for_blas(basis: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(maxsize=8)
 def spline(size: int, knots: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(size, knots) the cubic B-spline's basis at each pixel, and (knots,) where the knots lie, pixels."""
+    """(size, knots) the cubic B-spline's basis at each pixel, and (3, knots, knots) x, y, 1 of each knot."""
     step = size / (knots - 3)
     at = (np.arange(size) + 0.5) / step
     first = np.minimum(at.astype(int), knots - 4)
@@ -166,4 +180,4 @@ def spline(size: int, knots: int) -> tuple[NDArray[Any], NDArray[Any]]:
     basis = np.zeros((size, knots))
     for i, weight in enumerate(weights):
         basis[np.arange(size), first + i] = weight / 6
-    return _for_blas(basis), (np.arange(knots) - 1) * step - 0.5
+    return _for_blas(basis), _lattice((np.arange(knots) - 1) * step - 0.5)
