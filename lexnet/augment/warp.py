@@ -111,7 +111,7 @@ def surfaces(
     """(size, size) float32 x and y in the picture of each pixel of the view.
 
     With a local warp, `bend` (2, n, n) moves the knots of a spline through the view first. Without, few
-    points are enough: a matrix is so smooth that a polynomial through them is it, to 0.01 px.
+    points are enough: a matrix is so smooth that a polynomial through them is it, to 0.002 px or so.
     """
     if bend is None:
         basis, points = chebyshev(size, points_needed(matrix, size))
@@ -137,14 +137,16 @@ def bent(matrix: Matrix, bend: NDArray[np.float32], size: int) -> NDArray[np.flo
 
 
 def points_needed(matrix: Matrix, size: int) -> int:
-    """How many Chebyshev points a side say a matrix to FINE of the view's side.
+    """How many Chebyshev points a side say a matrix to about FINE of the view's side.
 
-    The further the depth w is from one value, the more: with it from 1 - r to 1 + r, the error falls by ρ a
-    point, where ρ = 1 / r + √(1 / r² - 1) (Trefethen, Approximation Theory and Practice, theorem 8.2).
+    The further the depth w is from one value along a row or column, the more: with it from 1 - r to 1 + r, the
+    error falls by ρ a point, where ρ = 1 / r + √(1 / r² - 1) (Trefethen, Approximation Theory and Approximation
+    Practice, chapter 8). r is greatest at the edge that is nearest.
     """
     g, h, i = matrix[2].tolist()
     middle = (size - 1) / 2
-    uneven = (abs(g) + abs(h)) * middle / ((g + h) * middle + i)
+    less, more = sorted((abs(g) * middle, abs(h) * middle))
+    uneven = more / ((g + h) * middle + i - less)
     return 2 + math.floor(math.log(FINE) / -math.acosh(1 / uneven)) if uneven > FINE else 2
 
 
@@ -165,7 +167,7 @@ def _lattice(places: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _for_blas(basis: NDArray[Any]) -> NDArray[Any]:
-    """Column by column in memory: a product with its transpose takes a third less time."""
+    """Column by column in memory, as BLAS reads it fastest."""
     return np.asfortranarray(basis, np.float32)
 
 

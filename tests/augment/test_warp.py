@@ -14,7 +14,7 @@ from scipy.interpolate import BSpline
 from lexnet.augment.apply import _cut_out as cut_out
 from lexnet.augment.apply import apply
 from lexnet.augment.sample import View, bend_knots, sample
-from lexnet.augment.warp import crop_box, halvings, is_exact, matrix, slope, spline, surfaces
+from lexnet.augment.warp import crop_box, halvings, is_exact, matrix, points_needed, slope, spline, surfaces
 from lexnet.config import MAX_BEND, Border, PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels
 
@@ -165,6 +165,21 @@ def test_the_plane_that_is_sampled_is_the_matrix_to_a_hundredth_of_a_pixel(stren
             assert x.dtype == y.dtype == np.float32
             seen, expected = np.stack([x, y]), at(pixels_of(224), to_picture)
             np.testing.assert_allclose(seen, expected, rtol=share, atol=0.01)
+
+
+@pytest.mark.parametrize("size", [16, 224])
+@pytest.mark.parametrize("strength", [(0.4, 0.4), (-0.4, 0.4), (0.4, 0.0)])
+def test_the_strongest_perspective_is_no_further_off(size: int, strength: tuple[float, float]) -> None:
+    to_picture = matrix(replace(PLAIN, perspective=strength), 375, 500, whole(size))
+    seen = np.stack(surfaces(to_picture, None, size))
+    np.testing.assert_allclose(seen, at(pixels_of(size), to_picture), rtol=0, atol=0.005)
+
+
+def test_few_points_a_side_are_enough() -> None:
+    """Six say a perspective of 0.1 both ways, two all that has none."""
+    for strength, most in ((0.0, 2), (0.1, 6)):
+        to_picture = matrix(replace(PLAIN, perspective=(strength, strength)), 375, 500, whole(224))
+        assert 2 <= points_needed(to_picture, 224) <= most
 
 
 def test_what_lies_nearer_under_perspective_is_larger() -> None:
