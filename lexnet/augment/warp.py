@@ -139,9 +139,9 @@ def bent(matrix: Matrix, bend: NDArray[np.float32], size: int) -> NDArray[np.flo
 def points_needed(matrix: Matrix, size: int) -> int:
     """How many Chebyshev points a side say a matrix to about FINE of the view's side.
 
-    The further the depth w is from one value along a row or column, the more: with it from 1 - r to 1 + r, the
-    error falls by ρ a point, where ρ = 1 / r + √(1 / r² - 1) (Trefethen, Approximation Theory and Approximation
-    Practice, chapter 8). r is greatest at the edge that is nearest.
+    The more the depth w changes along a row or column, the more: where it goes from 1 - r to 1 + r, the error
+    falls by ρ a point, ρ = 1 / r + √(1 / r² - 1) (Trefethen, Approximation Theory and Approximation Practice,
+    chapter 8). r is greatest at the edge that is nearest.
     """
     g, h, i = matrix[2].tolist()
     middle = (size - 1) / 2
