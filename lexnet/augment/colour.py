@@ -17,7 +17,6 @@ YIQ = np.array([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.
 GREY = np.tile(LUMA, (3, 1))  # a colour's luma, without its chroma
 CHROMA = np.eye(3) - GREY
 TURNED = np.linalg.solve(YIQ, np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ YIQ)  # the chroma, a quarter on
-PARTS = np.stack([GREY, CHROMA, TURNED]).reshape(3, 9)
 
 
 def matrix(view: View, axes: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
@@ -29,10 +28,10 @@ def matrix(view: View, axes: NDArray[np.float64] | None = None) -> NDArray[np.fl
     if view.brightness == view.contrast == view.saturation == 1 and not (view.hue or view.grey or shifted):
         return None
     turn = math.radians(view.hue)
-    gain = view.brightness * view.contrast
-    chroma = 0.0 if view.grey else gain * view.saturation
+    saturation = 0.0 if view.grey else view.saturation
+    chroma = saturation * math.cos(turn) * CHROMA + saturation * math.sin(turn) * TURNED
     result = np.empty((3, 4), np.float32)
-    result[:, :3] = ((gain, chroma * math.cos(turn), chroma * math.sin(turn)) @ PARTS).reshape(3, 3)
+    result[:, :3] = view.brightness * view.contrast * (GREY + chroma)
     shift = MIDDLE * (1 - view.contrast) + 255 * np.array(view.channels)  # greys have no chroma to be changed
     result[:, 3] = shift if axes is None else shift + 255 * (axes @ view.pca)
     return result

@@ -125,15 +125,15 @@ def noise(view: View, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return generator(seed, f"{purpose} noise", number, item).standard_normal(shape, np.float32)
 
 
-class _Own(threading.local):
-    """A thread's generator: to make one takes longer than all that a view draws from it."""
+class _PerThread(threading.local):
+    """A generator for each thread: to make one takes longer than all that a view draws from it."""
 
     def __init__(self) -> None:
         self.philox = np.random.Philox(0)
         self.generator = np.random.Generator(self.philox)
 
 
-_own = _Own()
+_per_thread = _PerThread()
 
 
 def generator(seed: int, purpose: str, view: int, item: str) -> np.random.Generator:
@@ -141,7 +141,7 @@ def generator(seed: int, purpose: str, view: int, item: str) -> np.random.Genera
 
     To be drawn at once: it is the thread's only one, and the next call sets it elsewhere.
     """
-    _own.philox.state = {
+    _per_thread.philox.state = {
         "bit_generator": "Philox",
         "state": {"counter": _counter(item), "key": _key(seed, purpose, view)},
         "buffer": np.zeros(4, np.uint64),
@@ -149,7 +149,7 @@ def generator(seed: int, purpose: str, view: int, item: str) -> np.random.Genera
         "has_uint32": 0,
         "uinteger": 0,
     }
-    return _own.generator
+    return _per_thread.generator
 
 
 def bend_knots(wavelength: float) -> int:
