@@ -313,6 +313,8 @@ MODES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """What each mode takes where nobody chose."""
+VIEWS = 4
+"""Of each training picture, where nobody chose."""
 TAIL_STEPS = 300
 """Of a tail at least, where nobody chose the epochs: its first steps lose what the head knew."""
 SGD: dict[str, dict[str, Any]] = {
@@ -366,7 +368,11 @@ class TrainConfig:
     recipe: Annotated[
         str | Recipe, "how training pictures are changed: auto, a name (see `lexnet augment`), or a YAML file"
     ] = "auto"
-    views: Annotated[int, "changed copies of each training picture, where the recipe changes any"] = 4
+    views: Annotated[
+        int | None,
+        "changed copies of each training picture for a probe or a tail, where the recipe changes any "
+        "[default: 4]",
+    ] = None
     tta: Annotated[
         Tta, "answer with the mean over several views: none, mirror, crops (five) or ten (both)"
     ] = "none"
@@ -391,7 +397,8 @@ class TrainConfig:
         _one_of("golden", self.golden, ("real", "synthetic", "none"))
         _one_of("class_weight", self.class_weight, get_args(ClassWeight))
         _one_of("tta", self.tta, get_args(Tta))
-        _within("views", self.views, 1, 1000)
+        if self.views is not None:
+            _within("views", self.views, 1, 1000)
         if not isinstance(self.recipe, (str, Recipe)):
             raise ConfigError(f"recipe={self.recipe!r} must be auto, a recipe's name or a YAML file's")
         _within("seed", self.seed, 0, 2**63 - 1)

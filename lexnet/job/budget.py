@@ -87,10 +87,10 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     looked = probe(speeds).seconds
     judged = (val + test) * (speeds.decode + speeds.forward)
     found = []
-    for views, epochs in _tails(config, train):
+    for views, epochs in _tails(job.plan, train):
         judgings = epochs if config.fit.patience is not None else min(epochs, JUDGE_AT_MOST)
         trained = (epochs * train + judgings * val / 3) * speeds.tail  # forth alone is a third of it
-        took = looked + judged + (train * views + val) * speeds.view + trained
+        took = looked + judged + (train * (views or 1) + val) * speeds.view + trained
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
     modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", seen))
@@ -163,12 +163,20 @@ def _shorter(option: Option, left: float, config: TrainConfig, manifest: Manifes
     return replace(option, limit=limit, seconds=FIXED + (option.seconds - FIXED) * limit / len(manifest))
 
 
-def _tails(config: TrainConfig, pictures: int) -> list[tuple[int, int]]:
-    """(views, epochs) that leave alone what the user gave."""
-    given = config.views if config.views != TrainConfig.views else None
+def _tails(plan: Plan, pictures: int) -> list[tuple[int | None, int]]:
+    """(views, epochs) that leave alone what the user gave; no views where the recipe changes nothing."""
+    config, changed = plan.config, _tail_recipe(plan) != Recipe()
     usual = tail_epochs(config.fit, pictures)
-    found = [(given or views, config.fit.epochs or max(1, round(share * usual))) for views, share in TAILS]
+    found = [
+        (config.views or views if changed else None, config.fit.epochs or max(1, round(share * usual)))
+        for views, share in TAILS
+    ]
     return list(dict.fromkeys(found))
+
+
+def _tail_recipe(plan: Plan) -> Recipe:
+    """The recipe of a tail, also where it is still open."""
+    return (plan if plan.config.recipe != "auto" else decided(plan, mode="tail")).recipe()
 
 
 def _counts(job: Job, manifest: Manifest) -> tuple[int, int, int]:
@@ -193,8 +201,7 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     speeds = Speeds(decode=decode, look=look)
     if enough(speeds):
         return speeds
-    recipe = job.plan.recipe() if config.recipe != "auto" else decided(job.plan, mode="tail", why="").recipe()
-    view = look
+    view, recipe = look, _tail_recipe(job.plan)
     if recipe != Recipe():
         looks = augmented(recipe, config.seed, 1, None)
 

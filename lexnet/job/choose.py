@@ -25,7 +25,7 @@ from lexnet.job.features import Job, examples_of
 from lexnet.job.finish import apart, started
 from lexnet.job.folder import CHOICE
 from lexnet.job.learned import Looked
-from lexnet.job.plan import DEFAULT_NET, NEW_NET, Plan, decided, read_plan
+from lexnet.job.plan import NEW_NET, Plan, decided, read_plan
 from lexnet.transfer.pilot import Trial, try_tail
 from lexnet.transfer.tail import Activated
 
@@ -53,9 +53,7 @@ def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
 def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
     """For pictures so small that photographs' features say little of them: a net of their own."""
     config = job.plan.config
-    if config.mode != "auto" or len(manifest) < MANY or config.net != DEFAULT_NET:
-        return None
-    if config.size or config.from_:
+    if config.mode != "auto" or config.net != "auto" or config.size or len(manifest) < MANY:
         return None
     some = sorted(range(len(manifest)), key=lambda row: address(0, "look", manifest.digests[row]))[:200]
     found = headers(manifest.take(np.sort(some), []), job.workers, lambda done, total: None)
@@ -86,7 +84,7 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
     more = tail_epochs(config.fit, len(train)) * len(train) * trial.seconds
     seen = f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points where it was tried"
     if trial.gain > trial.noise:
-        why = f"mode tail: {seen}; {config.views} views to look at, then some {_span(more)} of training"
+        why = f"mode tail: {seen}; {config.views or 1} views to look at, then some {_span(more)} of training"
         return decided(job.plan, mode="tail", why=why)
     why = f"mode probe: a tail would gain {seen}, within the noise; --mode tail trains it all the same"
     return decided(job.plan, mode="probe", why=why)

@@ -72,7 +72,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         workers: int | None = None,
         engine: EngineChoice = "auto",
         recipe: str | Recipe = "auto",
-        views: int = 4,
+        views: int | None = None,
         tta: Tta = "none",
         golden: Golden = "real",
         class_weight: ClassWeight = "none",

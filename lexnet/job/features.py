@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
-from lexnet.config import PreprocessSpec, Recipe
+from lexnet.config import PreprocessSpec
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
@@ -188,7 +188,7 @@ def with_views(
     Also the principal axes of the training pictures' colours, where the recipe shifts along them.
     """
     config, recipe, axes = job.plan.config, job.plan.recipe(), None
-    if recipe != Recipe():
+    if config.views is not None:
         train = manifest.where("train")
         axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
         look = augmented(recipe, config.seed, config.views, axes)

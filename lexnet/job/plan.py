@@ -7,14 +7,14 @@ from typing import Any
 import yaml
 
 from lexnet.augment.recipes import RECIPES, find_recipe
-from lexnet.config import MODES, FitConfig, Mode, Recipe, TrainConfig
+from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
 from lexnet.runtime.bundle import read_bundle
 from lexnet.transfer.trunk import weights_of
 from lexnet.weights.files import WEIGHTS, Weights, find_weights
 from lexnet.weights.store import need
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 DEFAULT_NET = "efficientnet_lite0"
 NEW_NET = "resnet20"
 SMALL = 64
@@ -41,7 +41,11 @@ class Plan:
         """What the net knows before it learns: the published weights, or those of a bundle."""
         if self.config.from_ is not None:
             return weights_of(read_bundle(self.config.from_))
-        return find_weights(self.config.net)
+        return find_weights(self.net())
+
+    def net(self) -> str:
+        """The net; where that is still open, the one whose features are looked at first."""
+        return DEFAULT_NET if self.config.net == "auto" else self.config.net
 
     def recipe(self) -> Recipe:
         """How the training pictures are changed."""
@@ -55,13 +59,13 @@ class Plan:
         config = self.config
         whose = "pictures'" if config.mode == "scratch" else "weights'"
         size = f"{config.size} px" if config.size else f"the {whose} own size"
-        views = f"{config.views} views" if config.mode in ("probe", "tail") else "new views every epoch"
+        views = f"{config.views} views" if config.views else "new views"
         more = [f"{views} by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
         more += [f"tta {config.tta}"] if config.tta != "none" else []
         more += [f"cut {config.cut}"] if config.cut != "none" else []
         mode = "probe or tail" if config.mode == "auto" else config.mode
         more += [f"within {config.budget}"] if config.budget else []
-        choices = ", ".join((config.net, mode, size, *more))
+        choices = ", ".join((self.net(), mode, size, *more))
         return f"plan: {choices}, seed {config.seed}, engine {config.engine}"
 
     def recipe_name(self) -> str:
@@ -79,6 +83,8 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     """Decides what the user left open; raises for a net without weights before any work is done."""
     reasons: list[str] = []
     mode, net, recipe = config.mode, config.net, config.recipe
+    if config.fixes is not None:
+        config = replace(config, fixes=str(Path(config.fixes).absolute()))
     if config.from_ is not None:
         config = replace(config, from_=str(Path(config.from_).absolute()))
         net = _net_of(config)
@@ -94,7 +100,8 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         reasons += [why] if why else []
     _refuse_unused(config, mode)
     nets = [_resolved(name.strip()) for name in net.split(",")]
-    net = ",".join(nets)
+    open_still = mode == config.net == "auto" and config.from_ is None
+    net = "auto" if open_still else ",".join(nets)
     if len(nets) > 1:
         _refuse_several(nets, config, mode)
     if recipe == "auto" and mode != "auto":
@@ -104,10 +111,11 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         reasons.append(f"recipe {recipe}: {why}")
     elif isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
         recipe = find_recipe(recipe)
-    if mode != "auto" and recipe in ("none", Recipe()) and config.views != TrainConfig.views:
-        raise ConfigError(
-            f"views={config.views} of each picture need a recipe that changes it; give --recipe"
-        )
+    views = config.views
+    if mode in ("probe", "tail") and recipe not in ("none", Recipe()):
+        views = views or (VIEWS if config.budget is None else None)
+    elif mode != "auto" and views is not None:
+        raise ConfigError(f"views={views} of each picture need a recipe that changes it; give --recipe")
     mixing = find_recipe(recipe) if isinstance(recipe, str) and recipe != "auto" else recipe
     if isinstance(mixing, Recipe) and mode in ("probe", "tail") and (mixing.mixup or mixing.cutmix):
         reasons.append(f"mode {mode}: pictures are not mixed, which finetune and scratch alone do")
@@ -124,7 +132,7 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
             | ({"lr": None} if fit.find_lr else {})
             | ({"epochs": fit.epochs} if mode == "tail" else {})  # until the pictures are counted
         )
-    chosen = replace(config, net=net, mode=mode, recipe=recipe, fit=fit)
+    chosen = replace(config, net=net, mode=mode, recipe=recipe, views=views, fit=fit)
     return Plan(data=data, config=chosen, reasons=tuple(reasons))
 
 
@@ -151,7 +159,8 @@ def decided(
         split=replace(config.split, limit=limit or config.split.limit),
     )
     resolved = make_plan(plan.data, config)
-    return replace(resolved, reasons=(*([why] if why else []), *resolved.reasons))
+    new = [reason for reason in resolved.reasons if reason not in plan.reasons]
+    return replace(resolved, reasons=(*([why] if why else []), *new))
 
 
 def _forced(config: TrainConfig) -> tuple[Mode, str]:
@@ -159,7 +168,7 @@ def _forced(config: TrainConfig) -> tuple[Mode, str]:
     if config.cut != "none" or config.split.folds is not None:
         return "probe", "mode probe: a net is cut, and measured in turn, with a linear head"
     given = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
-    given += ["views"] if config.views != TrainConfig.views and config.recipe == "auto" else []
+    given += ["views"] if config.views is not None and config.recipe == "auto" else []
     given += ["class_weight"] if config.class_weight == "sampled" else []
     if given:
         return "tail", f"mode tail: {given[0]} is for weights that are trained"
@@ -209,7 +218,7 @@ def _refuse_unused(config: TrainConfig, mode: str) -> None:
     if mode != "tail":
         if config.cut != "none":
             raise ConfigError(f"cut={config.cut!r}: mode={mode} trains the whole net; leave it out")
-        if config.views != TrainConfig.views:
+        if config.views is not None:
             raise ConfigError(f"views={config.views}: mode={mode} makes new copies every epoch; leave it out")
     if mode == "tail" and config.fit.device == "cuda":
         raise ConfigError("device='cuda': a tail is trained on the CPU; leave it out, or --mode finetune")

@@ -188,7 +188,7 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
         return None
     return {
         "name": found.plan.recipe_name(),
-        "views": found.plan.config.views if found.plan.config.mode in ("probe", "tail") else None,
+        "views": found.plan.config.views,
         "recipe": asdict(recipe),
         "colour_axes": None if found.learned.axes is None else found.learned.axes.tolist(),
     }

@@ -67,7 +67,7 @@ def training_sheet(
     plan: Plan, manifest: Manifest, spec: PreprocessSpec, axes: NDArray[np.float64] | None
 ) -> bytes:
     """A JPEG of some training pictures, each of another class: as they are, and their changed copies."""
-    seed, count = plan.config.seed, min(plan.config.views, SHEET_VIEWS)
+    seed, count = plan.config.seed, min(plan.config.views or SHEET_VIEWS, SHEET_VIEWS)
     look = augmented(plan.recipe(), seed, count, axes)
     train = manifest.where("train").tolist()
     first = {int(manifest.labels[row]): row for row in reversed(train)}

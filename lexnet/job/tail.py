@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.config import Recipe
 from lexnet.data.manifest import Manifest
 from lexnet.job.events import Note
 from lexnet.job.features import Job
@@ -38,7 +37,7 @@ def learn_tail(
         job.tell(Note(f"cut {cut}: the first stage behind which two fifths of the multiply-adds are left"))
     axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
     frozen = job.trunk(cut, pooled=False)
-    look = None if recipe == Recipe() else augmented(recipe, config.seed, config.views, axes)
+    look = None if config.views is None else augmented(recipe, config.seed, config.views, axes)
     seen = job.extract(frozen, manifest.take(train, []), "activations", look=look)
     judged = job.extract(frozen, manifest.take(val, []), "activations")
     with apart(job.workers):
@@ -47,7 +46,7 @@ def learn_tail(
             history = train_tail(
                 net,
                 cut,
-                _activated(seen, manifest, train, None if look is None else config.views),
+                _activated(seen, manifest, train, config.views),
                 _activated(judged, manifest, val, None),
                 fit,
                 config.seed,

@@ -20,7 +20,7 @@ from lexnet.job.budget import Speeds
 from lexnet.job.events import Choices, Event, Note, Option
 from lexnet.job.features import Clock, Job
 from lexnet.job.look import look_once
-from lexnet.job.plan import make_plan
+from lexnet.job.plan import decided, make_plan
 from lexnet.job.run import preview, train
 from lexnet.transfer.pilot import Trial
 
@@ -76,6 +76,23 @@ def test_what_the_user_gave_is_left_alone(folder: Path, speeds: None) -> None:
     plan, _ = budget.choose_within(wanted, read_data(str(folder)))
     assert (plan.config.mode, plan.config.views, plan.config.fit.epochs) == ("tail", 7, 9)
     assert plan.config.budget is None and plan.config.recipe == "mirror"
+    usual = replace(config, views=4)  # what is usual is left alone too, where it was given
+    assert {one.views for one in budget.options(job(folder, usual), read_data(str(folder)))[0]} == {4}
+
+
+def test_a_tail_of_unchanged_pictures_has_no_views(folder: Path, speeds: None) -> None:
+    wanted = job(folder, replace(SMALL, recipe="none"), 30)
+    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    assert (plan.config.mode, plan.config.views, plan.config.recipe) == ("tail", None, "none")
+
+
+def test_a_net_that_is_open_stays_open_in_the_plan(folder: Path) -> None:
+    """Else nobody could tell it from one that was asked for by its name."""
+    plan = make_plan(str(folder), TrainConfig())
+    assert (plan.config.net, plan.net()) == ("auto", "efficientnet_lite0")
+    chosen = decided(plan, mode="tail")
+    assert (chosen.config.net, chosen.config.views) == ("efficientnet_lite0", 4)
+    assert not any(reason.startswith("net ") for reason in chosen.reasons), "it was told before"
 
 
 def test_of_a_mode_that_was_asked_for_as_many_epochs_as_fit(folder: Path, speeds: None) -> None:
@@ -232,10 +249,8 @@ def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: py
     plan = choose.without_a_look(job(Path("digits"), TrainConfig()), digits)
     assert plan is not None and (plan.config.mode, plan.config.net) == ("scratch", "resnet20")
     assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")), digits) is None
-    going_on = job(Path("digits"), TrainConfig())
-    config = replace(going_on.plan.config, from_="photos.lexnet")
-    going_on = replace(going_on, plan=replace(going_on.plan, config=config))
-    assert choose.without_a_look(going_on, digits) is None, "its net is given"
+    given = job(Path("digits"), TrainConfig(net="efficientnet_lite0"))
+    assert choose.without_a_look(given, digits) is None, "its net is given"
     monkeypatch.setattr(choose, "MANY", 10)
     assert choose.without_a_look(job(folder, TrainConfig()), read_data(str(folder))) is None
 

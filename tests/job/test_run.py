@@ -271,7 +271,7 @@ def test_what_cannot_be_done_says_so_before_any_work(few: Path, tmp_path: Path) 
         train(str(few), TrainConfig(net="resnet18"), tmp_path / "a")
     with pytest.raises(DataError, match=r"no folder .*nowhere; give one, or a sample set: clipart, digits"):
         train("nowhere", TrainConfig(), tmp_path / "b")
-    (tmp_path / "plan.yaml").write_text("plan: 1\ndata: clipart\nspeed: 11\n")
+    (tmp_path / "plan.yaml").write_text("plan: 2\ndata: clipart\nspeed: 11\n")
     with pytest.raises(ConfigError, match="settings this lexnet does not know: speed"):
         train(str(tmp_path / "plan.yaml"), None, tmp_path / "c")
     assert not any((tmp_path / name).exists() for name in "abc")
