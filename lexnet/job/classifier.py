@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +17,7 @@ from lexnet.config import (
     Compile,
     Device,
     EngineChoice,
+    FitConfig,
     Golden,
     Mode,
     Norms,
@@ -24,6 +26,7 @@ from lexnet.config import (
     ProbeConfig,
     Recipe,
     Schedule,
+    SplitConfig,
     TrainConfig,
     Tta,
     build_config,
@@ -36,7 +39,7 @@ from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Listener, ignore
+from lexnet.job.events import Event, Listener, Warned
 from lexnet.job.features import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
@@ -48,7 +51,11 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A picture classifier with scikit-learn's conventions; the parameters are `lexnet train`'s flags.
+    """A picture classifier with scikit-learn's conventions.
+
+    The parameters are `lexnet train`'s flags: `lexnet.config` (`TrainConfig`, `SplitConfig`, `ProbeConfig`,
+    `FitConfig`) says what each does. Once fitted there are `classes_`, `metrics_` (as in metrics.json) and
+    `bundle_` (the bytes that `save` writes).
 
     `fit` keeps back the shares `val` and `test` of the pictures (where a folder does not say which)
     to measure with and to verify the exported graph, and trains on the rest: `metrics_` says how
@@ -58,55 +65,54 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        net: str = "auto",
+        net: str = TrainConfig.net,
         from_: str | None = None,
-        mode: Mode = "auto",
+        mode: Mode = TrainConfig.mode,
         size: int | None = None,
         channels: int | None = None,
-        cut: str = "none",
+        cut: str = TrainConfig.cut,
         max_macs: float | None = None,
         max_size: float | None = None,
         max_latency: float | None = None,
         budget: str | None = None,
-        seed: int = 0,
+        seed: int = TrainConfig.seed,
         workers: int | None = None,
-        engine: EngineChoice = "auto",
-        recipe: str | Recipe = "auto",
+        engine: EngineChoice = TrainConfig.engine,
+        recipe: str | Recipe = TrainConfig.recipe,
         views: int | None = None,
-        tta: Tta = "none",
-        golden: Golden = "real",
-        class_weight: ClassWeight = "none",
+        tta: Tta = TrainConfig.tta,
+        golden: Golden = TrainConfig.golden,
+        class_weight: ClassWeight = TrainConfig.class_weight,
         fixes: str | None = None,
         skip_bad: bool = False,
-        val: float = 0.1,
-        test: float = 0.2,
+        val: float = SplitConfig.val,
+        test: float = SplitConfig.test,
         group_by: str | None = None,
         limit: int | None = None,
         per_class: int | None = None,
         folds: int | None = None,
-        repeats: int = 3,
-        cv: int = 4,
+        repeats: int = SplitConfig.repeats,
+        cv: int = ProbeConfig.cv,
         candidates: tuple[float, ...] = ProbeConfig.candidates,
         epochs: int | None = None,
-        raised: tuple[int, ...] = (),
         lr: float | None = None,
         find_lr: bool = False,
         batch_size: int | None = None,
-        accumulate: int = 1,
-        optimiser: Optimiser = "adamw",
+        accumulate: int = FitConfig.accumulate,
+        optimiser: Optimiser = FitConfig.optimiser,
         weight_decay: float | None = None,
         layer_decay: float | None = None,
         norms: Norms | None = None,
-        warmup: float = 0.5,
-        schedule: Schedule = "cosine",
-        clip: float = 1.0,
-        ema: float = 0.99,
-        smoothing: float = 0.1,
+        warmup: float = FitConfig.warmup,
+        schedule: Schedule = FitConfig.schedule,
+        clip: float = FitConfig.clip,
+        ema: float = FitConfig.ema,
+        smoothing: float = FitConfig.smoothing,
         patience: int | None = None,
         steps: int | None = None,
-        precision: Precision = "auto",
-        device: Device = "auto",
-        compile: Compile = "auto",
+        precision: Precision = FitConfig.precision,
+        device: Device = FitConfig.device,
+        compile: Compile = FitConfig.compile,
     ) -> None:
         self.net = net
         self.from_ = from_
@@ -138,7 +144,6 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cv = cv
         self.candidates = candidates
         self.epochs = epochs
-        self.raised = raised
         self.lr = lr
         self.find_lr = find_lr
         self.batch_size = batch_size
@@ -158,16 +163,21 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.compile = compile
 
-    def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener = ignore) -> Self:
-        """Trains on a folder of class folders (or a sample set's name), or on paths `X` (N,) with labels
-        `y` (N,). Raises `DataError` for pictures or labels that cannot be trained on."""
+    def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener | None = None) -> Self:
+        """Trains on what `lexnet train` takes (a folder, an archive, a table or a sample set's name), or on
+        paths `X` (N,) with labels `y` (N,).
+
+        `on_event` is called with each of `lexnet.job.events`; without it the warnings are Python's own.
+        Raises `DataError` for pictures or labels that cannot be trained on.
+        """
+        on_event = on_event or warn
+        deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
         config = self._config()
         manifest, labels = self._manifest(X, y)
         plan = make_plan(manifest.name, config)
-        deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
         pictures = admit(manifest, plan.config, on_event)
         outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
-        self._predictor = _open(outcome.bundle)
+        self._predictor = self._open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
         self.bundle_ = outcome.bundle
@@ -183,7 +193,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._fitted().predict_proba(X)
 
     def embed(self, X: Picture | Iterable[Picture]) -> NDArray[np.float32]:
-        """(N, width) pooled features of the frozen net."""
+        """(N, width) pooled features of the net below its last layer."""
         return self._fitted().embed(X)
 
     def score(self, X: Paths, y: ArrayLike | None = None, sample_weight: Any = None) -> float:
@@ -210,7 +220,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "bundle_" in state:
-            self._predictor = _open(self.bundle_)
+            self._predictor = self._open(self.bundle_)
 
     def _fitted(self) -> Predictor:
         if not hasattr(self, "_predictor"):
@@ -218,10 +228,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._predictor
 
     def _config(self) -> TrainConfig:
-        values = {name: getattr(self, name) for name in self.get_params(deep=False)}
-        return build_config(
-            TrainConfig, values | {"candidates": tuple(self.candidates), "raised": tuple(self.raised)}
-        )
+        values = self.get_params(deep=False) | {"candidates": tuple(self.candidates)}
+        config: TrainConfig = build_config(TrainConfig, values)
+        return config
 
     def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:
         """The pictures, and the labels in the order of the classes."""
@@ -234,7 +243,14 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         manifest = read_data(os.fspath(X))
         return manifest, np.asarray(manifest.classes)
 
+    def _open(self, bundle: bytes) -> Predictor:
+        """Reads the bundle as anyone would, with every check; no bundle runs in torch."""
+        engine = "auto" if self.engine == "torch" else self.engine
+        parsed = parse_bundle(bundle, "the bundle of this classifier")
+        return Predictor(parsed, engine=engine, workers=self.workers)
 
-def _open(bundle: bytes) -> Predictor:
-    """Reads the bundle as anyone would, with every check."""
-    return Predictor(parse_bundle(bundle, "the bundle of this classifier"))
+
+def warn(event: Event) -> None:
+    """What `fit` does with events where nobody listens: warnings are Python's."""
+    if isinstance(event, Warned):
+        warnings.warn(event.text, stacklevel=2)

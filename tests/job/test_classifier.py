@@ -1,10 +1,13 @@
 """scikit-learn's conventions, where they make sense for pictures."""
 
 import inspect
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 
@@ -13,6 +16,8 @@ from lexnet.cli.options import settings
 from lexnet.config import TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.errors import DataError
+from lexnet.job.events import Event, Warned
+from lexnet.runtime.engines import OnnxRuntime
 
 CLIPART = sample_folder("clipart")
 PATHS = [path for name in ("birds", "flags", "fruit") for path in sorted((CLIPART / name).iterdir())[:12]]
@@ -27,8 +32,33 @@ def fitted(shared_cache: Path) -> lexnet.Classifier:
 def test_its_parameters_are_the_command_lines_flags() -> None:
     parameters = inspect.signature(lexnet.Classifier).parameters
     assert {name: p.default for name, p in parameters.items()} == {
-        f.name: f.default for f, _ in settings(TrainConfig)
+        f.name: f.default
+        for f, _ in settings(TrainConfig)
+        if f.name != "raised"  # which only plans record
     }
+
+
+def test_it_predicts_in_the_engine_and_the_threads_it_was_given() -> None:
+    classifier = lexnet.Classifier(engine="onnxruntime", workers=1).fit(PATHS, NAMES)
+    engines = [one._predictor.engine for one in (classifier, pickle.loads(pickle.dumps(classifier)))]
+    assert all(isinstance(engine, OnnxRuntime) and engine.callers == 1 for engine in engines)
+
+
+def test_warnings_are_pythons_where_nobody_listens(tmp_path: Path) -> None:
+    for path in PATHS:
+        part = "train" if path in PATHS[:10] + PATHS[12:22] else "test"
+        target = tmp_path / part / path.parent.name / path.name
+        if path.parent.name != "fruit":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    shutil.copy(PATHS[0], tmp_path / "train/birds/copy.png")
+    with Image.open(PATHS[0]) as image:
+        image.convert("RGB").save(tmp_path / "test/birds/copy.jpg", quality=95)
+    with pytest.warns(UserWarning, match="near copies lie in two parts"):
+        lexnet.Classifier(mode="probe").fit(tmp_path)
+    told: list[Event] = []
+    lexnet.Classifier(mode="probe").fit(tmp_path, on_event=told.append)
+    assert any(isinstance(event, Warned) for event in told)
 
 
 def test_parameters_round_trip_and_clone() -> None:
