@@ -315,6 +315,8 @@ MODES: dict[str, dict[str, Any]] = {
 """What each mode takes where nobody chose."""
 VIEWS = 4
 """Of each training picture, where nobody chose."""
+LOOKS: dict[str, int] = {"none": 1, "mirror": 2, "crops": 5, "ten": 10}
+"""Views that an answer is the mean of, by `tta`."""
 TAIL_STEPS = 300
 """Of a tail at least, where nobody chose the epochs: its first steps lose what the head knew."""
 SGD: dict[str, dict[str, Any]] = {

@@ -16,12 +16,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from lexnet.check.headers import headers
-from lexnet.config import MODES, Fit, Mode, Recipe, TrainConfig, tail_epochs
+from lexnet.config import LOOKS, MODES, VIEWS, Fit, Mode, Recipe, TrainConfig, tail_epochs
 from lexnet.cost import cost
 from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.random import address
-from lexnet.data.splits import assign_parts
+from lexnet.data.splits import assign_parts, is_divided, with_val
+from lexnet.job.choose import LEAST_TO_TRAIN
 from lexnet.job.events import Choices, Option
 from lexnet.job.features import Job
 from lexnet.job.finish import apart
@@ -44,6 +45,7 @@ TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))
 """(views, share of the usual epochs) of a tail, from the best to the quickest."""
 CPU = torch.device("cpu")
 LEAST = 10  # times the number of classes: a probe is cut down to no fewer pictures
+STAGES = 8  # of a net, or so
 
 
 @dataclass(frozen=True)
@@ -69,28 +71,43 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     Also the seconds of that behind the training. Where there is time for a head at most, nothing else is
     measured.
     """
-    config = job.plan.config
+    config, looks = job.plan.config, LOOKS[job.plan.config.tta]
     train, val, test = _counts(job, manifest)
     n, classes = train + val + test, len(manifest.classes)
+    head = HEAD * train * classes
+
+    def look(speeds: Speeds) -> float:
+        return FIXED + n * (speeds.look + speeds.decode) + head + looks * test * speeds.look
+
+    def more(speeds: Speeds) -> float:
+        """What else a probe is told to do: changed copies, views to answer by, a cut, folds."""
+        views = (config.views or VIEWS) if job.plan.recipe() != Recipe() else 0
+        folds, cut = config.split.folds, config.cut != "none"
+        copied = (n if folds else train) * views * speeds.view
+        fitted = head * ((1 + views) * (1 + (folds or 0) * config.split.repeats) - 1)
+        staged = (train * speeds.look + head * STAGES) * (config.cut == "auto") + n * speeds.look * cut
+        return copied + fitted + staged + (looks > 1) * n * looks * speeds.look
 
     def probe(speeds: Speeds) -> Option:
-        looked = FIXED + n * (speeds.look + speeds.decode) + HEAD * train * classes + test * speeds.look
-        return Option(mode="probe", seconds=looked)
+        return Option(mode="probe", seconds=look(speeds) + more(speeds))
+
+    few = job.deadline is not None and _too_few(job, manifest)
 
     def enough(speeds: Speeds) -> bool:
-        return config.mode == "probe" or (config.mode == "auto" and not _fits(job, probe(speeds)))
+        return config.mode == "probe" or (config.mode == "auto" and (few or not _fits(job, probe(speeds))))
 
     with job.clock.step("measure"), apart(job.workers):
         speeds = measure(job, manifest, enough)
     if enough(speeds):
-        return [probe(speeds)], SPARE * (FIXED + test * speeds.look)
-    looked = probe(speeds).seconds
-    judged = (val + test) * (speeds.decode + speeds.forward)
+        return [probe(speeds)], SPARE * (FIXED + looks * test * speeds.look)
+    looked = look(speeds)
+    judged = looks * (val + test) * (speeds.decode + speeds.forward)
+    undone = head + more(speeds) if config.mode == "auto" else 0.0  # where the tail turns out to be no better
     found = []
     for views, epochs in _tails(job.plan, train):
         judgings = epochs if config.fit.patience is not None else min(epochs, JUDGE_AT_MOST)
         trained = (epochs * train + judgings * val / 3) * speeds.tail  # forth alone is a third of it
-        took = looked + judged + (train * (views or 1) + val) * speeds.view + trained
+        took = looked + undone + judged + (train * (views or 1) + val) * speeds.view + trained
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
     modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", seen))
@@ -101,7 +118,8 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
             Option(mode=mode, seconds=before + judged + epochs * each, epochs=epochs, epoch_seconds=each)
         )
     found.append(probe(speeds))
-    reserve = SPARE * (FIXED + judged + test * max(speeds.look, speeds.decode + speeds.forward / 2))
+    verified = looks * test * max(speeds.look, speeds.decode + speeds.forward / 2)
+    reserve = SPARE * (FIXED + judged + verified)
     return [one for one in found if config.mode in (one.mode, "auto")], reserve
 
 
@@ -131,7 +149,8 @@ def choose_within(job: Job, manifest: Manifest) -> tuple[Plan, float]:
 def best(job: Job, manifest: Manifest, found: list[Option]) -> Option:
     """The first of these that can be done in time; where none can, the quickest, cut down to what can."""
     config = job.plan.config
-    wanted = [one for one in found if config.mode != "auto" or one.mode in ("tail", "probe")]
+    tried = ("probe",) if _too_few(job, manifest) else ("probe", "tail")
+    wanted = [one for one in found if config.mode != "auto" or one.mode in tried]
     fitting = [one for one in wanted if _fits(job, one)]
     return fitting[0] if fitting else _shorter(wanted[-1], _left(job), config, manifest)
 
@@ -179,8 +198,17 @@ def _tail_recipe(plan: Plan) -> Recipe:
     return (plan if plan.config.recipe != "auto" else decided(plan, mode="tail")).recipe()
 
 
+def _too_few(job: Job, manifest: Manifest) -> bool:
+    """Whether a head is all that the pictures can teach, or nothing is kept back to calibrate more with."""
+    train, val, _ = _counts(job, manifest)
+    return train < LEAST_TO_TRAIN or not val
+
+
 def _counts(job: Job, manifest: Manifest) -> tuple[int, int, int]:
-    divided = assign_parts(manifest, job.plan.config.split, job.plan.config.seed)
+    config = job.plan.config
+    divided = assign_parts(manifest, config.split, config.seed)
+    if is_divided(manifest) and not len(divided.where("val")):
+        divided = with_val(divided, config.split.val, config.seed)
     train, val, test = (len(divided.where(part)) for part in PARTS)
     return train, val, test
 
@@ -198,9 +226,6 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     engine = open_engine("auto" if config.engine == "torch" else config.engine, trunk.graph, job.workers)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
     look = _timed(rows, lambda row: engine.run(load_row(manifest, row, trunk.spec)[None]), engine.callers)
-    speeds = Speeds(decode=decode, look=look)
-    if enough(speeds):
-        return speeds
     view, recipe = look, _tail_recipe(job.plan)
     if recipe != Recipe():
         looks = augmented(recipe, config.seed, 1, None)
@@ -209,6 +234,9 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
             return engine.run(looks.show(*read_row(manifest, row, trunk.spec), manifest.digests[row]))
 
         view = _timed(rows, changed, engine.callers)
+    speeds = Speeds(decode=decode, look=look, view=view)
+    if enough(speeds):
+        return speeds
     net = pretrained(trunk.weights, trunk.spec.channels, classes=len(manifest.classes))
     shape = trunk.spec.channels, trunk.spec.size, trunk.spec.size
     cut = job.tail_cut(net, trunk.spec)
@@ -222,7 +250,6 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
         tail = _trained(part, inner, classes, fit)
     return replace(
         speeds,
-        view=view,
         tail=tail,
         whole=_trained(net, shape, classes, fit, device_of(fit)),
         forward=_forward(net, shape),

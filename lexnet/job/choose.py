@@ -30,7 +30,7 @@ from lexnet.transfer.pilot import Trial, try_tail
 from lexnet.transfer.tail import Activated
 
 PILOT = 1000  # pictures that a tail is tried on
-LEAST = 100  # under which a head is all that they can teach
+LEAST_TO_TRAIN = 100  # under which a head is all that they can teach
 MANY = 2000  # tiny pictures that are enough to learn from scratch
 
 
@@ -68,7 +68,7 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
     config = decided(job.plan, mode="tail").config
     divided = divide(looked.manifest, looked.near, config, ignore)
     train, val = divided.where("train"), divided.where("val")
-    if len(train) < LEAST or not len(val):
+    if len(train) < LEAST_TO_TRAIN or not len(val):
         few = f"{len(train)} training and {len(val)} validation pictures"
         return decided(job.plan, mode="probe", why=f"mode probe: {few} are too few to train more on")
     fit = config.fit.resolved("tail")
@@ -131,7 +131,7 @@ def _pilot(
     epochs = -(-TAIL_STEPS // 2 * fit.batch_size // taught)
     with job.clock.step("pilot"), apart(job.workers):
         return try_tail(
-            lambda probe: started(trunk, some, probe),
+            lambda probe: started(trunk, probe),
             cut,
             Activated(extraction=seen, labels=some.labels, weights=some.weights, rows=np.arange(len(some))),
             examples,

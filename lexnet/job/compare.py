@@ -15,9 +15,9 @@ from lexnet.check.examine import near_copies
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import Job, examples_of, latency
+from lexnet.job.features import Job, choose_within, examples_of, latency
 from lexnet.job.plan import make_plan
-from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
+from lexnet.transfer.cut import Probed, places, probe_stages, reason
 from lexnet.transfer.extract import Extraction, extract_each
 from lexnet.transfer.trunk import Trunk
 
@@ -36,7 +36,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     divided = [divide(one.manifest, pairs, config, ignore) for one, pairs in zip(seen, near, strict=True)]
     # whichever net is taken, none of its test pictures has helped to choose it
     train = reduce(np.intersect1d, [one.where("train") for one in divided])
-    pictures = divided[0].balanced() if config.class_weight == "balanced" else divided[0]
+    pictures = divided[0]
     every_stage = config.mode == "probe" and config.cut == "auto"
     staged: Sequence[Extraction | None] = [None] * len(jobs)
     if every_stage:
@@ -60,13 +60,8 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
         curve += [replace(one, net=trunk.net) for one in found]
     curve.sort(key=lambda one: one.place.macs)
     of_net = {trunk.net: one for trunk, one in zip(trunks, jobs, strict=True)}
-    chosen = choose_cut(
-        curve,
-        config.max_macs,
-        config.max_size,
-        lambda one: latency(of_net[str(one.net)], one),
-        config.max_latency,
-    )
+    classes = len(pictures.classes)
+    chosen = choose_within(job, curve, classes, lambda one: latency(of_net[str(one.net)], one))
     job.tell(Note(reason(curve, chosen)))
     if config.split.folds is not None:
         job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")

@@ -41,7 +41,7 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
 
 
 def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
-    """Each picture in its part, near copies together. Raises `DataError`."""
+    """Each picture in its part, near copies together, and weighted. Raises `DataError`."""
     check_classes(manifest)
     for pairs, what in (
         ([p for p in near if manifest.labels[p.first] != manifest.labels[p.second]], "have two labels"),
@@ -73,6 +73,14 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
                 f"{config.from_} was trained on: the accuracy looks better than it is"
             )
         )
+    val = divided.where("val")
+    if config.mode != "probe" and (count := int(known[val].sum())):
+        tell(
+            Warned(
+                f"{count:,} of the {len(val):,} val pictures were among those that {config.from_} was "
+                "trained on: the probabilities may be too sure"
+            )
+        )
     for part in ("val", "test"):
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
@@ -80,7 +88,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
             names = ", ".join(empty[:SHOWN]) + more
             tell(Warned(f"the {part} part has no picture of {names}: nothing is known of them there"))
-    return divided
+    return divided.balanced() if config.class_weight == "balanced" else divided
 
 
 def _known(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """What the head is fitted on: the frozen net's features, of the net cut short and of changed copies too."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
-from lexnet.config import PreprocessSpec
+from lexnet.config import LOOKS, PreprocessSpec
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
@@ -149,9 +149,7 @@ def cut_short(
                 job.workers,
                 lambda done, total: job.progress("probes", done, total),
             )
-        chosen = choose_cut(
-            curve, config.max_macs, config.max_size, lambda one: latency(job, one), config.max_latency
-        )
+        chosen = choose_within(job, curve, len(manifest.classes), lambda one: latency(job, one))
         job.tell(Note(reason(curve, chosen)))
         if config.split.folds is not None:
             job.warn(
@@ -165,13 +163,21 @@ def cut_short(
     return short, replace(examples, features=features), curve
 
 
+def choose_within(job: Job, curve: list[Probed], classes: int, latency: Callable[[Probed], float]) -> Probed:
+    """The cheapest place that is no worse, within the plan's limits."""
+    config = job.plan.config
+    limits = config.max_macs, config.max_size, latency, config.max_latency
+    return choose_cut(curve, classes, LOOKS[config.tta], *limits)
+
+
 def latency(job: Job, probed: Probed) -> float:
     """Milliseconds that one picture takes in the net up to there: the median of some, one at a time."""
     trunk = job.trunk(probed.place.stage)
     engine = open_engine(
         "auto" if job.plan.config.engine == "torch" else job.plan.config.engine, trunk.graph, 1
     )
-    pixels = np.zeros((1, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
+    looks = LOOKS[job.plan.config.tta]
+    pixels = np.zeros((looks, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
     times = []
     for _ in range(TIMES):
         start = time.perf_counter()

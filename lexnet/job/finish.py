@@ -33,9 +33,9 @@ BATCH = 16
 CPU = torch.device("cpu")
 
 
-def started(trunk: Trunk, manifest: Manifest, probe: Probe) -> Net:
+def started(trunk: Trunk, probe: Probe) -> Net:
     """The trunk's net with the probe's head: it answers as the probe does."""
-    net = pretrained(trunk.weights, trunk.spec.channels, len(manifest.classes))
+    net = pretrained(trunk.weights, trunk.spec.channels, len(probe.bias))
     fc = net.head.fc
     assert isinstance(fc, torch.nn.Linear)
     with torch.no_grad():

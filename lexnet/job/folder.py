@@ -51,7 +51,7 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
             return longer, True
         if unfinished := _unfinished(folder, plan):
             return unfinished, True
-        if not (named and folder.is_dir() and not any(folder.iterdir())):
+        if not (named and folder.is_dir() and all(_half_written(file) for file in folder.iterdir())):
             return None
     except OSError as error:
         raise OutputError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
@@ -61,6 +61,11 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
         folder.rmdir()
         raise
     return plan, False
+
+
+def _half_written(file: Path) -> bool:
+    """Whether it is what a kill left of a file that was being written."""
+    return file.name.startswith(".") and file.suffix == ".part"
 
 
 def _unfinished(folder: Path, plan: Plan) -> Plan | None:

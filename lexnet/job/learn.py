@@ -115,8 +115,6 @@ def _divided(job: Job, admitted: Manifest, looked: Looked) -> tuple[Manifest, st
     if is_divided(admitted) and not is_divided(looked.manifest):
         raise nothing
     manifest = divide(looked.manifest, looked.near, config, job.tell)
-    if config.class_weight == "balanced":
-        manifest = manifest.balanced()
     part = "test" if len(manifest.where("test")) else "val"
     if not len(manifest.where(part)):
         raise nothing

@@ -149,13 +149,16 @@ def decided(
 ) -> Plan:
     """The plan with what was left open chosen, and why; whoever calls leaves alone what the user gave."""
     config = plan.config
+    fit = config.fit
+    if epochs is not None:
+        fit = replace(fit, epochs=epochs, warmup=min(fit.warmup, float(epochs)))
     config = replace(
         config,
         mode=mode,
         net=net or config.net,
         budget=budget,
         views=views or config.views,
-        fit=replace(config.fit, epochs=epochs or config.fit.epochs),
+        fit=fit,
         split=replace(config.split, limit=limit or config.split.limit),
     )
     resolved = make_plan(plan.data, config)

@@ -59,6 +59,8 @@ def train(
 
     def listen(event: Any) -> None:
         if isinstance(event, Warned):
+            if event.text in warnings:  # where a tail did not pay, a probe begins anew
+                return
             warnings.append(event.text)
         tell(event)
 
@@ -78,8 +80,8 @@ def train(
             raise OutputError(f"another process has just finished this run in {folder}")
         for line in (*plan.reasons, plan.summary()):
             listen(Note(line))
+        _clear(folder)
         if resumed:
-            _clear(folder)
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
             what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
@@ -89,7 +91,7 @@ def train(
         outcome = learn(manifest, plan, clock, listen, folder, deadline)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
-        _warn_small(outcome, listen)
+        _warn_small(outcome, asked, listen)
         facts = {"warnings": warnings, "command": command}
         return Run(folder, _written(folder, asked, outcome, clock, start, facts))
 
@@ -139,7 +141,8 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
 
     Raises `LexNetError`.
     """
-    from lexnet.job.budget import best, options  # loads torch
+    from lexnet.job.budget import best, options  # load torch
+    from lexnet.job.choose import without_a_look
 
     plan = _plan(data, config)
     if len(plan.config.nets()) > 1:
@@ -147,6 +150,10 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     manifest = admit(read_data(plan.data), plan.config, tell)
     for line in (*plan.reasons, plan.summary()):
         tell(Note(line))
+    if new := without_a_look(Job(plan=plan, clock=Clock(), tell=tell, workers=1), manifest):
+        plan = new
+        for line in (*plan.reasons, plan.summary()):
+            tell(Note(line))
     left = seconds(plan.config.budget) if plan.config.budget else None
     deadline = None if left is None else time.perf_counter() + left
     workers = plan.config.workers or available_cores()
@@ -202,17 +209,17 @@ def history_csv(metrics: dict[str, Any]) -> str:
     return "C,cv_log_loss,cv_accuracy\n" + "".join(f"{c},{loss:.6f},{hit:.6f}\n" for c, loss, hit in rows)
 
 
-def _warn_small(outcome: Outcome, tell: Listener) -> None:
+def _warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
     count, part = len(outcome.held_out), outcome.metrics["measured_on"]
     if count < SMALL_TEST and outcome.metrics["cross_validation"] is None:
         low, high = outcome.metrics["interval"]
         shown = f"{100 * low:.0f} to {100 * high:.0f} %"
-        more = "--folds 5 measures on every picture in turn"
-        tell(Warned(f"only {count} {part} pictures: the accuracy may be anywhere from {shown}; {more}"))
+        more = "; --folds 5 measures on every picture in turn" * (outcome.metrics["mode"] == "probe")
+        tell(Warned(f"only {count} {part} pictures: the accuracy may be anywhere from {shown}{more}"))
     if part == "val":
         tell(
             Warned(
                 "there is no test part: the accuracy is measured on the val part"
-                + ("" if outcome.metrics["fit"] else ", on which nothing was chosen")
+                + (", on which nothing was chosen" if asked.config.mode == "probe" else "")
             )
         )

@@ -41,7 +41,7 @@ def learn_tail(
     seen = job.extract(frozen, manifest.take(train, []), "activations", look=look)
     judged = job.extract(frozen, manifest.take(val, []), "activations")
     with apart(job.workers):
-        net = started(trunk, manifest, probe)
+        net = started(trunk, probe)
         with job.clock.step("train"):
             history = train_tail(
                 net,

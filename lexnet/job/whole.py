@@ -129,7 +129,7 @@ def learn_whole(
     Raises `TrainingError`.
     """
     with apart(job.workers):
-        net = started(trunk, manifest, probe)
+        net = started(trunk, probe)
         fitting = job.plan.config.fit.resolved("finetune")
         return _learn(job, net, trunk.spec, manifest, held_out, keep, fitting, trunk.weights.sha256, probe)
 

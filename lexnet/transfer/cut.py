@@ -104,6 +104,8 @@ def probe_stages(
 
 def choose_cut(
     curve: Sequence[Probed],
+    classes: int,
+    looks: int = 1,
     max_macs: float | None = None,
     max_size: float | None = None,
     latency: Callable[[Probed], float] | None = None,
@@ -111,13 +113,14 @@ def choose_cut(
 ) -> Probed:
     """The cheapest within the limits that is shown to lose no more than `MARGIN` against the best.
 
-    `curve` goes from the cheapest on. `max_size` is in bytes of float32 weights, `max_latency` in what
+    `curve` goes from the cheapest on. A head for so many classes counts as well, and for `max_macs` all the
+    `looks` that an answer is the mean of. `max_size` is in bytes of float32 weights, `max_latency` in what
     `latency` measures. Raises `ConfigError` where no place is within a limit.
     """
     allowed = list(curve)
     for name, limit, cost in (
-        ("max_macs", max_macs, lambda one: one.place.macs),
-        ("max_size", max_size, lambda one: 4 * one.place.params),
+        ("max_macs", max_macs, lambda one: looks * (one.place.macs + classes * one.place.width)),
+        ("max_size", max_size, lambda one: 4 * (one.place.params + classes * (one.place.width + 1))),
         ("max_latency", max_latency, latency),
     ):
         if limit is None or cost is None:

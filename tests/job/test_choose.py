@@ -17,7 +17,8 @@ from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
 from lexnet.job import budget, choose
 from lexnet.job.budget import Speeds
-from lexnet.job.events import Choices, Event, Note, Option
+from lexnet.job.divide import divide
+from lexnet.job.events import Choices, Event, Note, Option, Warned
 from lexnet.job.features import Clock, Job
 from lexnet.job.look import look_once
 from lexnet.job.plan import decided, make_plan
@@ -43,17 +44,21 @@ def job(folder: Path, config: TrainConfig, seconds: float | None = None) -> Job:
 @pytest.fixture
 def speeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: QUICK)
+    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
 
 
 def test_the_time_of_each_choice_adds_up(folder: Path, speeds: None) -> None:
     """60 pictures: 42 to train on, 6 to validate, 12 to test; 229 epochs are 300 steps of 32."""
     found, reserve = budget.options(job(folder, SMALL), read_data(str(folder)))
-    looked = budget.FIXED + 60 * 0.003 + budget.HEAD * 42 * 2 + 12 * 0.002
+    head = budget.HEAD * 42 * 2
+    looked = budget.FIXED + 60 * 0.003 + head + 12 * 0.002
     judged = 18 * (0.001 + 0.02)
     times = {(one.mode, one.views, one.epochs): one.seconds for one in found}
     assert times["probe", None, None] == pytest.approx(looked)
     trained = (229 * 42 + 20 * 6 / 3) * 0.01  # judged twenty times, which is forth and not back
-    assert times["tail", 4, 229] == pytest.approx(looked + judged + (42 * 4 + 6) * 0.003 + trained)
+    changed = (42 * 4 + 6) * 0.003
+    undone = head  # which is fitted again if the tail turns out to be no better
+    assert times["tail", 4, 229] == pytest.approx(looked + judged + changed + trained + undone)
     assert times["finetune", None, 6] == pytest.approx(looked + judged + 6 * (42 * 0.1 + 6 * 0.02))
     assert reserve > judged
 
@@ -80,10 +85,67 @@ def test_what_the_user_gave_is_left_alone(folder: Path, speeds: None) -> None:
     assert {one.views for one in budget.options(job(folder, usual), read_data(str(folder)))[0]} == {4}
 
 
+def test_a_budget_trains_no_more_than_a_head_of_few_pictures_or_without_a_val_part(
+    folder: Path, speeds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = read_data(str(folder))
+    unjudged = replace(SMALL, split=SplitConfig(val=0.0))
+    plan, _ = budget.choose_within(job(folder, unjudged, 300), pictures)
+    assert plan.config.mode == "probe"
+    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 43)
+    plan, _ = budget.choose_within(job(folder, SMALL, 300), pictures)
+    assert plan.config.mode == "probe"
+    tail, *_ = budget.options(job(folder, SMALL), pictures)[0]
+    assert tail.mode == "tail", "how long it would take is told all the same"
+
+
+def test_what_a_probe_is_told_to_do_counts(folder: Path, speeds: None) -> None:
+    """60 pictures, 42 to train on, 12 to test; a look takes 0.002 s, a changed copy 0.003."""
+
+    def seconds(**settings: Any) -> float:
+        found, _ = budget.options(
+            job(folder, replace(SMALL, mode="probe", **settings)), read_data(str(folder))
+        )
+        return found[-1].seconds
+
+    plain, head = seconds(), budget.HEAD * 42 * 2
+    assert seconds(recipe="mirror") == pytest.approx(plain + 42 * 4 * 0.003 + 4 * head)
+    assert seconds(tta="mirror") == pytest.approx(plain + (60 * 2 + 12) * 0.002)
+    assert seconds(split=SplitConfig(folds=5, repeats=2)) == pytest.approx(plain + 10 * head)
+    assert seconds(cut="stage3") == pytest.approx(plain + 60 * 0.002)
+    assert seconds(cut="auto") > plain + (60 + 42) * 0.002
+
+
 def test_a_tail_of_unchanged_pictures_has_no_views(folder: Path, speeds: None) -> None:
     wanted = job(folder, replace(SMALL, recipe="none"), 30)
     plan, _ = budget.choose_within(wanted, read_data(str(folder)))
     assert (plan.config.mode, plan.config.views, plan.config.recipe) == ("tail", None, "none")
+
+
+def test_epochs_that_were_cut_down_take_the_warm_up_with_them(folder: Path) -> None:
+    plan = make_plan(str(folder), replace(SMALL, mode="finetune", fit=FitConfig(warmup=3.0)))
+    assert decided(plan, mode="finetune", epochs=2).config.fit.warmup == 2.0
+    assert decided(plan, mode="finetune", epochs=9).config.fit.warmup == 3.0
+
+
+@pytest.mark.parametrize(("mode", "told"), [("tail", True), ("probe", False)])
+def test_probabilities_fitted_to_what_the_net_has_learned_from_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, told: bool
+) -> None:
+    monkeypatch.setattr("lexnet.job.divide._known", lambda manifest, config: np.ones(len(manifest), bool))
+    events: list[Event] = []
+    divide(read_data(str(folder)), [], replace(SMALL, mode=mode, from_="earlier.lexnet"), events.append)
+    texts = [event.text for event in events if isinstance(event, Warned)]
+    said = "6 of the 6 val pictures were among those that earlier.lexnet was trained on"
+    assert any(text.startswith(said) for text in texts) == told
+
+
+def test_a_dry_run_gives_tiny_pictures_a_net_of_their_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "MANY", 1000)
+    monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: QUICK)
+    found = preview("digits", TrainConfig(budget="5m"))
+    assert [one["mode"] for one in found["choices"]] == ["scratch"]
+    assert "net: resnet20" in found["plan"]
 
 
 def test_a_net_that_is_open_stays_open_in_the_plan(folder: Path) -> None:
@@ -123,6 +185,7 @@ def test_what_there_is_no_time_for_or_nobody_asked_for_is_not_measured(
     folder: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, seconds: float, modes: int
 ) -> None:
     trained = []
+    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
 
     def fake(net: Any, shape: Any, classes: int, fit: Any, *device: Any) -> float:
         trained.append(shape)
@@ -166,7 +229,7 @@ def fake(gain: float, noise_like: int) -> Any:
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even few pictures are enough for a pilot, and for one of its own."""
-    monkeypatch.setattr(choose, "LEAST", 10)
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
     monkeypatch.setattr(choose, "TAIL_STEPS", 2)
 
 
@@ -212,6 +275,7 @@ def test_whoever_goes_on_does_not_measure_again(
     monkeypatch.chdir(tmp_path)
     config = replace(SMALL, budget="10m")
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
+    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
 
     def killed(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt

@@ -251,6 +251,16 @@ def test_few_held_out_pictures_are_warned_about_with_a_way_on(few: Path, tmp_pat
     assert warning.startswith(f"only {metrics['counts']['test']} test pictures: the accuracy may be anywhere")
     assert warning.endswith("; --folds 5 measures on every picture in turn")
     assert metrics["cross_validation"] is None
+    metrics = train(str(few), TAIL, tmp_path / "tail").metrics
+    (warning,) = (text for text in metrics["warnings"] if "only" in text)
+    assert warning.endswith(" %"), "folds would measure a head, not this net"
+
+
+def test_what_a_kill_left_half_written_does_not_take_the_folder(few: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.plan.yaml.0a1b.part").touch()
+    run = train(str(few), TrainConfig(size=32), tmp_path / "run")
+    assert not list(run.folder.glob(".*.part"))
 
 
 def test_without_a_test_part_the_val_part_is_measured_and_said_to_be(few: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_cheapest_that_loses_hardly_anything() -> None:
     assert most_lost(bad, best) == pytest.approx(0.02 + 1.645 * (0.02 * 0.98 / 4000) ** 0.5, abs=1e-5)
     assert 0 < most_lost(good, best) < 0.01 and most_lost(best, best) == 3 / 4000
     curve = [probed("stage1", 10, bad), probed("stage2", 20, good), probed(None, 40, best)]
-    chosen = choose_cut(curve)
+    chosen = choose_cut(curve, classes=0)
     assert chosen.place.stage == "stage2"
     assert reason(curve, chosen) == (
         "cut stage2: 89.9 % out of fold, the best 90.0 %; 50 % fewer multiply-adds than the whole"
@@ -89,15 +89,26 @@ def test_few_pictures_show_nothing_and_nothing_is_cut() -> None:
     other = best.copy()
     other[0], other[39] = False, True  # as good, but who knows
     for right in (other, best):  # nor where all answers are equal
-        assert choose_cut([probed("stage1", 10, right), probed(None, 40, best)]).place.stage is None
+        both = [probed("stage1", 10, right), probed(None, 40, best)]
+        assert choose_cut(both, classes=2).place.stage is None
 
 
 def test_a_limit_is_kept_to_whatever_is_lost() -> None:
     best = np.arange(1000) < 900
     curve = [probed("stage1", 10, best & (np.arange(1000) > 300)), probed(None, 40, best)]
-    assert choose_cut(curve, max_macs=39).place.stage == "stage1"
+    assert choose_cut(curve, 0, max_macs=39).place.stage == "stage1"
     with pytest.raises(ConfigError, match="max_macs=9 is under the 10 of the cheapest"):
-        choose_cut(curve, max_macs=9)
+        choose_cut(curve, 0, max_macs=9)
+
+
+def test_a_limit_counts_the_head_and_every_look() -> None:
+    """40 multiply-adds and parameters, and a head from 8 to 2 classes: 16, and 18 with its biases."""
+    curve = [probed("stage1", 10, np.zeros(100, bool)), probed(None, 40, np.ones(100, bool))]
+    for limits, stage in (
+        ({"max_macs": 56}, None), ({"max_macs": 55}, "stage1"), ({"max_macs": 111, "looks": 2}, "stage1"),
+        ({"max_macs": 112, "looks": 2}, None), ({"max_size": 4 * 58}, None), ({"max_size": 4 * 57}, "stage1"),
+    ):  # fmt: skip
+        assert choose_cut(curve, 2, **limits).place.stage == stage, limits  # type: ignore[arg-type]
 
 
 def test_each_place_is_judged_on_its_own_features() -> None:
