@@ -32,6 +32,7 @@ from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
 from lexnet.train.optimiser import make_optimiser
+from lexnet.transfer.extract import frozen_engine
 from lexnet.transfer.tail import JUDGE_AT_MOST, depthwise_frozen, fold_norms, laid_out
 from lexnet.transfer.trunk import pretrained
 from lexnet.transfer.views import augmented
@@ -223,7 +224,7 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     if config.mode == "scratch":
         return _of_a_new_net(job, manifest, rows)
     trunk = job.trunk()
-    engine = open_engine("auto" if config.engine == "torch" else config.engine, trunk.graph, job.workers)
+    engine = frozen_engine(trunk, config.engine, job.workers, job.warn)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
     look = _timed(rows, lambda row: engine.run(load_row(manifest, row, trunk.spec)[None]), engine.callers)
     view, recipe = look, _tail_recipe(job.plan)

@@ -172,10 +172,8 @@ def choose_within(job: Job, curve: list[Probed], classes: int, latency: Callable
 
 def latency(job: Job, probed: Probed) -> float:
     """Milliseconds that one picture takes in the net up to there: the median of some, one at a time."""
-    trunk = job.trunk(probed.place.stage)
-    engine = open_engine(
-        "auto" if job.plan.config.engine == "torch" else job.plan.config.engine, trunk.graph, 1
-    )
+    trunk, choice = job.trunk(probed.place.stage), job.plan.config.engine
+    engine = open_engine("auto" if choice == "torch" else choice, trunk.graph, 1)  # no bundle runs in torch
     looks = LOOKS[job.plan.config.tta]
     pixels = np.zeros((looks, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
     times = []

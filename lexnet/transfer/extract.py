@@ -68,7 +68,7 @@ def extract(
     `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
     Raises `LexNetError` where the engine that was asked for cannot be had.
     """
-    engine = _open_engine(trunk, choice, workers, warn)
+    engine = frozen_engine(trunk, choice, workers, warn)
     store = _store(trunk, engine, look, output, warn)
 
     def features(row: int) -> NDArray[Any]:
@@ -97,7 +97,7 @@ def extract_each(
     progress: Callable[[int, int], None],
 ) -> list[Extraction]:
     """What `extract` finds with each of several pooled trunks, every picture being decoded once for all."""
-    engines = [_open_engine(trunk, choice, workers, warn) for trunk in trunks]
+    engines = [frozen_engine(trunk, choice, workers, warn) for trunk in trunks]
     stores = [
         _store(trunk, engine, None, output, warn) for trunk, engine in zip(trunks, engines, strict=True)
     ]
@@ -161,7 +161,7 @@ def _extraction(store: Store, trunk: Trunk, whole: Manifest, engine: Engine, com
     return found
 
 
-def _open_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:
+def frozen_engine(trunk: Trunk, choice: EngineChoice, workers: int, warn: Callable[[str], None]) -> Engine:
     """The engine that was asked for; on auto the first that works, eager torch as the last resort."""
     if choice == "torch":
         return TorchEngine(trunk, workers)

@@ -23,6 +23,7 @@ from lexnet.job.features import Clock, Job
 from lexnet.job.look import look_once
 from lexnet.job.plan import decided, make_plan
 from lexnet.job.run import preview, train
+from lexnet.transfer.extract import TorchEngine
 from lexnet.transfer.pilot import Trial
 
 QUICK = Speeds(decode=0.001, look=0.002, view=0.003, tail=0.01, whole=0.1, forward=0.02)
@@ -126,6 +127,15 @@ def test_epochs_that_were_cut_down_take_the_warm_up_with_them(folder: Path) -> N
     plan = make_plan(str(folder), replace(SMALL, mode="finetune", fit=FitConfig(warmup=3.0)))
     assert decided(plan, mode="finetune", epochs=2).config.fit.warmup == 2.0
     assert decided(plan, mode="finetune", epochs=9).config.fit.warmup == 3.0
+
+
+def test_the_engine_that_was_asked_for_is_timed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    run = TorchEngine.run
+    monkeypatch.setattr(TorchEngine, "run", lambda self, pixels: ran.append(self.name) or run(self, pixels))
+    wanted = job(folder, replace(SMALL, mode="probe", engine="torch"))
+    speeds = budget.measure(wanted, read_data(str(folder)), lambda speeds: True)
+    assert len(ran) >= 48 and speeds.look > 0
 
 
 @pytest.mark.parametrize(("mode", "told"), [("tail", True), ("probe", False)])
