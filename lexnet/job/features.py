@@ -200,8 +200,13 @@ def with_views(
         views = np.full((len(manifest), config.views, examples.features.shape[1]), np.nan, np.float32)
         views[fitted] = job.extract(trunk, manifest.take(fitted, []), "changed copies", look=look).features
         examples = replace(examples, views=views)
-    if config.tta != "none":
-        look = answering(replace(trunk.spec, tta=config.tta))
-        looks = job.extract(trunk, manifest, "views to answer by", look=look).features
-        examples = replace(examples, looks=looks)
-    return examples, axes
+    return with_looks(job, trunk, manifest, examples), axes
+
+
+def with_looks(job: Job, trunk: Trunk, manifest: Manifest, examples: Examples) -> Examples:
+    """The examples with the views to answer by, where there are several of each picture."""
+    tta = job.plan.config.tta
+    if tta == "none":
+        return examples
+    look = answering(replace(trunk.spec, tta=tta))
+    return replace(examples, looks=job.extract(trunk, manifest, "views to answer by", look=look).features)

@@ -19,7 +19,7 @@ from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress
-from lexnet.job.features import Clock, Job, cut_short, examples_of, with_views
+from lexnet.job.features import Clock, Job, cut_short, examples_of, with_looks, with_views
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided
@@ -242,9 +242,10 @@ def _warn_of_recipe(job: Job, manifest: Manifest) -> None:
 
 def _pays(taught: Taught, manifest: Manifest) -> bool:
     """Whether what was trained is right on more of the validation part than the head it began with."""
-    assert taught.probe is not None and taught.examples is not None
+    assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
     val = manifest.where("val")
-    before = taught.probe.probabilities(taught.examples.take(val).measured()).argmax(axis=1)
+    examples = with_looks(taught.job, taught.trunk, manifest.take(val, []), taught.examples.take(val))
+    before = taught.probe.probabilities(examples.measured()).argmax(axis=1)
     truth = manifest.labels[val]
     return bool((taught.learned.val.argmax(axis=1) == truth).sum() > (before == truth).sum())
 

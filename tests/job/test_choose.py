@@ -15,7 +15,7 @@ from lexnet.config import FitConfig, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
-from lexnet.job import budget, choose
+from lexnet.job import budget, choose, learn
 from lexnet.job.budget import Speeds
 from lexnet.job.divide import divide
 from lexnet.job.events import Choices, Event, Note, Option, Warned
@@ -25,6 +25,7 @@ from lexnet.job.plan import decided, make_plan
 from lexnet.job.run import preview, train
 from lexnet.transfer.extract import TorchEngine
 from lexnet.transfer.pilot import Trial
+from lexnet.transfer.probe import Probe
 
 QUICK = Speeds(decode=0.001, look=0.002, view=0.003, tail=0.01, whole=0.1, forward=0.02)
 SMALL = TrainConfig(size=64, budget="5m", fit=FitConfig())
@@ -277,6 +278,29 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     assert yaml.safe_load((run.folder / "plan.yaml").read_text())["mode"] == "probe"
     again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
     assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
+
+
+def test_a_tail_is_compared_with_a_head_that_answers_by_as_many_views(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[tuple[int, ...]] = []
+    probabilities = Probe.probabilities
+
+    def seen(probe: Probe, features: np.ndarray) -> np.ndarray:
+        looked.append(features.shape[:2])
+        return probabilities(probe, features)
+
+    def compared(*arguments: Any) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(Probe, "probabilities", seen)
+            return pays(*arguments)
+
+    pays = learn._pays
+    monkeypatch.setattr(learn, "_pays", compared)
+    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr("lexnet.config.TAIL_STEPS", 5)
+    train(str(folder), replace(SMALL, tta="mirror", budget="10m"), tmp_path / "run")
+    assert looked == [(6, 2)], "the six pictures of the val part, as they are and mirrored"
 
 
 def test_whoever_goes_on_does_not_measure_again(
