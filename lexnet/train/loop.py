@@ -73,16 +73,8 @@ def fit(
     """
     run = _Running(net, make_optimiser(net, config), _averaged(net))
     ends = config.ends()
-    if checkpoint is not None and (found := read_checkpoint(checkpoint)):
-        done = found[1]
-        if done["of"] == of and done["ends"] == ends[: len(done["ends"])]:
-            run.restore(*found)
-        elif config.raised:
-            other = f"to {done['ends'][-1]} epochs" if done["of"] == of else "of other pictures or settings"
-            raise OutputError(
-                f"{checkpoint} is of a training {other}, from which one to {config.epochs} epochs cannot go "
-                "on; give the same, or another --out, where it begins anew"
-            )
+    if checkpoint is not None:
+        _go_on(run, checkpoint, of, config)
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
     total, pictures = 0.0, 0
     for epoch in range(history.done(), config.epochs):
@@ -128,6 +120,21 @@ def fit(
             break
     run.finish(config.patience)
     return history
+
+
+def _go_on(run: "_Running", checkpoint: Path, of: str, config: Fit) -> None:
+    """Takes up what was kept of the same training, if anything was."""
+    if (found := read_checkpoint(checkpoint)) is None:
+        return
+    done, ends = found[1], config.ends()
+    if done["of"] == of and done["ends"] == ends[: len(done["ends"])]:
+        run.restore(*found)
+    elif config.raised:
+        other = f"to {done['ends'][-1]} epochs" if done["of"] == of else "of other pictures or settings"
+        raise OutputError(
+            f"{checkpoint} is of a training {other}, from which one to {config.epochs} epochs cannot go "
+            "on; give the same, or another --out, where it begins anew"
+        )
 
 
 def _step(
