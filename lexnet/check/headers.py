@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from PIL import Image
 
 from lexnet.data.manifest import Manifest
-from lexnet.preprocess import FORMATS, ORIENTATION
+from lexnet.preprocess import FORMATS, ORIENTATION, check
 
 TINY = 32
 """Pictures with a shorter side have too few pixels to tell a near copy from a look-alike."""
@@ -52,14 +52,16 @@ def headers(manifest: Manifest, workers: int, progress: Callable[[int, int], Non
 
 
 def _header(manifest: Manifest, row: int) -> Header:
-    with Image.open(BytesIO(manifest.read(row)), formats=FORMATS) as image:
+    content = manifest.read(row)
+    check(content, manifest.source.where(manifest.paths[row]))  # so that it can be opened
+    with Image.open(BytesIO(content), formats=FORMATS) as image:
         kind, suffix = str(image.format), PurePosixPath(manifest.paths[row]).suffix.lower()
         odd = []
         if suffix and kind in SUFFIXES and suffix not in SUFFIXES[kind]:
             odd.append(f"is {kind}, called {suffix}")
         try:
             turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
-        except (OSError, SyntaxError, ValueError):
+        except Exception:  # Pillow raises nearly everything on broken ones
             turned = False
         if turned:
             odd.append("is stored turned, to be shown upright")

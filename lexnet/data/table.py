@@ -38,7 +38,15 @@ def is_table(path: Path) -> bool:
 def read_table(
     path: Path, classes: list[str] | None = None, progress: Progress = lambda done, total: None
 ) -> Manifest:
-    """The rows of a table as a manifest; pictures whose sha256 it gives are not read yet.
+    """The pictures of a table, each read and digested: what differs from the sha256 it gives is skipped.
+
+    Raises `DataError` naming the first row that makes no sense.
+    """
+    return _digested(list_table(path, classes), progress)
+
+
+def list_table(path: Path, classes: list[str] | None = None) -> Manifest:
+    """The rows of a table as a manifest, with the sha256 it gives or none; no picture is read.
 
     Raises `DataError` naming the first row that makes no sense.
     """
@@ -58,7 +66,7 @@ def read_table(
             "trained on; correct the label or drop its rows"
         )
     index = {name: i for i, name in enumerate(classes)}
-    manifest = Manifest(
+    return Manifest(
         name=str(path),
         source=source,
         classes=classes,
@@ -69,25 +77,26 @@ def read_table(
         groups=columns["group"],
         weights=_weights(columns["weight"], path),
     )
-    return _digested(manifest, progress)
 
 
 def _digested(manifest: Manifest, progress: Progress) -> Manifest:
-    """With a sha256 for each row; rows that cannot be used are skipped with their reason."""
-    empty = np.flatnonzero(manifest.digests.lengths == 0)
-    if not len(empty):
-        return manifest
-    found = digest_all(manifest.source, list(manifest.paths.take(empty)), progress)
-    digests = list(manifest.digests)
-    for row, digest in zip(empty, found, strict=True):
-        digests[row] = digest if isinstance(digest, str) else ""
+    """With the sha256 of each picture's bytes; rows that cannot be used are skipped with their reason."""
+    found = digest_all(manifest.source, list(manifest.paths), progress)
+    reasons = list(map(_fault, found, manifest.digests))
     bad = [
-        Skipped(manifest.paths[row], digest.reason, bad=True)
-        for row, digest in zip(empty, found, strict=True)
-        if isinstance(digest, PictureError)
+        Skipped(path, reason, bad=True)
+        for path, reason in zip(manifest.paths, reasons, strict=True)
+        if reason
     ]
-    whole = manifest.with_digests(digests)
-    return whole.take(np.flatnonzero([digest != "" for digest in digests]), bad) if bad else whole
+    whole = manifest.with_digests(digest if isinstance(digest, str) else "" for digest in found)
+    return whole.take(np.flatnonzero([reason is None for reason in reasons]), bad) if bad else whole
+
+
+def _fault(found: str | PictureError, given: str) -> str | None:
+    """Why a picture with this sha256 cannot be that of the row, if it cannot."""
+    if isinstance(found, PictureError):
+        return found.reason
+    return None if given in ("", found) else "has another sha256 than the table says"
 
 
 def _csv_columns(path: Path) -> dict[str, Strings]:

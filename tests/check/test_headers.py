@@ -38,6 +38,11 @@ def test_an_orientation_of_0_is_none(tmp_path: Path) -> None:
     assert header_of(tmp_path, "x.jpg", encode(PLAIN, "JPEG", exif=exif)).oddities == ()
 
 
+@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0", b"Exif\0\0nothing"])
+def test_exif_that_breaks_off_turns_nothing(exif: bytes, tmp_path: Path) -> None:
+    assert header_of(tmp_path, "x.webp", encode(PLAIN, "WEBP", exif=exif)).oddities == ()
+
+
 def test_a_mode_that_is_out_of_the_ordinary(tmp_path: Path) -> None:
     image = Image.new("I;16", (48, 40), 700)
     assert header_of(tmp_path, "x.png", encode(image)).oddities == ("has mode I;16",)
@@ -122,4 +127,13 @@ def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
     manifest = read_folder(tmp_path)
     (tmp_path / "a" / "1.png").unlink()
     with pytest.raises(PictureError, match=r"a/1\.png: cannot be read"):
+        headers(manifest, 1, lambda done, total: None)
+
+
+def test_a_picture_that_is_text_by_now_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    PLAIN.save(tmp_path / "a" / "1.png")
+    manifest = read_folder(tmp_path)
+    (tmp_path / "a" / "1.png").write_text("404 Not Found")
+    with pytest.raises(PictureError, match=r"a/1\.png: is text, not a picture"):
         headers(manifest, 1, lambda done, total: None)

@@ -24,7 +24,7 @@ from lexnet.data.folder import read_folder
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import assign_parts, split_csv
-from lexnet.data.table import is_table, read_table
+from lexnet.data.table import is_table, list_table, read_table
 from lexnet.errors import DataError, MissingExtra, PictureError
 
 SPEC = PreprocessSpec(size=32, short_side=40)
@@ -223,7 +223,7 @@ def test_any_printable_label_and_group_survives(
     ]
     expected = [(f"{name}.png", name, "", name, SHA[i]) for i, name in enumerate(names)]
     for kind, make in MAKERS.items():
-        assert facts(read_table(make(folder / f"any.{kind}", rows))) == expected, kind
+        assert facts(list_table(make(folder / f"any.{kind}", rows))) == expected, kind
 
 
 # --- CSV as people write it
@@ -337,23 +337,33 @@ def test_a_column_named_twice_is_refused(root: Path) -> None:
 
 
 @both
-def test_pictures_with_a_digest_are_not_read_before_they_are_needed(tmp_path: Path, kind: str) -> None:
-    rows = [{"path": f"none{i}.png", "label": "ab"[i % 2], "sha256": SHA[i]} for i in range(4)]
-    manifest = read_table(MAKERS[kind](tmp_path / f"list.{kind}", rows))
-    assert manifest.digests == SHA[:4] and manifest.skipped == []
-    with pytest.raises(PictureError, match=r"none0\.png: cannot be read \(No such file or directory\)"):
-        load_row(manifest, 0, SPEC)
+def test_rows_are_listed_with_the_digests_that_they_have_and_no_picture_is_read(
+    tmp_path: Path, kind: str
+) -> None:
+    rows = [{"path": f"none{i}.png", "label": "ab"[i % 2], "sha256": SHA[i] if i else ""} for i in range(4)]
+    manifest = list_table(MAKERS[kind](tmp_path / f"list.{kind}", rows))
+    assert manifest.digests == ["", *SHA[1:4]] and manifest.skipped == []
+    with pytest.raises(PictureError, match=r"none1\.png: cannot be read \(No such file or directory\)"):
+        load_row(manifest, 1, SPEC)
 
 
 @both
-def test_a_wrong_digest_in_the_table_is_noticed_when_the_picture_is_read(root: Path, kind: str) -> None:
+def test_a_picture_that_is_not_the_one_whose_digest_the_table_gives_is_bad(root: Path, kind: str) -> None:
+    """Overwritten, gone, or no picture any more: the bytes decide, not what a cache knows of that digest."""
     digests = list(read_folder(root).digests)
-    digests[1] = SHA[0]
     rows = [row | {"sha256": sha} for row, sha in zip(rows_of(root), digests, strict=True)]
-    manifest = read_table(MAKERS[kind](root / f"list.{kind}", rows))
-    assert load_row(manifest, 0, SPEC).shape == (32, 32, 3)
-    with pytest.raises(PictureError, match=r"cat/1\.png: has changed since it was listed; run again"):
-        load_row(manifest, 1, SPEC)
+    path = MAKERS[kind](root / f"list.{kind}", rows)
+    assert read_table(path).skipped == []
+    (root / "cat/0.png").write_bytes(PICTURES[7])
+    (root / "cat/1.png").unlink()
+    (root / "dog/1.png").write_text("404 Not Found")
+    manifest = read_table(path)
+    assert list(manifest.paths) == ["cat/2.png", "dog/0.png"] and manifest.digests == digests[2:4]
+    assert bad(manifest) == {
+        "cat/0.png": "has another sha256 than the table says",
+        "cat/1.png": "cannot be read (No such file or directory)",
+        "dog/1.png": "is text, not a picture",
+    }
 
 
 @both
