@@ -16,7 +16,7 @@ from lexnet.config import PreprocessSpec, available_cores
 from lexnet.data.manifest import Manifest
 from lexnet.data.store import Store, fill
 from lexnet.data.threads import measured
-from lexnet.errors import PictureError
+from lexnet.errors import DataError, PictureError
 from lexnet.preprocess import Pixels, load_bytes, load_views
 from lexnet.runtime.stream import in_order
 
@@ -126,6 +126,14 @@ def open_pictures(
         progress,
     )
     return Pictures(manifest=whole, spec=spec, workers=workers, stored=(store, store.find(whole.digests)))
+
+
+def seen_again(before: Manifest, after: Manifest) -> None:
+    """Raises `DataError` for a picture of `before` that could not be had a second time: every row was
+    looked at once, and its label and features are counted on."""
+    for skip in after.skipped[len(before.skipped) :]:
+        reason = skip.reason.removesuffix("; run again")
+        raise DataError(f"{skip.path} {reason}, after it was seen once; run again")
 
 
 def shape(spec: PreprocessSpec) -> tuple[int, int, int]:

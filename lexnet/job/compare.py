@@ -12,6 +12,7 @@ from functools import reduce
 import numpy as np
 
 from lexnet.check.examine import near_copies
+from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
@@ -81,7 +82,7 @@ def _extract(
     job: Job, trunks: Sequence[Trunk], manifest: Manifest, step: str, output: str = "features"
 ) -> list[Extraction]:
     with job.clock.step(step):
-        return extract_each(
+        found = extract_each(
             trunks,
             manifest,
             job.plan.config.engine,
@@ -90,3 +91,6 @@ def _extract(
             warn=job.warn,
             progress=lambda done, total: job.progress(step, done, total),
         )
+    if output != "features":  # not the first look
+        seen_again(manifest, found[0].manifest)
+    return found

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair
 from lexnet.config import LOOKS, PreprocessSpec
 from lexnet.data.groups import units
+from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest
-from lexnet.errors import DataError
 from lexnet.job.events import Listener, Note, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.runtime.engines import open_engine
@@ -111,9 +111,8 @@ class Job:
                 warn=self.warn,
                 progress=lambda done, total: self.progress(step, done, total),
             )
-        if look is not None or trunk.cut is not None:  # each was seen before
-            for skip in found.manifest.skipped[len(manifest.skipped) :]:
-                raise DataError(f"{skip.path} {skip.reason}, after it was seen once; run again")
+        if look is not None or trunk.cut is not None or output != "features":  # not the first look
+            seen_again(manifest, found.manifest)
         return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lexnet.check.examine import near_copies
 from lexnet.check.headers import Header, headers
 from lexnet.config import Fit, PreprocessSpec, TrainConfig
-from lexnet.data.loader import Pictures, open_pictures
+from lexnet.data.loader import Pictures, open_pictures, seen_again
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.errors import ConfigError, WeightsError
@@ -92,7 +92,7 @@ def whole_squares(spec: PreprocessSpec) -> PreprocessSpec:
 
 def measured(job: Job, manifest: Manifest, spec: PreprocessSpec) -> PreprocessSpec:
     """The spec with the mean and the deviation of the training pictures' levels, channel by channel."""
-    pictures = decoded(job, manifest.take(manifest.where("train"), []), whole_squares(spec))
+    pictures = _decoded_again(job, manifest, "train", whole_squares(spec))
     count, total, squares = 0, np.zeros(spec.channels), np.zeros(spec.channels)
     for _, pixels in pictures.batches(np.arange(len(pictures)), 256):
         levels = pixels.reshape(-1, spec.channels).astype(np.float64)
@@ -154,7 +154,7 @@ def _learn(
     axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
     device = device_of(config)
     pixels = Pixels(
-        pictures=decoded(job, manifest.take(train, []), whole_squares(spec)),
+        pictures=_decoded_again(job, manifest, "train", whole_squares(spec)),
         labels=manifest.labels[train],
         weights=manifest.weights[train],
         spec=spec,
@@ -166,7 +166,7 @@ def _learn(
         workers=job.workers,
         device=device,
     )
-    seen = decoded(job, manifest.take(val, []), spec)
+    seen = _decoded_again(job, manifest, "val", spec)
     folds = fold_norms(net) if config.norms == "frozen" else []
     net.to(device)
     laid_out(net, torch.channels_last)
@@ -233,6 +233,14 @@ def decoded(job: Job, manifest: Manifest, spec: PreprocessSpec) -> Pictures:
             warn=job.warn,
             progress=lambda done, total: job.progress("decode", done, total),
         )
+
+
+def _decoded_again(job: Job, manifest: Manifest, part: str, spec: PreprocessSpec) -> Pictures:
+    """All pictures of a part, each of which was looked at before; raises `DataError` where one is lost."""
+    some = manifest.take(manifest.where(part), [])
+    pictures = decoded(job, some, spec)
+    seen_again(some, pictures.manifest)
+    return pictures
 
 
 def device_of(config: Fit) -> torch.device:

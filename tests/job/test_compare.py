@@ -1,6 +1,7 @@
 """Several nets on the same pictures: each looked at as if it were alone; the cheapest good one is taken."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from picture_makers import clipart_folder
 
 from lexnet import preprocess
 from lexnet.config import FitConfig, TrainConfig
+from lexnet.data.manifest import Manifest
 from lexnet.data.source import read_data
-from lexnet.errors import ConfigError
-from lexnet.job import compare
+from lexnet.errors import ConfigError, DataError
+from lexnet.job import compare, learn
 from lexnet.job.events import Event, Note
 from lexnet.job.plan import make_plan
 from lexnet.job.run import preview, train
@@ -140,6 +142,29 @@ def test_the_dearer_net_is_taken_where_it_is_shown_to_be_better(
 
     monkeypatch.setattr(compare, "probe_stages", handicapped)
     assert train(str(folder), BOTH, tmp_path / "a").metrics["net"] == LITE1
+
+
+@pytest.mark.parametrize("nets", [LITE0, f"{LITE0}, {LITE1}"])
+def test_a_picture_that_is_another_when_every_stage_looks_at_it_is_named(
+    nets: str, folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look at it, which ends in dividing, and the second."""
+    root = tmp_path / "pictures"
+    shutil.copytree(folder, root)
+    for module in (compare, learn):
+        divide = module.divide
+
+        def meddle(*arguments: Any, divide: Callable[..., Manifest] = divide) -> Manifest:
+            divided = divide(*arguments)
+            path = root / divided.paths[divided.where("train")[0]]
+            path.write_bytes(path.read_bytes() + b"another")
+            return divided
+
+        monkeypatch.setattr(module, "divide", meddle)
+    with pytest.raises(
+        DataError, match=r"png has changed since it was listed, after it was seen once; run again"
+    ):
+        train(str(root), replace(BOTH, net=nets, cut="auto", max_macs=20e6), tmp_path / "run")
 
 
 def test_a_picture_that_cannot_be_had_is_left_out_for_all_and_what_is_known_is_not_computed_again(

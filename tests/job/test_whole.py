@@ -16,15 +16,20 @@ from tiny import tiny_bundle
 
 import lexnet
 from lexnet.config import FitConfig, SplitConfig, TrainConfig
+from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, ConfigError, DataError
+from lexnet.job import whole
 from lexnet.job.events import Event, Note, Warned
 from lexnet.job.plan import make_plan
 from lexnet.job.run import Run, train
+from lexnet.nets.net import Net
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
 from lexnet.train import compiled, finder
+from lexnet.transfer.probe import Probe
+from lexnet.transfer.trunk import Trunk
 
 SCRATCH = TrainConfig(
     net="lenet5_modern",
@@ -90,6 +95,29 @@ def said(run: Run, pixels: list[Pixels]) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         net = lexnet.net_from_bundle(run.folder / MODEL)
         return graph, net(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+
+
+# --- a picture that changes
+
+
+@pytest.mark.parametrize("of", ["train", "val"])
+def test_a_picture_that_is_gone_after_the_first_look_is_named(
+    of: str, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, those behind it would be trained on under the label of another."""
+    root, started = tmp_path / "pictures", whole.started
+    shutil.copytree(two, root)
+
+    def meddle(trunk: Trunk, manifest: Manifest, probe: Probe) -> Net:
+        (root / manifest.paths[manifest.where(of)[0]]).unlink()
+        return started(trunk, manifest, probe)
+
+    monkeypatch.setattr(whole, "started", meddle)
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(
+        DataError, match=r"png cannot be read \(No such .*\), after it was seen once; run again"
+    ):
+        train(str(root), FINETUNE, tmp_path / "run")
 
 
 # --- from scratch
