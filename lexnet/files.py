@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from lexnet.errors import OutputError
 
+UNPRINTABLE = "has a name that is not printable UTF-8"
+
 
 def cache_folder(*parts: str) -> Path:
     """A folder under the user's cache: `LEXNET_CACHE`, or where this system keeps such things."""
@@ -101,20 +103,22 @@ def _sync_folder(folder: Path) -> None:
 def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
     """Every file below the folder, in natural order, with the reason to leave it out, if there is one.
 
-    Follows links, each real folder once; leaves out hidden names, what is not a regular file and
-    names that cannot be written as UTF-8.
+    Follows links, each real folder once; leaves out hidden names, what is not a regular file, and
+    names that cannot be written as UTF-8 with all that is below them.
     """
     seen: set[tuple[int, int]] = set()
-    ahead = [root]  # the next one last
+    ahead: list[tuple[Path, str | None]] = [(root, None)]  # the next one last
     while ahead:
-        path = ahead.pop()
-        if path is not root and (reason := left_out(path.name)):
+        path, reason = ahead.pop()
+        if path is not root:
+            reason = left_out(path.name) or reason
+        if reason not in (None, UNPRINTABLE):
             yield path, reason
             continue
         try:
             status = path.stat()
             if not stat.S_ISDIR(status.st_mode):
-                yield path, None if stat.S_ISREG(status.st_mode) else "is not a regular file"
+                yield path, reason if stat.S_ISREG(status.st_mode) else "is not a regular file"
                 continue
             if (status.st_dev, status.st_ino) in seen and status.st_ino:
                 yield path, "is a link to a folder already seen"
@@ -125,14 +129,19 @@ def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
             nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and os.path.islink(path)
             yield path, "is a link to nothing" if nowhere else f"cannot be read ({error.strerror})"
             continue
-        ahead += [path / name for name in names]
+        ahead += [(path / name, reason) for name in names]
 
 
 def left_out(name: str) -> str | None:
     """Why a file or folder of this name is not looked at, if it is not."""
     if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
         return "is hidden"
-    return None if is_printable(name) else "has a name that is not printable UTF-8"
+    return None if is_printable(name) else UNPRINTABLE
+
+
+def is_loss(reason: str, picture: bool) -> bool:
+    """Whether pictures are lost with what is left out for this reason; `picture`: by its name it is one."""
+    return reason.startswith("cannot be read") or (picture and reason == UNPRINTABLE)
 
 
 def is_printable(name: str) -> bool:

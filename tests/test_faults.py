@@ -328,10 +328,14 @@ def test_odd_names_and_links_do_no_harm_and_are_recorded(train: Command, tmp_pat
     noise(71).save(inside / os.fsdecode(b"caf\xe9.png"), "PNG")
     noise(72).save(inside / "two\nlines.png", "PNG")
     (root / os.fsdecode(b"klasse\xff")).mkdir()
+    (root / os.fsdecode(b"klasse\xff") / "notes.txt").touch()
     (inside / "up").symlink_to("..")
     (root / "ring").symlink_to("ring")
     os.mkfifo(inside / "pipe.png")
     said = train(root)
+    assert said.code == 2 and "2 pictures cannot be used:" in said.err
+    assert f"{names[0]}/caf\\xe9.png has a name that is not printable UTF-8" in said.err
+    said = train(root, "--skip-bad")
     assert said.code == 0, said.err
     run = Path("runs/data")
     assert metrics(run)["classes"] == sorted(names)
@@ -341,7 +345,7 @@ def test_odd_names_and_links_do_no_harm_and_are_recorded(train: Command, tmp_pat
         "__MACOSX": "is hidden",
         f"{names[0]}/caf\\xe9.png": "has a name that is not printable UTF-8",
         f"{names[0]}/two\nlines.png": "has a name that is not printable UTF-8",
-        "klasse\\xff": "has a name that is not printable UTF-8",
+        "klasse\\xff/notes.txt": "has a name that is not printable UTF-8",
         f"{names[0]}/up": "is a link to a folder already seen",
         "ring": "is a link to nothing",
         f"{names[0]}/pipe.png": "is not a regular file",

@@ -170,10 +170,17 @@ def test_names_that_cannot_be_printed_are_listed(tmp_path: Path, name: bytes) ->
     assert list(listed(tmp_path).values()) == ["has a name that is not printable UTF-8"]
 
 
-def test_a_folder_whose_name_is_not_utf_8_is_listed_and_not_entered(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
-    (tmp_path / os.fsdecode(b"caf\xe9") / "1.png").touch()
-    assert listed(tmp_path) == {"caf\\xe9": "has a name that is not printable UTF-8"}
+def test_all_that_is_below_a_folder_whose_name_is_not_utf_8_is_listed(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    (odd / "deeper").mkdir(parents=True)
+    for name in ("1.png", ".hidden.png", "deeper/2.png"):
+        (odd / name).touch()
+    reason = "has a name that is not printable UTF-8"
+    assert listed(tmp_path) == {
+        "caf\\xe9/1.png": reason,
+        "caf\\xe9/.hidden.png": "is hidden",
+        "caf\\xe9/deeper/2.png": reason,
+    }
 
 
 @pytest.mark.parametrize(

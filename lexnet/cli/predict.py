@@ -13,7 +13,7 @@ from lexnet.cli.options import bundle_argument, json_flag
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
 from lexnet.files import display
-from lexnet.runtime.predictor import Prediction, load_predictor, pictures_under
+from lexnet.runtime.predictor import Prediction, load_predictor, look_under
 
 BAD_PICTURES = 2
 
@@ -47,26 +47,32 @@ def command(
     if as_csv and top > 1:
         raise click.UsageError("--csv has one label a picture; use --json for the --top classes")
     predictor = load_predictor(bundle, engine=engine, workers=workers)
-    files = _files(paths)
+    files, lost = _files(paths)
     rows = ((cast(Path, path), prediction) for path, prediction in predictor.stream(files))
     if as_json:
-        return _print_json(rows, predictor.bundle.classes, top)
-    return _print_rows(rows, predictor.bundle.classes, top, files, as_csv)
+        code = _print_json(rows, predictor.bundle.classes, top)
+    else:
+        code = _print_rows(rows, predictor.bundle.classes, top, files, as_csv)
+    for path, reason in lost:
+        click.echo(f"left out {display(path)}: {reason}", err=True)
+    return BAD_PICTURES if lost else code
 
 
-def _files(paths: tuple[str, ...]) -> list[Path]:
-    files: list[Path] = []
+def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The pictures, and what is left out below a folder with the reason."""
+    files, lost = list[Path](), list[tuple[Path, str]]()
     for path in paths:
         lines = sys.stdin.buffer.read().splitlines() if path == "-" else []  # names need not be UTF-8
         names = [os.fsdecode(line) for line in lines] if path == "-" else [path]
         for name in filter(None, names):
-            found = pictures_under(Path(name))
-            if not found:
+            found, missed = look_under(Path(name))
+            if not found and not missed:
                 raise DataError(f"{display(name)} holds no pictures; give files or a folder with pictures")
             files += found
-    if not files:
+            lost += missed
+    if not files and not lost:
         raise DataError("no paths came in on stdin; give one a line")
-    return files
+    return files, lost
 
 
 def top_classes(prediction: Prediction, classes: list[str], count: int) -> list[tuple[str, float]]:
@@ -102,7 +108,7 @@ def _print_rows(
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         writer.writerow(("path", "label", "probability", "reason"))
-    wide, name = max(len(display(file)) for file in files), max(map(len, classes))
+    wide, name = max((len(display(file)) for file in files), default=0), max(map(len, classes))
     code = 0
     for path, prediction in rows:
         best = top_classes(prediction, classes, top)

@@ -15,7 +15,7 @@ from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Skipped, Source
 from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError, listed
-from lexnet.files import display, natural
+from lexnet.files import display, is_loss, natural
 from lexnet.preprocess import SUFFIXES, check
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -39,7 +39,8 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
     """Reads and digests every picture of the tree; nothing is decoded or written.
 
     Classes are the folders' names in natural order, or those given: then a folder of another name
-    is an error that names it. A file that cannot be a picture lands in `skipped` with its reason.
+    is an error that names it. A file that cannot be a picture lands in `skipped` with its reason; where
+    pictures are lost with it, it is bad.
     """
     divided = is_divided(tree)
     level = 1 if divided else 0  # where in a path the class stands
@@ -50,10 +51,11 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
         if reason is None and len(inside) <= level + 1:
             reason = "lies outside the class folders"
         suffix = PurePosixPath(path).suffix
-        if reason is None and suffix.lower() not in SUFFIXES:
+        picture = suffix.lower() in SUFFIXES
+        if reason is None and not picture:
             reason = f"is no picture by its name ({suffix or 'no suffix'})"
         if reason:
-            skipped.append(Skipped(display(path), reason))
+            skipped.append(Skipped(display(path), reason, bad=is_loss(reason, picture)))
         else:
             rows.append((path, _label(inside[level]), PART_NAMES[inside[0].lower()] if divided else ""))
     if classes is None:

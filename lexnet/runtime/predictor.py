@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lexnet.config import available_cores
 from lexnet.errors import PictureError
-from lexnet.files import walk
+from lexnet.files import display, is_loss, walk
 from lexnet.preprocess import SUFFIXES, Picture, Pixels, load_views
 from lexnet.runtime.bundle import Bundle, read_bundle
 from lexnet.runtime.engines import Outputs, open_engine
@@ -107,9 +107,15 @@ class Predictor:
 
 
 def as_pictures(pictures: Picture | Iterable[Picture]) -> Sequence[Picture]:
-    """A single picture, a folder or an iterable, as a sequence of pictures."""
+    """A single picture, a folder or an iterable, as a sequence of pictures.
+
+    Raises `PictureError` for what cannot be looked into below a folder.
+    """
     if isinstance(pictures, (str, os.PathLike)):
-        return pictures_under(Path(pictures))
+        found, lost = look_under(Path(pictures))
+        for path, reason in lost:
+            raise PictureError(display(path), reason)
+        return found
     if isinstance(pictures, np.ndarray) and pictures.dtype.kind not in "OU":  # pixels, not names
         return list(pictures) if pictures.ndim == 4 else [pictures]
     if isinstance(pictures, bytes) or not isinstance(pictures, Iterable):
@@ -119,9 +125,22 @@ def as_pictures(pictures: Picture | Iterable[Picture]) -> Sequence[Picture]:
 
 def pictures_under(path: Path) -> Sequence[Path]:
     """The path itself, or every picture below it where it is a folder."""
+    return look_under(path)[0]
+
+
+def look_under(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The path itself, or every picture below it where it is a folder; and what is left out, with the reason,
+    though it is a picture or may hold some."""
     if not path.is_dir():
-        return [path]
-    return [file for file, reason in walk(path) if not reason and file.suffix.lower() in SUFFIXES]
+        return [path], []
+    found, lost = [], []
+    for file, reason in walk(path):
+        picture = file.suffix.lower() in SUFFIXES
+        if reason is None and picture:
+            found.append(file)
+        elif reason and is_loss(reason, picture):
+            lost.append((file, reason))
+    return found, lost
 
 
 def load_predictor(

@@ -119,6 +119,20 @@ def test_a_name_that_is_not_utf_8_is_shown_escaped(call: Call, bundle: str, fold
         said.out.encode()  # what a UTF-8 terminal can take
 
 
+def test_what_is_left_out_below_a_folder_is_named(call: Call, bundle: str, tmp_path: Path) -> None:
+    """Its pictures would be missing without a word."""
+    odd = os.fsencode(tmp_path / "odd") + b"/caf\xe9.png"
+    (tmp_path / "odd").mkdir()
+    shutil.copy(FLAGS[0], os.fsdecode(odd))
+    for flags in ((), ("--csv",), ("--json",)):
+        said = call("predict", bundle, tmp_path, *flags)
+        assert said.code == 2
+        assert said.err == f"left out {tmp_path}/odd/caf\\xe9.png: has a name that is not printable UTF-8\n"
+    shutil.copy(FLAGS[0], tmp_path / "a.png")
+    said = call("predict", bundle, tmp_path)
+    assert said.code == 2 and said.out.startswith(f"{tmp_path / 'a.png'} ") and "caf\\xe9.png" in said.err
+
+
 def test_a_folder_without_pictures_is_named(call: Call, bundle: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     said = call("predict", bundle, tmp_path)

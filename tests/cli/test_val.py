@@ -48,6 +48,17 @@ def folder(tmp_path: Path) -> Path:
     return copy(("birds", "flags", "music"), 6, tmp_path / "pictures")
 
 
+def test_a_picture_whose_name_cannot_be_printed_is_not_left_out_without_a_word(
+    call: Call, bundle: str, folder: Path
+) -> None:
+    next(folder.glob("flags/*")).rename(folder / "flags/a\tb.png")
+    said = call("val", bundle, folder)
+    assert said.code == 2 and "flags/a\tb.png has a name that is not printable UTF-8" in said.err
+    said = call("val", bundle, folder, "--skip-bad")
+    assert said.code == 0 and "skipped flags/a\tb.png has a name" in said.err
+    assert "; 17 pictures)" in said.out
+
+
 def test_the_table_and_the_sums_below_it(call: Call, bundle: str, folder: Path) -> None:
     said = call("val", bundle, folder)
     assert (said.code, said.err) == (0, "")

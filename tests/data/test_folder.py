@@ -5,6 +5,7 @@ import hashlib
 import os
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,9 +109,16 @@ def test_a_class_folder_whose_name_is_not_utf_8_is_listed_and_is_no_class(tmp_pa
     root = class_folder(tmp_path / "data", cat=1, dog=1)
     (root / os.fsdecode(b"caf\xe9")).mkdir()
     noise(9).save(root / os.fsdecode(b"caf\xe9") / "0.png")
+    (root / os.fsdecode(b"caf\xe9") / "notes.txt").touch()
+    noise(9).save(root / "cat" / os.fsdecode(b"caf\xe9.png"))
     manifest = read_folder(root)
     assert manifest.classes == ["cat", "dog"]
-    assert skips(manifest) == {"caf\\xe9": ("has a name that is not printable UTF-8", False)}
+    reason = "has a name that is not printable UTF-8"
+    assert skips(manifest) == {
+        "caf\\xe9/0.png": (reason, True),
+        "caf\\xe9/notes.txt": (reason, False),
+        "cat/caf\\xe9.png": (reason, True),
+    }
     assert all(skip.path.encode() for skip in manifest.skipped), "so that it can be written and shown"
 
 
@@ -161,6 +169,20 @@ def test_an_unreadable_picture_is_bad_and_told_why(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "read_bytes", deny)
     assert skips(read_folder(root)) == {"cat/1.png": ("cannot be read (Permission denied)", True)}
+
+
+def test_a_folder_that_cannot_be_read_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = class_folder(tmp_path / "data", cat=1, dog=1)
+    class_folder(root / "cat", inside=2)
+    scandir = os.scandir
+
+    def deny(path: Path) -> Any:
+        if Path(path).name == "inside":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    assert skips(read_folder(root)) == {"cat/inside": ("cannot be read (Permission denied)", True)}
 
 
 def test_the_digest_is_of_the_files_bytes(tmp_path: Path) -> None:

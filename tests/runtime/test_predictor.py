@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from picture_makers import noise
 from PIL import Image
 from tiny import CLASSES, SPEC, forged, tiny_bundle
 
@@ -118,6 +119,13 @@ def test_in_a_stream_a_bad_picture_becomes_a_reason(model: Predictor, text: Path
     for (_, prediction), path in zip(results[::2], BIRDS, strict=False):
         assert prediction.label == model.predict(path)[0] and prediction.reason is None
         assert prediction.probability == pytest.approx(model.predict_proba(path).max())
+
+
+def test_a_folder_of_which_something_is_left_out_is_refused(model: Predictor, tmp_path: Path) -> None:
+    noise(0).save(tmp_path / "a.png")
+    noise(1).save(tmp_path / "b\n.png")
+    with pytest.raises(PictureError, match=r"has a name that is not printable UTF-8"):
+        model.predict(tmp_path)
 
 
 def test_it_abstains_under_its_threshold(tmp_path: Path) -> None:
