@@ -94,7 +94,7 @@ class ZipMembers(Members):
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in self._file.infolist():
             link = (info.external_attr >> 28) == 0o12
-            if (name := self.note(info.filename, not link, info.is_dir())) is not None:
+            if (name := self.note(_name(info), not link, info.is_dir())) is not None:
                 self._infos[name] = info
 
     def read(self, name: str) -> bytes:
@@ -156,6 +156,16 @@ class Archive:
 
     def where(self, path: str) -> str:
         return f"{self.path}/{self.top}{path}"
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """In UTF-8 too where macOS, Java or PHP wrote it without the flag that says so."""
+    if not info.flag_bits & 0x800:
+        try:
+            return info.filename.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            pass
+    return info.filename
 
 
 def _plain(name: str) -> str:

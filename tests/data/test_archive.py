@@ -435,6 +435,21 @@ def test_names_in_a_tar_that_are_not_utf_8_are_left_out(tmp_path: Path) -> None:
     assert all(skip.path.encode() for skip in manifest.skipped), "so that it can be written and shown"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("Käse/0.png".encode(), "Käse"), ("猫/0.png".encode(), "猫"), (b"K\x84se/0.png", "Käse")],
+)
+def test_names_in_a_zip_without_the_flag_for_utf_8_are_read_as_utf_8_or_as_dos(
+    tmp_path: Path, name: bytes, shown: str
+) -> None:
+    """macOS, Java and PHP leave it out."""
+    path = make_zip(tmp_path / "a.zip", {**SOUND, "x" * len(name): PICTURES[20]})
+    path.write_bytes(path.read_bytes().replace(b"x" * len(name), name))
+    manifest = read_archive(path)
+    assert manifest.classes == sorted(["cat", "dog", shown]) and manifest.skipped == []
+    assert manifest.read(list(manifest.paths).index(f"{shown}/0.png")) == PICTURES[20]
+
+
 def test_names_in_a_zip_that_claim_utf_8_and_are_not_are_an_error_that_says_so(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "a.zip", {**SOUND, "café/0.png": PICTURES[20]})
     path.write_bytes(path.read_bytes().replace("café".encode(), b"caf\xff\xff"))
