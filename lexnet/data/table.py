@@ -104,6 +104,7 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             head = [name.strip().lower() for name in next(rows, [])]
+            _check_twice(head, COLUMNS, path)
             _check_head(head, path, pictures=False)
             table: dict[str, list[str]] = {name: [] for name in COLUMNS}
             for row in rows:
@@ -130,6 +131,7 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
     try:
         file = pq.ParquetFile(path, memory_map=True)
         names = file.schema_arrow.names
+        _check_twice([name.lower() for name in names], (*COLUMNS, *PICTURES), path)
         head = {name.lower(): name for name in names}
         pictures = next(
             (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
@@ -160,13 +162,25 @@ def _holds_bytes(file: Any, column: str) -> bool:
 
 def _texts(file: Any, column: str) -> Strings:
     """The column as text, "" where there is none; read in pieces for memory's sake."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     batches = file.iter_batches(columns=[column], batch_size=BATCH)
     return Strings.join(
-        _from_arrow(pc.fill_null(pc.cast(batch.column(0), pa.large_string()), "")) for batch in batches
+        _from_arrow(pc.fill_null(_text(batch.column(0), strip=column.lower() != "path"), ""))
+        for batch in batches
     )
+
+
+def _text(values: Any, strip: bool) -> Any:
+    """The values as Arrow's text, NaN as null. Raises for bytes that are no UTF-8."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(values.type):  # where pandas had numbers and gaps
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    texts = pc.cast(values, pa.large_string())
+    texts.validate(full=True)
+    return pc.utf8_trim_whitespace(texts) if strip else texts
 
 
 def _group_rows(file: Any) -> Iterator[int]:
@@ -175,8 +189,7 @@ def _group_rows(file: Any) -> Iterator[int]:
 
 
 def _from_arrow(array: Any) -> Strings:
-    """Arrow's own buffers; only the offsets are moved to start at 0. Raises for bytes that are no UTF-8."""
-    array.validate(full=True)
+    """Arrow's own buffers; only the offsets are moved to start at 0."""
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
@@ -223,9 +236,12 @@ class Rows:
             return self._open[number]
 
 
-def _check_head(head: list[str], path: Path, pictures: bool) -> None:
-    if twice := [name for name in COLUMNS if head.count(name) > 1]:
+def _check_twice(head: list[str], names: tuple[str, ...], path: Path) -> None:
+    if twice := [name for name in names if head.count(name) > 1]:
         raise DataError(f"{path} has two columns called {twice[0]}; keep one")
+
+
+def _check_head(head: list[str], path: Path, pictures: bool) -> None:
     needed = ["label"] if pictures else ["path", "label"]
     if missing := [name for name in needed if name not in head]:
         raise DataError(

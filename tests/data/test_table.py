@@ -528,6 +528,37 @@ def test_nulls_elsewhere_are_empty(root: Path) -> None:
         read_table(make_parquet(root / "list.parquet", rows))
 
 
+def test_a_number_that_is_none_is_empty(root: Path) -> None:
+    """As pandas writes a gap among numbers."""
+    rows = [row | {"group": 7.0 if i % 2 else float("nan")} for i, row in enumerate(rows_of(root))]
+    manifest = read_table(make_parquet(root / "list.parquet", rows))
+    assert list(manifest.groups) == ["", "7", "", "7", ""]
+    rows = [row | {"label": float("nan") if i == 2 else 1.0} for i, row in enumerate(rows)]
+    with pytest.raises(DataError, match="has no label in row 3; fill it in or drop the row"):
+        read_table(make_parquet(root / "list.parquet", rows))
+
+
+@both
+def test_spaces_around_a_label_or_a_group_are_none_of_it(root: Path, kind: str) -> None:
+    rows = [
+        row | {"label": f" {row['label']}\t", "group": (" ", "g ")[i % 2]}
+        for i, row in enumerate(rows_of(root))
+    ]
+    manifest = read_table(MAKERS[kind](root / f"list.{kind}", rows))
+    assert manifest.classes == ["cat", "dog"] and list(manifest.groups) == ["", "g", "", "g", ""]
+
+
+@pytest.mark.parametrize("name", ["image", "bytes", "Label"])
+def test_parquet_with_a_column_twice_is_refused(tmp_path: Path, name: str) -> None:
+    path = embedded(tmp_path / "a.parquet", PICTURES, pa.binary())
+    table = pq.read_table(path)
+    for _ in range(2 - (name.lower() in table.column_names)):
+        table = table.append_column(name, table["image"])
+    pq.write_table(table, path)
+    with pytest.raises(DataError, match=rf"a\.parquet has two columns called {name.lower()}; keep one"):
+        read_table(path)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
