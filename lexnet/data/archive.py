@@ -11,7 +11,7 @@ import tarfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
@@ -21,6 +21,13 @@ from lexnet.files import atomic_file, cache_folder, left_out, natural, write_ato
 from lexnet.preprocess import SUFFIXES
 
 MAX_MEMBERS = 5_000_000
+LONGEST = 2**16  # letters of a name
+MAX_HEADER = 2**20  # bytes that a tar may say of a member beside its content: its name, its owner's notes
+EXTENDED = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
+"""Kinds of tar header that are read whole."""
 LEAVES = "has a name that leaves the archive"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -38,7 +45,7 @@ def read_archive(
     Where everything lies in one folder, as archives often have it, that folder is looked into.
     """
     try:
-        members: Members = ZipMembers(path) if path.suffix.lower() == ".zip" else TarMembers(_plain_tar(path))
+        members: Members = ZipMembers(path) if path.suffix.lower() == ".zip" else _tar_members(path)
     except LexNetError:
         raise
     except Exception as error:
@@ -69,6 +76,8 @@ class Members:
 
     def note(self, name: str, regular: bool, folder: bool) -> str | None:
         """Files the member; returns its name if it is to be read, the first of two with one name."""
+        if len(name) > LONGEST:
+            raise ValueError(f"a name of {len(name):,} letters, over {LONGEST:,}")
         plain, reason = _plain(name), _reason(name, regular)
         key = name if reason == LEAVES else plain
         new = key not in self.reasons
@@ -105,6 +114,17 @@ class ZipMembers(Members):
             return stream.read(min(info.file_size, MAX_BYTES) + 1)
 
 
+class _Header(tarfile.TarInfo):
+    """Refuses long names, and other things said of a member, before they are read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in EXTENDED and info.size > MAX_HEADER:
+            raise ValueError(f"{info.size:,} bytes are said of a member, over {MAX_HEADER:,}")
+        return info
+
+
 class TarMembers(Members):
     """Of a plain tar file: each member is a stretch of it."""
 
@@ -112,7 +132,7 @@ class TarMembers(Members):
         super().__init__()
         self._path = path
         self._stretches: dict[str, tuple[int, int]] = {}
-        with tarfile.open(path, "r:") as archive:
+        with tarfile.open(path, "r:", tarinfo=_Header) as archive:
             for member in archive:
                 regular = member.isreg() and not member.issparse()
                 if (name := self.note(member.name, regular, member.isdir())) is not None:
@@ -191,13 +211,30 @@ def _only_folder(names: list[str]) -> str:
     return f"{top}/" if top and top.lower() not in PART_NAMES else ""
 
 
+def _tar_members(path: Path) -> TarMembers:
+    """Of a tar, which is unpacked if it is compressed; what cannot be read is not kept unpacked."""
+    plain = _plain_tar(path)
+    try:
+        return TarMembers(plain)
+    except Exception:
+        if plain != path:
+            plain.unlink(missing_ok=True)
+            _witness(plain).unlink(missing_ok=True)
+        raise
+
+
+def _witness(plain: Path) -> Path:
+    """Says what the sha256 of the unpacked archive is."""
+    return plain.with_suffix(".sha256")
+
+
 def _plain_tar(path: Path) -> Path:
     """The archive itself, or its uncompressed copy in the cache, made once for these very bytes."""
     if path.suffix.lower() == ".tar":
         return path
     digest = _sha256(path)
     plain = cache_folder("archives", f"{digest}.tar")
-    witness = plain.with_suffix(".sha256")
+    witness = _witness(plain)
     if plain.is_file() and witness.is_file() and _sha256(plain).encode() == witness.read_bytes():
         return plain
     with _decompressed(path) as stream, atomic_file(plain) as out:

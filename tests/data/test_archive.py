@@ -467,6 +467,24 @@ def test_a_name_of_thousands_of_digits_is_a_name(tmp_path: Path, kind: str) -> N
     assert set(SOUND) <= set(manifest.paths) <= {*SOUND, name}
 
 
+@pytest.mark.parametrize("kind", ["", "gz"])
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [(40_000, "a name of 80,009 letters, over 65,536"), (2_000_000, "6,000,0.. bytes are said of a member")],
+)
+def test_a_tar_with_a_name_as_long_as_a_book_is_refused_and_not_kept_unpacked(
+    tmp_path: Path, cache: Path, pieces: int, said: str, form: int, kind: str
+) -> None:
+    path = tmp_path / f"a.tar{kind and '.'}{kind}"
+    with tarfile.open(path, f"w:{kind}", format=form) as archive:
+        add(archive, "cat/0.png", PICTURES[0])
+        add(archive, f"cat/{'é/' * pieces}x.png", PICTURES[1])
+    with pytest.raises(DataError, match=rf"a\.tar.* cannot be read as an archive \({said}.*pack it again"):
+        read_archive(path)
+    assert not list(cache.glob("archives/*"))
+
+
 # --- members that are not what they say
 
 
