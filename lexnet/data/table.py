@@ -26,8 +26,12 @@ from lexnet.files import is_printable, natural
 TABLES = (".csv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "weight", "sha256")
 PICTURES = ("image", "bytes")
-BATCH = 65_536
+REPEATING = ("label", "split", "group", "weight")
+BATCH, PACKED_BATCH = 2048, 65_536  # rows read at a time: of text, and of text kept once for many rows
+LONGEST = 2**16  # bytes of a text
+EACH, MORE = 2**10, 2**20  # bytes that a column's texts may have on average, and beyond that
 OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
+UNPACKED = 2**31  # bytes of a row group
 
 
 def is_table(path: Path) -> bool:
@@ -137,7 +141,10 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
             (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
         )
         _check_head([name.lower() for name in names], path, pictures=pictures is not None)
-        columns = {name: _texts(file, head[name]) for name in COLUMNS if name in head}
+        _check_groups(file, path)
+        packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]
+        texts = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
+        columns = {name: _texts(path, texts, head[name]) for name in COLUMNS if name in head}
         starts = np.cumsum([0, *_group_rows(file)])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
@@ -147,9 +154,19 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
     source = None
     if pictures is not None:
         columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
-        source = Rows(path, pictures, starts)
+        source = Rows(path, pictures, tuple(_leaves(file, pictures)), starts)
     columns = {name: columns[name] if name in columns else Strings.empty(rows) for name in COLUMNS}
     return _checked(columns, path), source
+
+
+def _check_groups(file: Any, path: Path) -> None:
+    """Raises `DataError` for a row group that would not fit into memory, before anything is unpacked."""
+    groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+    if (most := max((group.total_byte_size for group in groups), default=0)) > UNPACKED:
+        raise DataError(
+            f"{path} has a row group of {most:,} bytes, over {UNPACKED:,}; write it with a smaller "
+            "row_group_size"
+        )
 
 
 def _holds_bytes(file: Any, column: str) -> bool:
@@ -160,15 +177,36 @@ def _holds_bytes(file: Any, column: str) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind))
 
 
-def _texts(file: Any, column: str) -> Strings:
-    """The column as text, "" where there is none; read in pieces for memory's sake."""
+def _texts(path: Path, file: Any, column: str) -> Strings:
+    """The column as text, "" where there is none; read in pieces for memory's sake.
+
+    What many rows share is not repeated for each before it is clear how much that will be. `DataError`
+    for texts that are too long.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    batches = file.iter_batches(columns=[column], batch_size=BATCH)
-    return Strings.join(
-        _from_arrow(pc.fill_null(_text(batch.column(0), strip=column.lower() != "path"), ""))
-        for batch in batches
-    )
+    packed = pa.types.is_dictionary(file.schema_arrow.field(column).type)
+    pieces, size, rows = [], 0, 0
+    for batch in file.iter_batches(columns=[column], batch_size=PACKED_BATCH if packed else BATCH):
+        values = batch.column(0)
+        texts = _text(values.dictionary if packed else values, strip=column.lower() != "path")
+        lengths = pc.binary_length(texts)
+        size += pc.sum(lengths.take(values.indices) if packed else lengths).as_py() or 0
+        rows += len(values)
+        if (pc.max(lengths).as_py() or 0) > LONGEST or size > MORE + EACH * rows:
+            raise DataError(
+                f"{path} has texts in its column {column} of over {LONGEST:,} bytes, or of over {EACH:,} on "
+                "average; shorten them"
+            )
+        pieces.append(_from_arrow(pc.fill_null(texts.take(values.indices) if packed else texts, "")))
+    return Strings.join(pieces)
+
+
+def _leaves(file: Any, column: str) -> list[str]:
+    """The paths of what Parquet keeps the column in: one, or several of a struct."""
+    paths = (file.schema.column(number).path for number in range(len(file.schema)))
+    return [path for path in paths if path.split(".")[0] == column]
 
 
 def _text(values: Any, strip: bool) -> Any:
@@ -202,6 +240,8 @@ class Rows:
 
     file: Path
     column: str
+    leaves: tuple[str, ...]
+    """What Parquet keeps the column in."""
     starts: NDArray[np.int64]
     """The first row of each group, and the number of rows."""
     _open: OrderedDict[int, Any] = field(default_factory=OrderedDict, repr=False, compare=False)
@@ -229,8 +269,9 @@ class Rows:
 
         with self._lock:
             if number not in self._open:
-                table = pq.ParquetFile(self.file).read_row_group(number, columns=[self.column])
-                self._open[number] = table.column(0)
+                # a picture that many rows share is kept once
+                file = pq.ParquetFile(self.file, read_dictionary=list(self.leaves))
+                self._open[number] = file.read_row_group(number, columns=[self.column]).column(0)
                 while len(self._open) > OPEN_GROUPS:
                     self._open.popitem(last=False)
             return self._open[number]

@@ -581,6 +581,51 @@ def test_parquet_that_makes_no_sense_is_named(tmp_path: Path, columns: Any, mess
         read_table(tmp_path / "list.parquet")
 
 
+@pytest.mark.parametrize("name", ["path", "label", "group"])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize(("length", "rows"), [(70_000, 1), (10_000, 3_000)])
+def test_texts_that_would_fill_the_memory_are_refused(
+    tmp_path: Path, length: int, rows: int, dictionary: bool, name: str
+) -> None:
+    """One text for all rows takes next to nothing in Parquet; each row of ours has its own."""
+    few = [f"{i}.png" for i in range(100)]
+    columns = {"path": [f"{i}.png" for i in range(rows + 100)], "label": ["a"] * (rows + 100)}
+    columns[name] = few + ["x" * length] * rows
+    pq.write_table(pa.table(columns), tmp_path / "list.parquet", use_dictionary=dictionary)
+    assert (tmp_path / "list.parquet").stat().st_size < 2_000_000
+    with pytest.raises(DataError, match=f"has texts in its column {name} of over 65,536 bytes, or of over"):
+        list_table(tmp_path / "list.parquet")
+
+
+def test_a_long_text_here_and_there_is_taken(tmp_path: Path) -> None:
+    columns = {"path": ["a.png", "b.png"], "label": ["a" * 60_000, "b"], "group": ["g" * 65_536, None]}
+    pq.write_table(pa.table(columns), tmp_path / "list.parquet")
+    assert list_table(tmp_path / "list.parquet").groups == ["g" * 65_536, ""]
+
+
+def test_a_row_group_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = embedded(tmp_path / "a.parquet", PICTURES, pa.binary())
+    monkeypatch.setattr(tables, "UNPACKED", 1_000)
+    with pytest.raises(
+        DataError, match=r"a row group of .* bytes, over 1,000; write it with a smaller row_g"
+    ):
+        read_table(path)
+
+
+@pytest.mark.parametrize("shape", EMBEDDED)
+def test_a_picture_that_many_rows_share_is_unpacked_once(tmp_path: Path, shape: str) -> None:
+    kind, wrap = EMBEDDED[shape]
+    content, rows = encode(noise(0, 400, 400)), 200
+    columns = {"image": pa.array([wrap(content)] * rows, kind), "label": ["a", "b"] * (rows // 2)}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    source = list_table(tmp_path / "a.parquet").source
+    before = pa.total_allocated_bytes()
+    assert source.read("row-00000199") == content
+    assert pa.total_allocated_bytes() - before < 10 * len(content)
+
+
 @pytest.mark.parametrize(
     "label",
     [
