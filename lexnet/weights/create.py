@@ -1,4 +1,4 @@
-"""A net by name, empty, pretrained, or out of a bundle."""
+"""A net by name, with random weights, pretrained, or out of a bundle."""
 
 import os
 
@@ -21,12 +21,13 @@ SIDES = "sides."
 def create_net(
     name: str, *, weights: str | None = None, classes: int | None = None, channels: int | None = None
 ) -> Net:
-    """An `nn.Module` from (N, channels, H, W) normalised pixels to (N, classes) logits.
+    """An `nn.Module`, in train mode, from (N, channels, H, W) normalised pixels to (N, classes) logits.
 
-    `weights="imagenet"` (or the tag of another set, see `lexnet weights ls`) loads published weights.
-    The last layer is theirs too if `classes` is left out, new and linear for any number, and gone
-    for `classes=0`, which gives (N, width) features. `channels` is 1 for grey or 3 for coloured
-    pictures, and the net's own if left out; a pretrained first layer is adapted by the sum rule (see
+    `weights="imagenet"` (or the tag of another set, see `lexnet weights ls`) loads published weights; the
+    size, mean and std of their pictures are in `lexnet.weights.files.find_weights(name, weights).spec`.
+    The last layer is theirs too if `classes` is left out, new and linear for any number, and gone for
+    `classes=0`, which gives (N, width) features. `channels` is 1 for grey or 3 for coloured pictures,
+    and the net's own if left out; a pretrained first layer is adapted by the sum rule (see
     `with_channels`). Nothing is downloaded. Raises `UnknownNet`, `WeightsError`, `ConfigError`.
     """
     return _create(name, weights, classes, channels)[0]
@@ -76,9 +77,9 @@ def _create(
 
 
 def net_from_bundle(path: str | os.PathLike[str]) -> Net:
-    """The bundle's net as an `nn.Module`, with the very weights of its graph.
+    """The bundle's net as an `nn.Module`, in eval mode, with the very weights of its graph.
 
-    Raises `BundleError`, `UnknownNet`.
+    How pictures are prepared for it is in `lexnet.load(path).spec`. Raises `BundleError`, `UnknownNet`.
     """
     import onnx
     from onnx import numpy_helper
