@@ -204,7 +204,7 @@ class FitConfig:
     ] = None
     raised: Annotated[
         tuple[int, ...], "totals of epochs that it was trained to before, where more were added later"
-    ] = ()
+    ] = field(default=(), metadata={"hidden": True})  # what a plan records
     lr: Annotated[
         float | None,
         "learning rate at its peak [default: tail 5e-4, finetune 5e-4, scratch 3e-3; sgd 100 times as much]",
@@ -388,9 +388,11 @@ class TrainConfig:
     ] = "none"
     fixes: Annotated[str | None, "corrections to apply first: a fixes.csv of `lexnet check`"] = None
     skip_bad: Annotated[bool, "go on without the pictures that cannot be used, and record them"] = False
-    split: SplitConfig = field(default_factory=SplitConfig)
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    fit: FitConfig = field(default_factory=FitConfig)
+    split: Annotated[SplitConfig, "which pictures are taken and held out"] = field(
+        default_factory=SplitConfig
+    )
+    probe: Annotated[ProbeConfig, "the linear head"] = field(default_factory=ProbeConfig)
+    fit: Annotated[FitConfig, "training of a tail or a whole net"] = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
         _a_bool("skip_bad", self.skip_bad)

@@ -1,5 +1,6 @@
 """Flags made from the config dataclasses: each field with its type, default and help."""
 
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -16,46 +17,78 @@ bundle_argument = click.argument(
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
+OPTIONS = "Options"
 ALIASES = {"budget": ("--time-limit",)}
 """What users of other libraries type."""
+
+
+class Setting(click.Option):
+    """A flag with its section of the help."""
+
+    def __init__(self, *names: Any, section: str, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.section = section
+
+
+class Sectioned(click.Command):
+    """A command whose help has a section for each dataclass inside its config."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
+                sections.setdefault(getattr(param, "section", OPTIONS), []).append(record)
+        for section, records in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(records)
 
 
 def config_flags(kind: type[Any]) -> Callable[[Command], Command]:
     """A flag for each setting of the dataclass and of the dataclasses inside it."""
 
     def add(command: Command) -> Command:
-        for field, hint in reversed(settings(kind)):
-            command = _option(field, hint)(command)
+        for setting in reversed(settings(kind)):
+            command = _option(*setting)(command)
         return command
 
     return add
 
 
-def settings(kind: type[Any]) -> list[tuple[Field[Any], Any]]:
-    """(field, annotated type) of every setting, those of inner dataclasses in their place."""
+def settings(kind: type[Any], section: str = OPTIONS) -> list[tuple[Field[Any], Any, str]]:
+    """(field, annotated type, section) of every setting, those of inner dataclasses in their place."""
     hints = get_type_hints(kind, include_extras=True)
-    found: list[tuple[Field[Any], Any]] = []
+    found: list[tuple[Field[Any], Any, str]] = []
     for field in fields(kind):
-        inner = field.default_factory
+        inner, hint = field.default_factory, hints[field.name]
+        assert get_origin(hint) is Annotated, f"{field.name} has no help"
         if inner is not MISSING and is_dataclass(inner):
-            found += settings(inner)
+            found += settings(inner, _capital(hint.__metadata__[0]))
         else:
-            found.append((field, hints[field.name]))
+            found.append((field, hint, section))
     return found
 
 
-def _option(field: Field[Any], hint: Any) -> Callable[[Command], Command]:
-    assert get_origin(hint) is Annotated, f"{field.name} has no help"
+def _option(field: Field[Any], hint: Any, section: str) -> Callable[[Command], Command]:
     kind, text = get_args(hint)
-    name = f"--{field.name.strip('_').replace('_', '-')}"
-    text = text[0].upper() + text[1:] + "."
-    if kind is bool:
-        return click.option(name, field.name, is_flag=True, default=field.default, help=text)
-    shown = field.default is not None
-    names = (name, *ALIASES.get(field.name, ()))
+    said, *default = re.split(r" (?=\[default: )", text)  # where it depends on the mode
+    boolean = kind is bool
     return click.option(
-        *names, field.name, type=_type(kind), default=field.default, show_default=shown, help=text
+        f"--{field.name.strip('_').replace('_', '-')}",
+        *ALIASES.get(field.name, ()),
+        field.name,
+        cls=Setting,
+        section=section,
+        type=None if boolean else _type(kind),
+        is_flag=boolean,
+        default=field.default,
+        show_default=not boolean and field.default is not None,
+        hidden=field.metadata.get("hidden", False),
+        help="  ".join([f"{_capital(said)}.", *default]),
     )
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _type(kind: Any) -> Any:

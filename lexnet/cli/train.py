@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from lexnet.cli.options import config_flags, json_flag
+from lexnet.cli.options import Sectioned, config_flags, json_flag
 from lexnet.config import TrainConfig, build_config
 from lexnet.files import display
 
 
-@click.command("train")
+@click.command("train", cls=Sectioned)
 @click.argument("data", metavar="DATA")
 @config_flags(TrainConfig)
 @click.option("--dry-run", is_flag=True, help="Stop after the plan: say how long each choice would take.")

@@ -33,7 +33,7 @@ def test_its_parameters_are_the_command_lines_flags() -> None:
     parameters = inspect.signature(lexnet.Classifier).parameters
     assert {name: p.default for name, p in parameters.items()} == {
         f.name: f.default
-        for f, _ in settings(TrainConfig)
+        for f, *_ in settings(TrainConfig)
         if f.name != "raised"  # which only plans record
     }
 
