@@ -93,7 +93,9 @@ class SplitConfig:
     limit: Annotated[int | None, "take this many pictures in all, of each class its share"] = None
     per_class: Annotated[int | None, "take this many pictures of each class (and part) at most"] = None
     folds: Annotated[
-        int | None, "also measure on every picture in turn, in this many folds: for few held-out pictures"
+        int | None,
+        "cross-validation: also measure on every picture in turn, in this many folds: for few held-out "
+        "pictures",
     ] = None
     repeats: Annotated[int, "with --folds, how often, divided anew each time"] = 3
 
@@ -211,14 +213,15 @@ class FitConfig:
     ] = None
     find_lr: Annotated[bool, "measure which learning rate to take (its curve is in the report)"] = False
     batch_size: Annotated[int | None, "pictures a step [default: 32; from scratch 128]"] = None
-    accumulate: Annotated[int, "batches whose gradients are added up for one step"] = 1
-    optimiser: Annotated[Optimiser, "adamw, or sgd with Nesterov's momentum of 0.9"] = "adamw"
+    accumulate: Annotated[int, "gradient accumulation: batches whose gradients are added up for one step"] = 1
+    optimiser: Annotated[Optimiser, "the optimiser: adamw, or sgd with Nesterov's momentum of 0.9"] = "adamw"
     weight_decay: Annotated[
         float | None, "weight decay, of all but biases and norms [default: 0.05; sgd 5e-4]"
     ] = None
     layer_decay: Annotated[
         float | None,
-        "learning rate of each stage, as a share of the next one's [default: finetune 0.7, else 1]",
+        "layer-wise learning-rate decay: each stage's rate as a share of the next one's "
+        "[default: finetune 0.7, else 1]",
     ] = None
     norms: Annotated[
         Norms | None,
@@ -229,11 +232,14 @@ class FitConfig:
         Schedule,
         "how the learning rate falls: cosine, or steps (to a tenth after a half and after three quarters)",
     ] = "cosine"
-    clip: Annotated[float, "longest gradient; a longer one is shortened to it"] = 1.0
-    ema: Annotated[float, "how much of the weights' moving average each step keeps"] = 0.99
-    smoothing: Annotated[float, "share of each label that goes to all classes alike"] = 0.1
+    clip: Annotated[float, "gradient clipping: a longer gradient is shortened to this length"] = 1.0
+    ema: Annotated[
+        float, "how much of the exponential moving average (EMA) of the weights each step keeps"
+    ] = 0.99
+    smoothing: Annotated[float, "label smoothing: share of each label that goes to all classes alike"] = 0.1
     patience: Annotated[
-        int | None, "stop after so many epochs without a lower validation loss, and take the best"
+        int | None,
+        "early stopping: stop after so many epochs without a lower validation loss, and take the best",
     ] = None
     steps: Annotated[int | None, "stop after so many steps, wherever that is [default: never]"] = None
     precision: Annotated[
@@ -245,7 +251,8 @@ class FitConfig:
 
     compile: Annotated[
         Compile,
-        "torch.compile of whole nets: always, never, or auto (where a long training is timed to gain by it)",
+        "whether whole nets go through torch.compile: always, never, or auto (where a long training is timed "
+        "to gain by it)",
     ] = "auto"
 
     def __post_init__(self) -> None:
@@ -376,14 +383,16 @@ class TrainConfig:
         "[default: 4]",
     ] = None
     tta: Annotated[
-        Tta, "answer with the mean over several views: none, mirror, crops (five) or ten (both)"
+        Tta,
+        "test-time augmentation: answer with the mean over several views: none, mirror, crops (five) or ten "
+        "(both)",
     ] = "none"
     golden: Annotated[
         Golden, "pictures kept in the bundle to verify it by: some of yours, made up, or none"
     ] = "real"
     class_weight: Annotated[
         ClassWeight,
-        "none (a picture counts what the source says), balanced (each class counts alike) or "
+        "how much a picture counts: none (what the source says), balanced (each class alike) or "
         "sampled (pictures are drawn so that each class comes as often; not for a probe)",
     ] = "none"
     fixes: Annotated[str | None, "corrections to apply first: a fixes.csv of `lexnet check`"] = None

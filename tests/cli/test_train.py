@@ -74,6 +74,31 @@ def test_the_help_has_a_section_for_each_dataclass(monkeypatch: pytest.MonkeyPat
         assert all(f"  {flag} " in sections[title] for flag in flags)
 
 
+@pytest.mark.parametrize(
+    ("flag", "text"),
+    [
+        ("accumulate", "Gradient accumulation: "),
+        ("clip", "Gradient clipping: "),
+        ("ema", "exponential moving average (EMA) of the weights"),
+        ("folds", "Cross-validation: "),
+        ("layer_decay", "Layer-wise learning-rate decay: "),
+        ("patience", "Early stopping: "),
+        ("smoothing", "Label smoothing: "),
+        ("tta", "Test-time augmentation: "),
+    ],
+)
+def test_the_help_has_the_fields_own_terms(flag: str, text: str) -> None:
+    (option,) = (option for option in command.params if option.name == flag)
+    assert isinstance(option, click.Option) and text in str(option.help)
+
+
+def test_no_choice_is_capitalised_as_the_beginning_of_a_sentence() -> None:
+    for option in command.params:
+        if isinstance(option, click.Option) and isinstance(option.type, click.Choice):
+            first = re.split(r"\W", str(option.help))[0]
+            assert first.lower() not in option.type.choices
+
+
 def test_a_default_that_depends_on_the_mode_stands_behind_the_text(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
