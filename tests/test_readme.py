@@ -1,5 +1,6 @@
-"""The README's code does what the README says of it."""
+"""The code in the README and in docs does what they say of it."""
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -11,18 +12,17 @@ import torch
 from picture_makers import noise
 
 import lexnet
+from lexnet.augment.recipes import RECIPES
 from lexnet.preprocess import load
+from lexnet.transfer.views import augmented
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
 
 
-def ran(needle: str) -> dict[str, Any]:
-    """What the names of the block of Python stand for that holds this text, once it has run."""
-    (code,) = (
-        block
-        for block in re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S)
-        if needle in block
-    )
+def ran(file: str, needle: str) -> dict[str, Any]:
+    """What the names of the file's block of Python that holds this text stand for, once it has run."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / file).read_text("utf-8"), re.DOTALL)
+    (code,) = (block for block in blocks if needle in block)
     names: dict[str, Any] = {}
     exec(code, names)
     return names
@@ -38,13 +38,13 @@ def jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_bare_graph_is_given_what_the_bundle_sees(bundle: str, jpeg: Path) -> None:
     shutil.copy(bundle, "photos.lexnet")
-    names, model = ran("onnxruntime.InferenceSession"), lexnet.load(bundle, engine="onnxruntime")
+    names, model = ran("README.md", "onnxruntime.InferenceSession"), lexnet.load(bundle, engine="onnxruntime")
     assert (names["square"](jpeg) == load(jpeg, model.spec)).all()
     np.testing.assert_allclose(names["probabilities"], model.predict_proba([jpeg]), atol=1e-6)
 
 
 def test_a_published_net_is_given_what_a_bundles_graph_makes_of_the_pixels(bundle: str, jpeg: Path) -> None:
-    names = ran("find_weights")
+    names = ran("README.md", "find_weights")
     assert names["logits"].shape == (1, 1000)
     trunk = lexnet.create_net("efficientnet_lite0", weights="imagenet", classes=0).eval()
     with torch.no_grad():
@@ -56,3 +56,10 @@ def test_a_new_net_is_in_train_mode_and_one_from_a_bundle_is_not(bundle: str) ->
     assert lexnet.create_net("resnet18", classes=5).training
     assert lexnet.create_net("efficientnet_lite0", weights="imagenet", classes=5, channels=1).training
     assert not any(part.training for part in lexnet.net_from_bundle(bundle).modules())
+
+
+def test_a_changed_copy_is_the_one_that_training_sees(jpeg: Path) -> None:
+    names = ran("docs/augmentation.md", "sample(RECIPES")
+    seen = augmented(RECIPES["photo"], seed=0, count=4, axes=None)
+    digest = hashlib.sha256(jpeg.read_bytes()).hexdigest()
+    assert (seen.show(jpeg.read_bytes(), names["spec"], "a.jpg", digest)[3] == names["square"]).all()
