@@ -22,7 +22,7 @@ MOST = 6  # pictures of folders that a sheet shows
     "--recipe",
     default="photo",
     show_default=True,
-    help="none, mirror, alexnet, lecture, photo, digits, cifar, strong, or a YAML file of your own.",
+    help="none, mirror, alexnet, cifar, lecture, photo, digits, strong, or a YAML file of your own.",
 )
 @click.option(
     "--views", type=click.IntRange(1, 32), default=6, show_default=True, help="Views of each picture."

@@ -30,6 +30,7 @@ FAILED = 1
     "--engine",
     type=click.Choice(("auto", "openvino", "onnxruntime", "torch")),
     default="auto",
+    show_default=True,
     help="What runs the frozen net.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
@@ -48,6 +49,10 @@ def command(
     as_json: bool,
 ) -> int:
     """Look pictures over before anything is trained on them: broken files, copies, wrong labels.
+
+    DATA is a folder with a folder of pictures for each class, or with train, val and test folders of those;
+    a zip or tar of either; a CSV or Parquet file (path, label); or a sample set (clipart, digits,
+    fashion-mnist).
 
     Writes a page with the pictures side by side, and fixes.csv with a proposal for each finding, to
     edit and give back with --fixes. Exits with 1 where a blocking fault stands.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lexnet.cli.options import bundle_argument, json_flag
+from lexnet.config import EngineChoice
 
 if TYPE_CHECKING:
     from lexnet.evaluate.metrics import Scores
@@ -18,9 +19,22 @@ if TYPE_CHECKING:
 @click.argument("data", metavar="DATA")
 @click.option("--skip-bad", is_flag=True, help="Go on without the pictures that cannot be used.")
 @json_flag
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "openvino", "onnxruntime"]),
+    default="auto",
+    show_default=True,
+    help="What runs the graph; auto takes OpenVINO where it is installed.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
-def command(bundle: Path, data: str, skip_bad: bool, as_json: bool, workers: int | None) -> None:
-    """Score a bundle on labelled pictures: a folder of class folders, or the test part of a divided one."""
+def command(
+    bundle: Path, data: str, skip_bad: bool, as_json: bool, engine: EngineChoice, workers: int | None
+) -> None:
+    """Score a bundle on labelled pictures: a folder of class folders, or the test part of a divided one.
+
+    DATA may also be a zip or tar of either, a CSV or Parquet file (path, label), or a sample set (clipart,
+    digits, fashion-mnist).
+    """
     from dataclasses import asdict
 
     from lexnet.cli.printing import print_json
@@ -29,7 +43,7 @@ def command(bundle: Path, data: str, skip_bad: bool, as_json: bool, workers: int
     from lexnet.evaluate.folder import evaluate
     from lexnet.runtime.predictor import load_predictor
 
-    predictor = load_predictor(bundle, workers=workers)
+    predictor = load_predictor(bundle, engine=engine, workers=workers)
     manifest = read_data(data, predictor.bundle.classes)
     with Bars() as bars:
         result = evaluate(predictor, manifest, skip_bad, lambda done, total: bars.update("val", done, total))

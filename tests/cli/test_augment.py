@@ -127,3 +127,8 @@ def test_protocols_carry_the_picture_as_png(bare: pytest.MonkeyPatch, name: str,
 def test_pictures_are_drawn_only_on_a_terminal(call: Call, folder: Path, bare: pytest.MonkeyPatch) -> None:
     bare.setenv("COLORTERM", "truecolor")
     assert "▀" not in call("augment", folder, "--size", 16).out
+
+
+def test_the_help_names_every_recipe(call: Call) -> None:
+    shown = " ".join(call("augment", "--help").out.split())
+    assert f"{', '.join(RECIPES)}, or a YAML file of your own" in shown

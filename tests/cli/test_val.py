@@ -17,6 +17,7 @@ from tiny import tiny_bundle
 import lexnet
 from lexnet.data.samples import sample_folder
 from lexnet.evaluate.intervals import wilson
+from lexnet.runtime.predictor import Predictor, load_predictor
 
 Call = Callable[..., Any]
 CLIPART = sample_folder("clipart")
@@ -89,6 +90,24 @@ def test_json_keeps_its_contract_and_agrees_with_a_recount(call: Call, bundle: s
     assert (document["answered"], document["wrong_among_answered"]) == (1.0, pytest.approx(1 - hits / 18))
     assert [row["class"] for row in document["per_class"]] == list(model.classes_)
     assert 0 <= document["ece"] <= 1 and len(document["interval"]) == 2
+
+
+def test_every_engine_gives_the_same_score(
+    call: Call, bundle: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def loading(path: Path, *, engine: str, workers: int | None) -> Predictor:
+        asked.append(engine)
+        return load_predictor(path, engine=engine, workers=workers)
+
+    monkeypatch.setattr("lexnet.runtime.predictor.load_predictor", loading)
+    flags = [(), ("--engine", "onnxruntime"), ("--engine", "openvino")]
+    said = [json.loads(call("val", bundle, folder, "--json", *more).out) for more in flags]
+    assert asked == ["auto", "onnxruntime", "openvino"]
+    for document in said[1:]:
+        assert document["accuracy"] == said[0]["accuracy"]
+        assert document["log_loss"] == pytest.approx(said[0]["log_loss"], abs=1e-4)
 
 
 def test_of_a_divided_folder_the_test_part_counts(call: Call, bundle: str, tmp_path: Path) -> None:
