@@ -141,11 +141,6 @@ def params(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def macs(net: Net, size: int, channels: int = 3) -> int:
-    """Multiply-adds for one (channels, size, size) picture."""
-    return cost(net, size, channels).macs
-
-
 def _part(name: str) -> str:
     """The stem, the stage or the head that a layer belongs to."""
     first, _, rest = name.partition(".")

@@ -23,10 +23,10 @@ from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more, no_less
 from lexnet.cost import cost
 from lexnet.job.finish import apart
-from lexnet.nets.mobilenet_v1 import mobilenet_v1
+from lexnet.nets.mobilenet_v1 import mobilenet_v1, separable
 from lexnet.nets.mobilenet_v2 import InvertedResidual
 from lexnet.nets.net import Net
-from lexnet.nets.parts import classifier, conv, relu6, separable
+from lexnet.nets.parts import classifier, conv, relu6
 
 LAYERS = ((32, 64, 112), (128, 128, 56), (256, 256, 28), (512, 512, 14))
 """cin, cout and the side of the picture, from MobileNet v1's Table 1"""

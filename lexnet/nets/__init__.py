@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
@@ -56,7 +56,7 @@ class Entry:
     classes: int = 1000
     any_size: bool = True
     """Whether it takes pictures of other sizes too: it ends in global pooling."""
-    sides: Callable[..., dict[str, nn.Module]] | None = field(default=None)
+    sides: Callable[..., dict[str, nn.Module]] | None = None
     """`sides(classes=...)`: side classifiers to train with, by the path of their taps."""
 
 
@@ -187,10 +187,10 @@ def resolve(name: str) -> str:
 
     Raises `UnknownNet` with the nearest names.
     """
-    plain = {_plain(known): known for known in NETS} | {_plain(a): own for a, own in ALIASES.items()}
-    if own := plain.get(_plain(name)):
+    names = {_plain(known): known for known in NETS} | {_plain(a): own for a, own in ALIASES.items()}
+    if own := names.get(_plain(name)):
         return own
-    near = dict.fromkeys(plain[n] for n in get_close_matches(_plain(name), plain, n=3, cutoff=0.6))
+    near = dict.fromkeys(names[n] for n in get_close_matches(_plain(name), names, n=3, cutoff=0.6))
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise UnknownNet(f"no net named {name!r}{hint}; `lexnet nets` lists all {len(NETS)}")
 

@@ -6,9 +6,10 @@
         └─ pool ─ 1×1 ─┘
 
 The 1×1 in front of a large filter makes it affordable. Two side classifiers, on 4a and 4d, push
-gradients into the middle while training. `googlenet_2014` is the paper's: 5×5 filters, local response
-norms, biases. `googlenet` is torchvision's, for its weights: batch norm with eps 1e-3, no response
-norm, a 3×3 where the paper has the 5×5, and a last pooling of 2×2.
+gradients into the middle while training: `create_tapped` gives the nets with them. `lexnet train` trains
+without, unlike the paper. `googlenet_2014` is the paper's: 5×5 filters, local response norms, biases.
+`googlenet` is torchvision's, for its weights: batch norm with eps 1e-3, no response norm, a 3×3 where
+the paper has the 5×5, and a last pooling of 2×2.
 """
 
 from collections import OrderedDict
@@ -34,7 +35,11 @@ TABLE_1 = (
     {"a": (256, 160, 320, 32, 128, 128), "b": (384, 192, 384, 48, 128, 128)},   # 5, after a pooling
 )
 # fmt: on
+STAGES = tuple(zip((192, 480, 832), TABLE_1, strict=True))
+SIDES = {"stage3.a": 512, "stage3.d": 528}  # what the paper calls 4a and 4d
 
+NORMED: Conv = partial(conv, norm=partial(nn.BatchNorm2d, eps=1e-3))
+PLAIN: Conv = partial(conv, norm=None)
 pool = partial(nn.MaxPool2d, 3, 2, ceil_mode=True)
 response_norm = partial(nn.LocalResponseNorm, 5, alpha=1e-4, beta=0.75, k=1)
 
@@ -72,20 +77,18 @@ def inceptions(
 
 def googlenet(classes: int = 1000) -> Net:
     """As torchvision has it."""
-    conv = NORMED
-    stages = [nn.Sequential(conv(64, 64, 1), conv(64, 192, 3))]
+    stages = [nn.Sequential(NORMED(64, 64, 1), NORMED(64, 192, 3))]
     for (cin, rows), first in zip(STAGES, (pool(), pool(), nn.MaxPool2d(2, 2, ceil_mode=True)), strict=True):
-        stages.append(inceptions(cin, rows, first, conv, k5=3))
-    return Net(nn.Sequential(conv(3, 64, 7, 2), pool()), stages, classifier(1024, classes, 0.2))
+        stages.append(inceptions(cin, rows, first, NORMED, k5=3))
+    return Net(nn.Sequential(NORMED(3, 64, 7, 2), pool()), stages, classifier(1024, classes, 0.2))
 
 
 def googlenet_2014(classes: int = 1000) -> Net:
     """Table 1, row by row."""
-    conv = PLAIN
-    stages = [nn.Sequential(conv(64, 64, 1), conv(64, 192, 3), response_norm())]
+    stages = [nn.Sequential(PLAIN(64, 64, 1), PLAIN(64, 192, 3), response_norm())]
     for cin, rows in STAGES:
-        stages.append(inceptions(cin, rows, pool(), conv, k5=5))
-    stem = nn.Sequential(conv(3, 64, 7, 2), pool(), response_norm())
+        stages.append(inceptions(cin, rows, pool(), PLAIN, k5=5))
+    stem = nn.Sequential(PLAIN(3, 64, 7, 2), pool(), response_norm())
     return Net(stem, stages, classifier(1024, classes, 0.4))
 
 
@@ -106,9 +109,3 @@ def side(cin: int, classes: int, conv: Conv, pool: nn.Module) -> nn.Sequential:
         pool=pool, conv=conv(cin, 128, 1), flatten=nn.Flatten(), fc1=hidden, act=relu(), drop=nn.Dropout(0.7)
     )
     return nn.Sequential(layers | {"fc": nn.Linear(1024, classes)})
-
-
-NORMED: Conv = partial(conv, norm=partial(nn.BatchNorm2d, eps=1e-3))
-PLAIN: Conv = partial(conv, norm=None)
-STAGES = tuple(zip((192, 480, 832), TABLE_1, strict=True))
-SIDES = {"stage3.a": 512, "stage3.d": 528}  # what the paper calls 4a and 4d

@@ -6,10 +6,12 @@ A k×k convolution into n' channels is split in two: one k×k filter for each ch
 mixes them. That costs 1/n' + 1/k² of the whole. ReLU6 as in the authors' code, where the paper says ReLU.
 """
 
+from collections import OrderedDict
+
 from torch import nn
 
 from lexnet.nets.net import Net
-from lexnet.nets.parts import Block, classifier, conv, relu6, round_to_eight, separable
+from lexnet.nets.parts import Block, classifier, conv, relu6, round_to_eight
 
 # fmt: off
 TABLE_1 = (  # (width, stride) of each separable convolution, a line a resolution
@@ -20,6 +22,12 @@ TABLE_1 = (  # (width, stride) of each separable convolution, a line a resolutio
     ((1024, 2), (1024, 1)),
 )
 # fmt: on
+
+
+def separable(cin: int, cout: int, stride: int) -> nn.Sequential:
+    """Depthwise 3×3, then pointwise 1×1: (N, cin, H, W) → (N, cout, H/stride, W/stride)."""
+    depthwise = conv(cin, cin, 3, stride, groups=cin, act=relu6)
+    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv(cin, cout, 1, act=relu6)))
 
 
 def mobilenet_v1(width: float = 1.0, classes: int = 1000, block: Block = separable) -> Net:

@@ -103,12 +103,6 @@ def stage(block: Block, cin: int, cout: int, depth: int, stride: int) -> nn.Sequ
     return nn.Sequential(first, *(block(cout, cout, 1) for _ in range(depth - 1)))
 
 
-def separable(cin: int, cout: int, stride: int, act: Callable[[], nn.Module] = relu6) -> nn.Sequential:
-    """Depthwise 3×3, then pointwise 1×1: (N, cin, H, W) → (N, cout, H/stride, W/stride)."""
-    depthwise = conv(cin, cin, 3, stride, groups=cin, act=act)
-    return nn.Sequential(OrderedDict(depthwise=depthwise, pointwise=conv(cin, cout, 1, act=act)))
-
-
 def classifier(width: int, classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Global average pooling and a linear layer: (N, width, H, W) → (N, classes).
 

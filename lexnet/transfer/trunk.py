@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
-    """What turns (size, size, 3) uint8 pixels into (width,) features, before any engine is chosen."""
+    """What turns (size, size, channels) uint8 pixels into (width,) features, before any engine is chosen."""
 
     net: str
     weights: Weights

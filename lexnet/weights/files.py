@@ -44,7 +44,7 @@ class Bundled:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """One published set of weights for one net."""
+    """One set of weights for one net: published, or a bundle's."""
 
     net: str
     tag: str
