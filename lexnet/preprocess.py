@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, UnidentifiedImageError, features
 
 from lexnet.config import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, PreprocessSpec
 from lexnet.errors import PictureError
@@ -33,6 +33,15 @@ SUFFIXES = frozenset(
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 WHITE = (255, 255, 255, 255)
 ORIENTATION = 0x0112  # the EXIF tag
+UPRIGHT = {  # how a picture with this value is turned
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # what its values do
 MARGIN = 2
 Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
@@ -191,9 +200,10 @@ def _upright(image: Image.Image, full: tuple[int, int], name: str) -> Upright:
     """Decodes it, of whatever size it was shrunk to."""
     try:
         scale = round(full[0] / image.width)
-        orientation = image.getexif().get(ORIENTATION, 1)
-        if orientation != 1:
-            image = ImageOps.exif_transpose(image)
+        image.load()
+        orientation = image.getexif().get(ORIENTATION)  # only now: loading turns a TIFF by itself
+        if orientation in UPRIGHT:  # ImageOps would write the EXIF anew, and stumble where it is odd
+            image = image.transpose(UPRIGHT[orientation])
         image = _plain(image, name)
     except PictureError:
         raise
@@ -216,7 +226,6 @@ def _array(image: Image.Image, spec: PreprocessSpec) -> Pixels:
 def _plain(image: Image.Image, name: str) -> Image.Image:
     """8-bit RGB, with whatever is transparent on white."""
     if image.mode == "RGB" and "transparency" not in image.info:
-        image.load()
         return image
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         image = _eight_bits(image, name)

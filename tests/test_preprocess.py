@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picture_makers import CLIPART, HEIC, ORIENTATIONS, encode, noise, png_header, stored_as
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lexnet.config import MAX_BYTES, MAX_PIXELS, Interpolation, PreprocessSpec
 from lexnet.errors import ConfigError, PictureError
@@ -91,6 +91,45 @@ def test_an_orientation_that_does_not_exist_is_ignored(value: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = value
     assert np.array_equal(load(encode(noise(0), exif=exif), SPEC), load(noise(0), SPEC))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_pictures_are_turned_as_pillow_turns_them(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(noise(1, 90, 70), kind, exif=exif)
+    with Image.open(BytesIO(content)) as image:
+        assert np.array_equal(load(content, SPEC), load(ImageOps.exif_transpose(image), SPEC))
+
+
+def exif_of(*entries: tuple[int, int, bytes]) -> bytes:
+    """An EXIF block of one value of up to four bytes for each (tag, type)."""
+    fields = b"".join(struct.pack(">HHI4s", tag, kind, 1, value) for tag, kind, value in entries)
+    return b"Exif\0\0MM\0*" + struct.pack(">IH", 8, len(entries)) + fields + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("tag", "type_", "value"),
+    [
+        (0x011A, 2, b"7"),
+        (0x0100, 2, b"7"),
+        (0x0131, 11, struct.pack(">f", 1.5)),
+        (0x0103, 4, b"\xff" * 4),
+        (0xA005, 2, b"7"),
+    ],
+    ids=["XResolution", "ImageWidth", "Software", "Compression", "interoperability"],
+)
+def test_a_turned_photo_whose_exif_is_odd_elsewhere_is_turned(
+    tag: int, type_: int, value: bytes, kind: str
+) -> None:
+    """Pillow reads such a value, but cannot write it again."""
+    image = noise(1, 90, 70)
+    turned = (0x0112, 3, b"\0\6\0\0")
+    odd, plain = (exif_of(*entries) for entries in (sorted([turned, (tag, type_, value)]), [turned]))
+    seen, expected, lying = (load(encode(image, kind, exif=exif), SPEC) for exif in (odd, plain, b""))
+    assert np.array_equal(seen, expected) and not np.array_equal(seen, lying)
 
 
 # --- every kind of input
