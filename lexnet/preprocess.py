@@ -8,6 +8,7 @@ measured is what is served. Resizing and cropping are one antialiased resampling
 
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from lexnet.config import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, PreprocessSpec
 from lexnet.errors import PictureError
@@ -51,6 +52,7 @@ Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
 def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixels:
     """The picture as the net sees it: (size, size, channels) uint8. `name` is that of encoded bytes.
 
+    An image file that is open but not decoded yet stays so: its pixels are those of the file.
     Raises `PictureError` with the picture's name and the reason.
     """
     if isinstance(picture, (str, os.PathLike)):
@@ -59,7 +61,9 @@ def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixel
         return load_bytes(picture, spec, name)
     if isinstance(picture, Image.Image):
         name = getattr(picture, "filename", "") or "PIL image"
-        return _square(_checked(picture, name), spec, name)
+        if content := _undecoded(picture):
+            return load_bytes(content, spec, name)
+        return _sampled(_upright(_checked(picture, name), picture.size, name), spec)
     return _square(_from_array(picture), spec, "array")
 
 
@@ -127,6 +131,27 @@ def read(path: str | os.PathLike[str]) -> bytes:
         ) from error
     if not content:
         raise PictureError(os.fspath(path), "is empty (0 bytes)")
+    return content
+
+
+_reading = threading.Lock()
+"""Threads that are given one open image file would else move it under each other."""
+
+
+def _undecoded(image: Image.Image) -> bytes | None:
+    """The whole file of an image that is still to be decoded, where it can be read; it is left as it was."""
+    if not isinstance(image, ImageFile.ImageFile) or not image.tile or image.fp is None:
+        return None
+    if image.format not in (*FORMATS, "MPO") or image.tell():  # a later frame of several
+        return None
+    with _reading:
+        try:
+            place = image.fp.tell()
+            image.fp.seek(0)
+            content = image.fp.read()
+            image.fp.seek(place)
+        except (OSError, ValueError):  # ValueError: it was closed
+            return None
     return content
 
 

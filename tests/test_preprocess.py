@@ -4,6 +4,8 @@ import os
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -135,26 +137,25 @@ def test_a_turned_photo_whose_exif_is_odd_elsewhere_is_turned(
 # --- every kind of input
 
 
-def every_kind(file: Path) -> dict[str, Picture]:
+def every_kind(file: Path) -> Iterator[tuple[str, Picture]]:
     with Image.open(file) as image:
         decoded = image.convert("RGB")
-    return {
-        "str": str(file),
-        "Path": file,
-        "bytes": file.read_bytes(),
-        "unread PIL file": Image.open(file),
-        "PIL file from memory": Image.open(BytesIO(file.read_bytes())),
-        "decoded PIL image": decoded,
-        "array": np.asarray(decoded),
-        "array, not contiguous": np.asfortranarray(np.asarray(decoded)),
-    }
+    with Image.open(file) as unread:
+        yield "str", str(file)
+        yield "Path", file
+        yield "bytes", file.read_bytes()
+        yield "unread PIL file", unread
+        yield "PIL file from memory", Image.open(BytesIO(file.read_bytes()))
+        yield "decoded PIL image", decoded
+        yield "array", np.asarray(decoded)
+        yield "array, not contiguous", np.asfortranarray(np.asarray(decoded))
 
 
 @pytest.mark.pictures
 def test_every_kind_of_input_gives_the_same_bits(test_data: Path) -> None:
     for file in sorted((test_data / "clothing/test").glob("*/*.jpg"))[:8]:
         expected = load(file, PreprocessSpec())
-        for kind, picture in every_kind(file).items():
+        for kind, picture in every_kind(file):
             assert np.array_equal(load(picture, PreprocessSpec()), expected), f"{kind} of {file.name}"
 
 
@@ -162,7 +163,7 @@ def test_every_kind_of_input_gives_the_same_bits_for_a_palette_png(tmp_path: Pat
     file = tmp_path / "palette.png"
     noise(1, 90, 70).quantize(32).save(file)
     expected = load(file, SPEC)
-    for kind, picture in every_kind(file).items():
+    for kind, picture in every_kind(file):
         assert np.array_equal(load(picture, SPEC), expected), kind
 
 
@@ -218,11 +219,55 @@ def test_an_array_of_another_kind_is_refused_with_what_it_is(array: np.ndarray, 
     assert told in refusal(array)
 
 
-def test_the_given_image_is_left_as_it_was() -> None:
-    image = Image.open(BytesIO(stored_as(noise(3), 6, "PNG")))
-    before = image.size, dict(image.getexif())
-    load(image, SPEC)
-    assert (image.size, dict(image.getexif())) == before
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "GIF", "WEBP", "AVIF"])
+def test_an_open_image_file_is_left_as_it_was(kind: str, tmp_path: Path) -> None:
+    """Also a JPEG so large that its decoder shrinks it: the second answer is the first."""
+    image = noise(3, 610, 450)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "x").write_bytes(encode(image, kind, exif=exif))
+    expected = load(tmp_path / "x", SPEC)
+    for source in (tmp_path / "x", BytesIO((tmp_path / "x").read_bytes())):
+        with Image.open(source) as given, Image.open(tmp_path / "x") as untouched:
+            untouched.getexif()
+            for _ in range(2):
+                assert np.array_equal(load(given, SPEC), expected)
+            assert (given.size, given.mode) == (untouched.size, untouched.mode)
+            assert dict(given.getexif()) == dict(untouched.getexif())
+            assert given.tobytes() == untouched.tobytes()
+            decoded = load(untouched, SPEC)  # by its caller: then its decoder cannot shrink it any more
+            assert np.array_equal(load(given, SPEC), decoded)
+
+
+def test_threads_may_share_an_open_image_file(tmp_path: Path) -> None:
+    noise(3, 610, 450).save(tmp_path / "x.jpg")
+    with Image.open(tmp_path / "x.jpg") as given, ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda one: load(one, SPEC), [given] * 64))
+    assert all(np.array_equal(one, load(tmp_path / "x.jpg", SPEC)) for one in seen)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "MPO"])
+def test_the_frame_that_an_image_stands_at_is_seen(kind: str) -> None:
+    frames = [plain(RED).resize((200, 200)), plain((0, 0, 255)).resize((200, 200))]
+    with Image.open(BytesIO(encode(frames[0], kind, save_all=True, append_images=frames[1:]))) as image:
+        image.seek(1)
+        assert np.abs(np.subtract(middle(image), (0, 0, 255))).max() <= 3
+        assert image.size == (200, 200) and image.tell() == 1
+
+
+def test_an_image_of_a_kind_that_is_not_read_from_files_is_taken_as_it_is() -> None:
+    assert middle(Image.open(BytesIO(encode(plain(RED), "TGA")))) == RED
+
+
+def test_an_image_whose_file_was_closed_is_refused(tmp_path: Path) -> None:
+    plain(RED).save(tmp_path / "x.jpg")
+    with Image.open(tmp_path / "x.jpg") as image:
+        pass
+    assert "x.jpg: is damaged" in refusal(image)
+    content = BytesIO((tmp_path / "x.jpg").read_bytes())
+    image = Image.open(content)
+    content.close()
+    assert "is damaged" in refusal(image)
 
 
 # --- depth, colour, transparency
