@@ -28,6 +28,7 @@ UINT8, FLOAT = 2, 1
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 NODE_DOMAIN = 7
 MAX_DEPTH = 24
+SHOWN = 40  # bytes of a name
 
 Port = tuple[int, tuple[int, ...]]
 """(element type, shape) of an input or output; an axis of any length is 0."""
@@ -73,12 +74,14 @@ def _walk(message: memoryview, kind: str, depth: int) -> None:
     for number, value in _fields(message):
         if kind == "tensor" and number in (TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION) and value != 0:
             raise GraphError("the graph keeps weights in files outside itself; refused")
-        if kind == "node" and number == NODE_DOMAIN and bytes(value) not in (b"", b"ai.onnx"):
-            raise GraphError(f"the graph uses operators of {bytes(value)!r}, not ONNX's own; refused")
         child = MESSAGES[kind].get(number)
-        if child:
-            if not isinstance(value, memoryview):
+        domain = kind == "node" and number == NODE_DOMAIN
+        if isinstance(value, int):
+            if child or domain:
                 raise ValueError(f"field {number} of a {kind} is a number")
+        elif domain and (name := bytes(value[:SHOWN])) not in (b"", b"ai.onnx"):
+            raise GraphError(f"the graph uses operators of {name!r}, not ONNX's own; refused")
+        elif child:
             _walk(value, child, depth + 1)
 
 

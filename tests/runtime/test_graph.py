@@ -166,6 +166,18 @@ def test_a_field_number_that_protobuf_would_cut_short_is_refused() -> None:
         check_self_contained(hidden)
 
 
+@pytest.mark.parametrize("value", [0, 1, 2**31, 2**60, 2**63])
+def test_a_domain_that_is_a_number_is_refused_before_it_takes_memory(value: int) -> None:
+    with pytest.raises(BundleError, match=r"is not ONNX .*field 7 of a node is a number"):
+        check_self_contained(field(7, field(1, field(7, value))))
+
+
+def test_of_a_long_domain_the_beginning_is_shown() -> None:
+    with pytest.raises(BundleError, match="operators of b'evil") as caught:
+        check_self_contained(field(7, field(1, field(7, b"evil" * 100_000))))
+    assert len(str(caught.value)) < 200
+
+
 def test_a_location_wider_than_its_type_is_refused() -> None:
     for value in (1, 2**32, 2**32 + 1, 2**63):
         with pytest.raises(BundleError, match="files outside itself"):
