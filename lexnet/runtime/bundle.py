@@ -110,7 +110,15 @@ def parse_bundle(content: bytes, name: str) -> Bundle:
         _check_ports(members[MODEL], spec_from(manifest["preprocess"]), len(manifest["classes"]))
     except BundleError as error:
         raise type(error)(f"{name}: {error}") from error
-    except (LexNetError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (
+        LexNetError,
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:
         raise BundleError(f"{name} has a manifest that makes no sense ({error!r}); get it again") from error
     return Bundle(name, manifest, members)
 

@@ -26,9 +26,9 @@ class Prediction:
     """What a bundle says of one picture."""
 
     label: str | None
-    """None when it abstains or the picture could not be used."""
+    """None when it abstains or there are no probabilities."""
     probability: float | None
-    """Of the likeliest class; None when the picture could not be used."""
+    """Of the likeliest class; None when the picture could not be used, or the graph gives no numbers."""
     probabilities: NDArray[np.float32] | None
     """(classes,), in the order of the bundle's classes."""
     reason: str | None
@@ -60,9 +60,9 @@ class Predictor:
         """(N, width) pooled features of the net below its last layer."""
         return self._collect(pictures, "features")
 
-    def stream(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Prediction]]:
+    def stream(self, pictures: Picture | Iterable[Picture]) -> Iterator[tuple[Picture, Prediction]]:
         """Each picture with its prediction, in order, as they are ready; a bad picture becomes a reason."""
-        for picture, result in self._run(pictures):
+        for picture, result in self._run(as_pictures(pictures)):
             if isinstance(result, PictureError):
                 yield picture, Prediction(None, None, None, result.reason)
             else:
@@ -70,6 +70,8 @@ class Predictor:
 
     def judge(self, probabilities: NDArray[np.float32]) -> Prediction:
         """The likeliest class of (classes,) probabilities, unless that is under the bundle's threshold."""
+        if not np.isfinite(probabilities).all():
+            return Prediction(None, None, None, "gets no finite probabilities: the bundle is not sound")
         best = int(probabilities.argmax())
         share, threshold = float(probabilities[best]), float(self.bundle.manifest["threshold"])
         if share < threshold:
@@ -106,8 +108,8 @@ class Predictor:
         return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 
 
-def as_pictures(pictures: Picture | Iterable[Picture]) -> Sequence[Picture]:
-    """A single picture, a folder or an iterable, as a sequence of pictures.
+def as_pictures(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """A single picture, a folder or an iterable, as an iterable of pictures.
 
     Raises `PictureError` for what cannot be looked into below a folder.
     """
@@ -120,7 +122,7 @@ def as_pictures(pictures: Picture | Iterable[Picture]) -> Sequence[Picture]:
         return list(pictures) if pictures.ndim == 4 else [pictures]
     if isinstance(pictures, bytes) or not isinstance(pictures, Iterable):
         return [pictures]
-    return list(pictures)
+    return pictures
 
 
 def pictures_under(path: Path) -> Sequence[Path]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import forged, tiny_bundle
+from tiny import forged, tiny_bundle, tiny_graph
 
 import lexnet
 from lexnet.cli.predict import top_classes
@@ -73,6 +73,27 @@ def test_json_keeps_its_contract(call: Call, bundle: str, folder: Path) -> None:
         assert row["probability"] == pytest.approx(float(probabilities.max()))
         assert row["top"] == [[row["label"], row["probability"]]]
         assert row["reason"] is None
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", "--top=2"])
+def test_a_graph_that_gives_no_numbers_is_a_reason(call: Call, folder: Path, form: str) -> None:
+    """Which no honest bundle has: its maker cannot have measured it."""
+    import onnx
+
+    graph = onnx.load_model_from_string(tiny_graph())
+    for weights in graph.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT:
+            values = np.full_like(onnx.numpy_helper.to_array(weights), np.nan)
+            weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+
+    def change(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        members["model.onnx"] = graph.SerializeToString()
+
+    (folder / "nan.lexnet").write_bytes(forged(tiny_bundle(), change))
+    said = call("predict", folder / "nan.lexnet", folder / "a.png", form)
+    assert said.code == 2 and said.err == ""
+    assert "gets no finite probabilities" in said.out
+    assert not re.search(r"\b(hat|shirt|shoes|nan)\b", said.out, re.IGNORECASE)
 
 
 def test_csv_parses(call: Call, bundle: str, folder: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,10 @@ FORGERIES = {
     "golden picture without outputs": (dropping("golden", 0, "probabilities"), "makes no sense"),
     "too few golden outputs": (setting("golden", 0, "probabilities", to=[0.5, 0.5]), "does not fit"),
     "golden outputs as words": (setting("golden", 0, "probabilities", to=["a"] * 3), "makes no sense"),
+    "golden output beyond all numbers": (
+        setting("golden", 0, "probabilities", 0, to=10**400),
+        "makes no sense",
+    ),
     "nested golden outputs": (setting("golden", 0, "probabilities", to=[[1]] * 3), "does not fit"),
     "golden picture of another size": (picture("RGB", (17, 16)), "not what its preprocessing gives"),
     "golden picture in grey": (picture("L", (16, 16)), "not what its preprocessing gives"),
@@ -223,6 +228,7 @@ FORGERIES = {
     "preprocessing left out": (dropping("preprocess", "size"), r"\['size'\] are unknown here"),
     "preprocessing of another size": (setting("preprocess", "short_side", to=8), "makes no sense"),
     "unknown resampling": (setting("preprocess", "interpolation", to="magic"), "makes no sense"),
+    "preprocessing as a list": (setting("preprocess", to=[*asdict(SPEC)]), "makes no sense"),
     "size as a word": (setting("preprocess", "size", to="16"), "makes no sense"),
     "member listed but missing": (unlisted, "its members are"),
     "member there but not listed": (smuggled, "its members are"),

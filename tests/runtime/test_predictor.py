@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import lexnet
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, PictureError
 from lexnet.preprocess import load, load_views
-from lexnet.runtime.predictor import Predictor, load_predictor
+from lexnet.runtime.predictor import Prediction, Predictor, load_predictor
 
 CLIPART = sample_folder("clipart")
 BIRDS = sorted((CLIPART / "birds").iterdir())[:4]
@@ -126,6 +128,43 @@ def test_a_folder_of_which_something_is_left_out_is_refused(model: Predictor, tm
     noise(1).save(tmp_path / "b\n.png")
     with pytest.raises(PictureError, match=r"has a name that is not printable UTF-8"):
         model.predict(tmp_path)
+
+
+def test_a_stream_takes_a_single_picture_and_a_folder_as_its_siblings_do(tmp_path: Path) -> None:
+    model = tiny(tmp_path)
+    expected = model.predict_proba(BIRDS[0])[0]
+    with Image.open(BIRDS[0]) as image:
+        for given in (BIRDS[0], str(BIRDS[0]), BIRDS[0].read_bytes(), image):
+            ((picture, prediction),) = model.stream(given)
+            assert picture in (given, BIRDS[0])
+            assert np.array_equal(prediction.probabilities, expected)
+    assert len(list(model.stream(CLIPART / "birds"))) == len(list((CLIPART / "birds").iterdir()))
+
+
+def test_a_stream_is_taken_from_as_it_goes(tmp_path: Path) -> None:
+    """From whatever can be iterated, not from iterators alone."""
+    taken = []
+
+    class Endless:
+        def __iter__(self) -> Iterator[Path]:
+            for number in count():
+                taken.append(number)
+                yield BIRDS[number % 4]
+
+    results = tiny(tmp_path).stream(Endless())
+    assert next(results)[0] == BIRDS[0] and 0 < len(taken) < 1000
+    results.close()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_a_reason_and_no_label(value: float, tmp_path: Path) -> None:
+    model = tiny(tmp_path)
+    for place in range(3):
+        probabilities = np.array([0.2, 0.3, 0.5], np.float32)
+        probabilities[place] = value
+        assert model.judge(probabilities) == Prediction(
+            None, None, None, "gets no finite probabilities: the bundle is not sound"
+        )
 
 
 def test_it_abstains_under_its_threshold(tmp_path: Path) -> None:
