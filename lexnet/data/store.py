@@ -10,23 +10,26 @@ computed again.
 
 import hashlib
 import json
+import mmap
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import available_cores
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.errors import PictureError
+from lexnet.errors import DataError, PictureError
 from lexnet.files import cache_folder, write_atomic
 
 Rows = NDArray[Any]
 """(N, ...) of any type and shape; a recipe's are all alike."""
 
+MANY = 1024  # files
 LAYOUT = 2
 """Raised when what is in a file changes: older files are then not looked at."""
 
@@ -40,26 +43,27 @@ class Store:
         with ThreadPoolExecutor(available_cores()) as pool:
             intact = list(pool.map(lambda file: _intact(file, warn), sorted(self.folder.glob("*.npy"))))
         # one after another: numpy parses a header with ast, which threads of Python 3.11 trip over
-        self._shards = [np.load(file, mmap_mode="r", allow_pickle=False) for file in intact if file]
+        self._shards = [_shard(file) for file in intact if file]
+        self._open = [_mapped(shard) for shard in self._shards[: _at_once()]]
         self._index: _Index | None = None
 
     def find(self, digests: Iterable[str]) -> NDArray[np.int64]:
         """(N,) the place of each picture's row, -1 where there is none."""
         if self._index is None:
-            self._index = _Index([shard["key"] for shard in self._shards])
+            self._index = _Index([self._array(i)["key"].copy() for i in range(len(self._shards))])
         return self._index.find(_keys(digests))
 
     def read(self, places: NDArray[np.int64], items: NDArray[np.int64] | None = None) -> Rows:
         """(N, ...) a copy of the rows at these places, or of one item of each; (0, 0) of an empty store."""
         if not self._shards:
             return np.empty((0, 0), np.float32)
-        some = self._shards[0]["row"]
-        result = np.empty((len(places), *some.shape[1 if items is None else 2 :]), some.dtype)
-        starts = np.cumsum([0, *map(len, self._shards)])
+        row = self._shards[0].dtype["row"]
+        result = np.empty((len(places), *row.shape[0 if items is None else 1 :]), row.base)
+        starts = np.cumsum([0, *(shard.rows for shard in self._shards)])
         shards = np.searchsorted(starts, places, side="right") - 1
         for number in np.unique(shards):
             mine = np.flatnonzero(shards == number)
-            rows, own = self._shards[number]["row"], places[mine] - starts[number]
+            rows, own = self._array(number)["row"], places[mine] - starts[number]
             result[mine] = rows[own] if items is None else rows[own, items[mine]]
         return result
 
@@ -74,8 +78,50 @@ class Store:
         file = self.folder / f"{hashlib.sha256(content).hexdigest()}.npy"
         if not file.exists():  # another process had the same pictures; Windows cannot replace a mapped file
             write_atomic(file, content)
-        self._shards.append(np.load(file, mmap_mode="r", allow_pickle=False))
+        self._shards.append(_shard(file))
+        if len(self._open) < _at_once():
+            self._open.append(_mapped(self._shards[-1]))
         self._index = None
+
+    def _array(self, number: int) -> NDArray[np.void]:
+        """A shard's keys and rows: of the first they stay mapped, the others are opened again each time."""
+        return self._open[number] if number < len(self._open) else _mapped(self._shards[number])
+
+
+class _Shard(NamedTuple):
+    """A file, and where in it the array of its keys and rows lies."""
+
+    file: Path
+    offset: int
+    rows: int
+    dtype: np.dtype[np.void]
+
+
+def _shard(file: Path) -> _Shard:
+    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    return _Shard(file, array.offset, len(array), array.dtype)
+
+
+def _mapped(shard: _Shard) -> NDArray[np.void]:
+    """The array, read-only; in a third of the time that numpy's own memmap takes."""
+    try:
+        with shard.file.open("rb", buffering=0) as stream:
+            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{shard.file} was removed while it was in use; the same command, run again, makes it anew"
+        ) from error
+    return np.frombuffer(content, shard.dtype, shard.rows, shard.offset)
+
+
+def _at_once() -> int:
+    """How many files a store keeps open, as the system allows a process only so many: macOS as few as 256."""
+    if sys.platform == "win32":
+        return MANY
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MANY if allowed == resource.RLIM_INFINITY else max(8, min(MANY, allowed // 8))
 
 
 class SideBySide:

@@ -1,6 +1,7 @@
 """What was computed once is kept, and what is damaged is not believed."""
 
 import hashlib
+import mmap
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lexnet.data.store import Store
+from lexnet.errors import DataError
 
 RECIPE = {"net": "x", "engine": "y 1"}
 DIGESTS = [f"{256 * i:064x}" for i in range(1, 7)]  # they end in zeros
@@ -73,12 +75,50 @@ def test_files_are_memory_mapped_and_named_after_their_bytes() -> None:
     store = opened()
     (file,) = store.folder.iterdir()
     assert file.name == f"{hashlib.sha256(file.read_bytes()).hexdigest()}.npy"
-    (shard,) = store._shards
-    assert isinstance(shard, np.memmap)
+    (shard,) = store._open
+    base = shard
+    while isinstance(base, np.ndarray):
+        base = base.base
+    assert isinstance(base.obj if isinstance(base, memoryview) else base, mmap.mmap)
     with pytest.raises(ValueError, match="read-only"):
         shard["row"][0] = 0
     read(store, DIGESTS)[:] = 0  # what a caller does with its copy
     assert np.array_equal(read(store, DIGESTS), ROWS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_more_files_than_a_process_may_open(own_cache: Path) -> None:
+    """Where the system allows 64, eight are kept open and the others opened when they are read."""
+    code = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "wanted = [f'{i:064x}' for i in range(100)]\n"
+        "for i, digest in enumerate(wanted):\n"
+        "    store.add([digest], np.full((1, 5), i, np.float32))\n"
+        f"for one in (store, Store('rows', {RECIPE!r}, sys.exit)):\n"
+        "    for _ in range(2):\n"
+        "        rows = one.read(one.find(wanted[::-1]))\n"
+        "        assert rows[:, 0].tolist() == list(range(100))[::-1]\n"
+        "        assert one.read(one.find(wanted), np.arange(100) % 5).tolist() == list(range(100))\n"
+    )
+    finished(in_another_process(code))
+    assert len(list(opened().folder.iterdir())) == 100
+
+
+def test_a_file_that_is_removed_while_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is kept open is read to the end; for another there is a way on."""
+    monkeypatch.setattr("lexnet.data.store._at_once", lambda: 1)
+    opened().add(DIGESTS[:3], ROWS[:3])
+    store = opened()
+    store.add(DIGESTS[3:], ROWS[3:])
+    places = store.find(DIGESTS)
+    if sys.platform != "win32":  # which lets nobody remove an open file
+        store._shards[0].file.unlink()
+    store._shards[1].file.unlink()
+    assert np.array_equal(store.read(places[:3]), ROWS[:3])
+    with pytest.raises(DataError, match="was removed while it was in use; the same command, run again"):
+        store.read(places)
+    assert not has(opened(), DIGESTS)[3]
 
 
 def test_the_same_rows_are_the_same_file() -> None:
