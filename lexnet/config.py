@@ -68,7 +68,7 @@ class PreprocessSpec:
             )
         _within("size", self.size, 16, 1024)
         _within("short_side", self.short_side, self.size, 2048)
-        _one_of("interpolation", self.interpolation, ("bicubic", "bilinear"))
+        _one_of("interpolation", self.interpolation, get_args(Interpolation))
         _one_of("channels", self.channels, (1, 3))
         _one_of("tta", self.tta, get_args(Tta))
         if self.tta in ("crops", "ten") and self.short_side == self.size:
@@ -406,8 +406,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _a_bool("skip_bad", self.skip_bad)
         _one_of("mode", self.mode, get_args(Mode))
-        _one_of("engine", self.engine, ("auto", "openvino", "onnxruntime", "torch"))
-        _one_of("golden", self.golden, ("real", "synthetic", "none"))
+        _one_of("engine", self.engine, get_args(EngineChoice))
+        _one_of("golden", self.golden, get_args(Golden))
         _one_of("class_weight", self.class_weight, get_args(ClassWeight))
         _one_of("tta", self.tta, get_args(Tta))
         if self.views is not None:

@@ -1,6 +1,7 @@
 """`lexnet check DATA`"""
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -28,7 +29,7 @@ FAILED = 1
 )
 @click.option(
     "--engine",
-    type=click.Choice(("auto", "openvino", "onnxruntime", "torch")),
+    type=click.Choice(get_args(EngineChoice)),
     default="auto",
     show_default=True,
     help="What runs the frozen net.",

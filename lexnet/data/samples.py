@@ -1,4 +1,4 @@
-"""The built-in sample sets: labelled pictures to try everything on, without a download."""
+"""The built-in sample sets: labelled pictures to try everything on; Fashion-MNIST may need fetching."""
 
 import os
 import tempfile
