@@ -101,7 +101,7 @@ def _type(kind: Any) -> Any:
     return kind
 
 
-class Numbers(click.ParamType[tuple[float, ...]]):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # click before 8.5 has no types for it
     """Numbers with commas between them."""
 
     name = "numbers"
