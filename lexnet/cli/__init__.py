@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from lexnet import __version__
+from lexnet.cli.say import say
 from lexnet.errors import LexNetError, MissingExtra, ParityError
 
 VERBS = {
@@ -98,5 +99,5 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    click.echo(f"lexnet: {message}", err=True)
+    say(f"lexnet: {message}", err=True)
     return code

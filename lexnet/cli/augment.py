@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 from lexnet.errors import DataError, OutputError
 from lexnet.files import display, write_atomic
 from lexnet.runtime.predictor import pictures_under
@@ -54,7 +55,7 @@ def command(
 
     chosen = find_recipe(recipe)
     if as_yaml:
-        click.echo(recipe_yaml(chosen), nl=False)
+        say(recipe_yaml(chosen), nl=False)
         return
     files = _some(paths)
     out = _place(out, Path(recipe).stem)
@@ -71,8 +72,8 @@ def command(
         from lexnet.cli.terminal import picture
 
         if drawn := picture(sheet, min(shutil.get_terminal_size().columns, 120)):
-            click.echo(drawn)
-    click.echo(f"{len(rows)} pictures, {views} views each by recipe {recipe}: {display(out)}")
+            click.echo(drawn)  # it steers the terminal on purpose
+    say(f"{len(rows)} pictures, {views} views each by recipe {recipe}: {display(out)}")
 
 
 def _some(paths: tuple[str, ...]) -> list[Path]:

@@ -5,6 +5,7 @@ import time
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 from lexnet.data.cache import KINDS
 
 FAILED = 1
@@ -32,8 +33,8 @@ def ls(as_json: bool) -> None:
     ]
     files, size = sum(one.files for one in found), sum(one.bytes for one in found)
     total = ("all", "", f"{files:,}", megabytes(size), "")
-    click.echo(table(("kind", "what", "files", "size", "newest"), [*rows, total], left=2))
-    click.echo(f"in {display(cache_folder())}")
+    say(table(("kind", "what", "files", "size", "newest"), [*rows, total], left=2))
+    say(f"in {display(cache_folder())}")
 
 
 @command.command("verify")
@@ -49,9 +50,9 @@ def verify(as_json: bool) -> int:
         print_json({"damaged": bad})
     else:
         for file in bad:
-            click.echo(f"damaged: {file}")
+            say(f"damaged: {file}")
         more = "; what they kept is computed again, and `lexnet cache prune` removes them" if bad else ""
-        click.echo(f"{len(bad)} damaged{more}")
+        say(f"{len(bad)} damaged{more}")
     return FAILED if bad else 0
 
 
@@ -78,7 +79,7 @@ def prune(kinds: tuple[str, ...], older: float, as_json: bool) -> None:
     if as_json:
         print_json({"removed": count, "bytes": size})
     else:
-        click.echo(f"removed {count:,} files, {megabytes(size)}")
+        say(f"removed {count:,} files, {megabytes(size)}")
 
 
 def _ago(when: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 
 WORDS = {True: "holds", False: "does not hold", None: "not shown"}
 
@@ -48,7 +49,7 @@ def command(
         if as_json:
             print_json([{"name": one, "claim": claim} for one, claim in cases])
         else:
-            click.echo(table(("case", "claim"), cases, left=2))
+            say(table(("case", "claim"), cases, left=2))
         return
     found: list[dict[str, Any]] = []
     for one in NAMES if name == "all" else (name,):
@@ -64,11 +65,11 @@ def command(
         if name == "all":
             page = write_booklet(found, lab, out, full=full)
         if not as_json:
-            click.echo(summary(found[-1]))
+            say(summary(found[-1]))
     if as_json:
         print_json(found if name == "all" else found[0])
     elif name == "all":
-        click.echo(f"booklet  {page}")
+        say(f"booklet  {page}")
 
 
 def summary(found: dict[str, Any]) -> str:

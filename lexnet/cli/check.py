@@ -6,6 +6,7 @@ from typing import get_args
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 from lexnet.files import display
 
@@ -97,7 +98,7 @@ def command(
             )
             for name, meaning in FAULTS.items()
         ]
-        click.echo(table(("fault", "what it is", "found", ""), rows, left=2))
-        click.echo(f"\n{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s")
-        click.echo(f"page   {display(done.folder / PAGE)}\nfixes  {display(done.folder / FIXES)}")
+        say(table(("fault", "what it is", "found", ""), rows, left=2))
+        say(f"\n{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s")
+        say(f"page   {display(done.folder / PAGE)}\nfixes  {display(done.folder / FIXES)}")
     return FAILED if done.blocking else 0

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 
 WIDE = 112
 KEYS = ("lexicon", "name", "params", "macs", "size", "year")
@@ -47,8 +48,8 @@ def command(size: int | None, sort: str, as_json: bool) -> None:
     ]
     more = ("paper", "licence") if wide else ()
     head = ("net", "weights, top-1", "parameters", "multiply-adds", "pixels", "year", *more)
-    click.echo(table(head, shown, left=2))
-    click.echo("\n● on this machine  ○ to be had: `lexnet weights ls`    Layer by layer: `lexnet show NET`")
+    say(table(head, shown, left=2))
+    say("\n● on this machine  ○ to be had: `lexnet weights ls`    Layer by layer: `lexnet show NET`")
 
 
 def lexicon(size: int | None = None) -> list[dict[str, Any]]:

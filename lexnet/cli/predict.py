@@ -10,6 +10,7 @@ from typing import Any, cast
 import click
 
 from lexnet.cli.options import bundle_argument, json_flag
+from lexnet.cli.say import plain, say
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
 from lexnet.files import display
@@ -54,7 +55,7 @@ def command(
     else:
         code = _print_rows(rows, predictor.bundle.classes, top, files, as_csv)
     for path, reason in lost:
-        click.echo(f"left out {display(path)}: {reason}", err=True)
+        say(f"left out {display(path)}: {reason}", err=True)
     return BAD_PICTURES if lost else code
 
 
@@ -108,16 +109,16 @@ def _print_rows(
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         writer.writerow(("path", "label", "probability", "reason"))
-    wide, name = max((len(display(file)) for file in files), default=0), max(map(len, classes))
+    wide, name = max((len(plain(display(file))) for file in files), default=0), max(map(len, classes))
     code = 0
     for path, prediction in rows:
         best = top_classes(prediction, classes, top)
         code = code if best else BAD_PICTURES
         if as_csv:
             share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
-            writer.writerow((display(path), prediction.label or "", share, prediction.reason or ""))
+            writer.writerow((plain(display(path)), prediction.label or "", share, prediction.reason or ""))
         else:
             shown = "  ".join(f"{label.ljust(name)} {100 * share:5.1f} %" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""
-            click.echo(f"{display(path).ljust(wide)}  {shown}{reason}".rstrip())
+            say(f"{plain(display(path)).ljust(wide)}  {shown}{reason}".rstrip())
     return code

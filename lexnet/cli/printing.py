@@ -4,8 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from lexnet.cli.say import say
 from lexnet.data.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ ROWS = 40
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
 def percent(share: float | None) -> str:

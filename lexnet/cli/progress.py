@@ -17,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lexnet.cli.say import plain
+
 
 class Bars:
     """One bar a step; `update` may be called as often as one likes."""
@@ -62,4 +64,4 @@ class Bars:
 
     def print(self, text: str) -> None:
         """A line of text on stderr, above the bar."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(plain(text), markup=False, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 
 
 @click.group("samples")
@@ -23,7 +24,7 @@ def ls(as_json: bool) -> None:
         print_json([{"name": name, "here": here[name], "what": what} for name, what in SAMPLES.items()])
     else:
         rows = [(name, "here" if here[name] else "-", what) for name, what in SAMPLES.items()]
-        click.echo(table(("set", "", "what"), rows, left=3))
+        say(table(("set", "", "what"), rows, left=3))
 
 
 @command.command("fetch")
@@ -36,7 +37,7 @@ def fetch(name: str) -> None:
     from lexnet.files import display
 
     if not is_here():
-        click.echo(f"{name}: {megabytes(BYTES)}, {LICENCE}, from {SITE}")
+        say(f"{name}: {megabytes(BYTES)}, {LICENCE}, from {SITE}")
     with Bars() as bars:
         path = fetch(lambda done, total: bars.update("download", done, total))
-    click.echo(f"{name}: in {display(path)}")
+    say(f"{name}: in {display(path)}")

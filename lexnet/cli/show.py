@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 from lexnet.files import display, is_printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def command(what: str, size: int | None, classes: int | None, sort: str, as_json
         if size or classes is not None or sort != KEYS[0]:
             raise click.UsageError("--size, --classes and --sort are for nets; a bundle is as it is")
         document = _bundle(path)
-        print_json(document) if as_json else click.echo(_facts(document))
+        print_json(document) if as_json else say(_facts(document))
         return
     from lexnet.cost import cost_of
     from lexnet.nets import NETS, resolve
@@ -51,7 +52,7 @@ def command(what: str, size: int | None, classes: int | None, sort: str, as_json
         }
         print_json({"name": name, **facts, **_document(cost, sort)})
     else:
-        click.echo(_page(name, entry, cost, size or entry.size, sort))
+        say(_page(name, entry, cost, size or entry.size, sort))
 
 
 def _file(what: str) -> Path | None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from lexnet.cli.options import Sectioned, config_flags, json_flag
+from lexnet.cli.say import say
 from lexnet.config import TrainConfig, build_config
 from lexnet.files import display
 
@@ -56,7 +57,7 @@ def command(data: str, dry_run: bool, out: Path | None, as_json: bool, **values:
     if as_json:
         print_json(run.metrics)
     else:
-        click.echo(summary(run.metrics))
+        say(summary(run.metrics))
 
 
 def _cut(metrics: dict[str, Any]) -> str:

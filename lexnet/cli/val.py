@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lexnet.cli.options import bundle_argument, json_flag
+from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def command(
             }
         )
         return
-    click.echo(describe(result.scores, result.part))
+    say(describe(result.scores, result.part))
     if result.trained_on:
-        click.echo(f"left out  {result.trained_on:,} pictures that the bundle was trained on")
+        say(f"left out  {result.trained_on:,} pictures that the bundle was trained on")
     for line in bad:
-        click.echo(f"skipped {line}", err=True)
+        say(f"skipped {line}", err=True)
 
 
 def describe(scores: Scores, part: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lexnet.cli.options import bundle_argument, json_flag
+from lexnet.cli.say import say
 from lexnet.errors import BundleError, GraphError
 from lexnet.files import display
 from lexnet.runtime.predictor import load_predictor
@@ -37,10 +38,10 @@ def command(bundle: Path, as_json: bool) -> int:
     if as_json:
         print_json({"digests": digests, "golden": golden, "graph": graph, "problems": problems})
     elif problems:
-        click.echo("\n".join(problems), err=True)
+        say("\n".join(problems), err=True)
     else:
         pictures = (
             f"{checked} golden pictures come out as recorded" if checked else "it has no golden pictures"
         )
-        click.echo(f"{display(bundle)}: digests and graph are sound, {pictures}")
+        say(f"{display(bundle)}: digests and graph are sound, {pictures}")
     return FAILED if problems else 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from lexnet.cli.options import json_flag
+from lexnet.cli.say import say
 
 FAILED = 1
 FACTS = ("net", "tag", "classes", "top1", "bytes", "licence", "source", "sha256")
@@ -44,7 +45,7 @@ def ls(as_json: bool) -> None:
         for row in rows
     ]
     head = ("net", "trained on", "", "licence", "source", "top-1", "size")
-    click.echo(table(head, shown, left=5))
+    say(table(head, shown, left=5))
 
 
 @command.command("fetch")
@@ -70,12 +71,12 @@ def fetch(nets: tuple[str, ...], tag: str | None, file: Path | None, offline: bo
         raise ConfigError(f"--file is one file, and these are {len(sets)} nets; fetch them one by one")
     for weights in sets:
         if not offline and not file and locate(weights) is None:
-            click.echo(f"{weights.net}: {megabytes(weights.bytes)}, {weights.licence}, from {weights.source}")
+            say(f"{weights.net}: {megabytes(weights.bytes)}, {weights.licence}, from {weights.source}")
         with Bars() as bars:
             path = fetch(
                 weights, lambda done, total: bars.update("download", done, total), file=file, offline=offline
             )
-        click.echo(f"{weights.net}: {weights.tag} weights in {display(path)}")
+        say(f"{weights.net}: {weights.tag} weights in {display(path)}")
 
 
 @command.command("verify")
@@ -98,7 +99,7 @@ def verify(nets: tuple[str, ...], as_json: bool) -> int:
         print_json(rows)
     else:
         for row in rows:
-            click.echo(f"{row['net']}: {'intact' if row['intact'] else 'DAMAGED'}, {row['path']}")
+            say(f"{row['net']}: {'intact' if row['intact'] else 'DAMAGED'}, {row['path']}")
         if not rows:
-            click.echo("no published weights are on this machine")
+            say("no published weights are on this machine")
     return 0 if all(row["intact"] for row in rows) else FAILED

@@ -1,16 +1,23 @@
 """What the command line prints into: pipes that close, code pages, terminals, several threads."""
 
+import json
 import os
 import pty
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from picture_makers import class_folder, encode, noise
+from tiny import tiny_bundle
 
 from lexnet.cli.progress import Bars
+from lexnet.cli.say import plain
 from lexnet.data.samples import sample_folder
+from lexnet.job.check import PAGE
 
 BIRDS = str(sample_folder("clipart") / "birds")
 
@@ -60,6 +67,64 @@ def test_on_a_terminal_there_are_bars_and_the_summary(tmp_path: Path) -> None:
     assert process.wait() == 0
     for text in ("frozen net", "head", "verify", "left", "test accuracy"):
         assert text in seen.decode()
+
+
+STEERING = "\x1b]0;PWNED\x07\x1b[2J\x9b2J"
+"""A name that would set the window's title and wipe it."""
+
+
+def archive(file: Path, *more: str) -> Path:
+    """Two classes of four pictures, and these members that are none."""
+    with zipfile.ZipFile(file, "w") as members:
+        for i in range(8):
+            members.writestr(f"{'cat' if i % 2 else 'dog'}/{i}.png", encode(noise(i)))
+        for name in more:
+            members.writestr(name, b"no picture")
+    return file
+
+
+def harmless(said: Any) -> str:
+    """What was said, with the name in it and nothing that steers a terminal."""
+    text = said.out + said.err
+    assert "PWNED" in text and not set(STEERING[:1] + "\x07\x9b") & set(text)
+    return str(text)
+
+
+@pytest.mark.parametrize("name", [f"cat/{STEERING}.png", f"{STEERING}/1.png", f"cat/{STEERING}.txt"])
+def test_a_name_out_of_an_archive_does_not_steer_the_terminal(call: Any, tmp_path: Path, name: str) -> None:
+    file = archive(tmp_path / "a.zip", name)
+    said = call("train", file, "--dry-run")
+    assert said.code == 0 and "\\u001b]0;PWNED\\u0007" in harmless(said)
+
+
+@pytest.mark.parametrize("path", [f"{STEERING}.png", f"{STEERING}/1.png"])
+def test_a_name_out_of_a_table_does_not_steer_the_terminal(
+    call: Any, bundle: str, tmp_path: Path, path: str
+) -> None:
+    class_folder(tmp_path, cat=4, dog=4)
+    rows = [f"{name}/{i}.png,{name}" for name in ("cat", "dog") for i in range(4)]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join(["path,label", *rows, f"{path},cat", ""]))
+    tiny = tmp_path / "tiny.lexnet"
+    tiny.write_bytes(tiny_bundle(classes=["cat", "dog", "emu"]))
+    for words in (("train", table, "--dry-run"), ("val", tiny, table), ("val", tiny, table, "--skip-bad")):
+        harmless(call(*words))
+    checked = call("check", table, "--out", tmp_path / "checked")
+    page = (tmp_path / "checked" / PAGE).read_text()
+    assert "\x1b" not in checked.out + checked.err + page and "PWNED" in page
+    document = call("val", tiny, table, "--skip-bad", "--json")
+    harmless(document)
+    assert STEERING in json.loads(document.out)["skipped"][0]
+
+
+def test_names_given_to_predict_do_not_steer_the_terminal(call: Any, bundle: str) -> None:
+    for form in ((), ("--csv",), ("--json",)):
+        harmless(call("predict", bundle, f"{STEERING}.png", *form))
+
+
+def test_lines_and_letters_stay_as_they_are() -> None:
+    assert plain("Hündin 🐕 ─\nzwei") == "Hündin 🐕 ─\nzwei"
+    assert plain("\x1b\t\r\x7f\x9b\udce9") == r"\u001b\u0009\u000d\u007f\u009b\udce9"
 
 
 def test_bars_may_be_moved_from_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
