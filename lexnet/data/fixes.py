@@ -36,8 +36,9 @@ COLUMNS = tuple(field.name for field in fields(Fix))
 
 
 def fixes_csv(fixes: Iterable[Fix]) -> str:
-    """The file's text."""
+    """The file's text, with the byte order mark by which Excel knows UTF-8."""
     text = StringIO()
+    text.write("\ufeff")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(map(astuple, fixes))
@@ -49,7 +50,7 @@ def read_fixes(file: Path) -> list[Fix]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            rows = [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num, row) for row in reader if any(any(cell or "") for cell in row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as CSV ({error}); save it as UTF-8") from error
     found = []

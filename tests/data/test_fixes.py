@@ -64,9 +64,10 @@ def test_what_is_written_is_read_back(some: list[Fix]) -> None:
 def test_the_file_is_what_the_docstring_shows() -> None:
     fix = Fix("cat/12.jpg", "suspect_labels", "relabel", "dog", "dog with probability 0.97")
     assert fixes_csv([fix]) == (
-        "path,fault,proposal,value,why\ncat/12.jpg,suspect_labels,relabel,dog,dog with probability 0.97\n"
+        "\ufeffpath,fault,proposal,value,why\n"
+        "cat/12.jpg,suspect_labels,relabel,dog,dog with probability 0.97\n"
     )
-    assert fixes_csv([]) == "path,fault,proposal,value,why\n"
+    assert fixes_csv([]) == "\ufeffpath,fault,proposal,value,why\n"
 
 
 def test_blanks_around_a_name_are_part_of_it(tmp_path: Path) -> None:
@@ -186,6 +187,12 @@ def test_as_a_spreadsheet_saves_it(encoding: str, ending: str, tmp_path: Path) -
         Fix("Hündin, alt/1.png", "", "drop"),
         Fix("dog/2.png", "", "relabel", "cat"),
     ]
+
+
+@pytest.mark.parametrize("empty", [",,,,", ",", '"",""', ",,,,,,"])
+def test_rows_that_a_spreadsheet_left_empty_are_none(empty: str, tmp_path: Path) -> None:
+    text = f"{HEAD}\n{empty}\ncat/1.png,,drop,,\n{empty}\n"
+    assert read_fixes(written(tmp_path, text)) == [Fix("cat/1.png", "", "drop")]
 
 
 def test_a_file_without_rows_asks_for_nothing(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_proposals_applied_as_they_are_leave_nothing_that_blocks(
 
 
 def test_every_fault_with_a_picture_has_its_row(first: Checked) -> None:
-    with (first.folder / "fixes.csv").open(encoding="utf-8", newline="") as file:
+    with (first.folder / "fixes.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     faults = Counter(row["fault"] for row in rows)
     assert faults["unreadable"] == 2 and faults["leaks"] == 2 and faults["exact_duplicates"] == 1
