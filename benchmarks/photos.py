@@ -25,7 +25,7 @@ from lexnet.config import Mode, TrainConfig
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.data.source import read_data
-from lexnet.job.features import Clock
+from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
 

@@ -25,11 +25,11 @@ from torch.nn import functional as F
 import lexnet
 from lexnet.config import FitConfig
 from lexnet.nets import NETS
+from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
 from lexnet.train.loop import _averaged, _Running, _step
 from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
 from lexnet.transfer.cut import default_cut, places
-from lexnet.transfer.tail import depthwise_frozen, fold_norms, laid_out
 
 WHOLE = [
     ("resnet20", 32, 128),

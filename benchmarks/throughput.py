@@ -29,12 +29,12 @@ from lexnet.augment.recipes import RECIPES
 from lexnet.config import FitConfig, PreprocessSpec
 from lexnet.data.loader import open_pictures
 from lexnet.data.source import read_data
+from lexnet.nets.fold import laid_out
 from lexnet.train.compiled import choose
 from lexnet.train.loop import Batch, _step
 from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
 from lexnet.train.pixels import Pixels
-from lexnet.transfer.tail import laid_out
 
 options = arguments(__doc__)
 benchmark = Benchmark("throughput")

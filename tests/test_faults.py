@@ -471,7 +471,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
 
 STEPS = [
     "lexnet.job.run.read_data",
-    "lexnet.job.features.open_trunk",
+    "lexnet.job.job.open_trunk",
     "lexnet.transfer.extract.load_row",
     "lexnet.job.learn.fit_probe",
     "lexnet.job.learn.append_head",
@@ -621,7 +621,7 @@ def test_a_picture_that_changes_while_it_is_trained_on_is_named(
         noise(5).save(victim)
         return open_trunk(*arguments, **options)
 
-    monkeypatch.setattr("lexnet.job.features.open_trunk", meddle)
+    monkeypatch.setattr("lexnet.job.job.open_trunk", meddle)
     monkeypatch.setattr(sys, "argv", ["lexnet", "train", str(data), *FLAGS, "--out", str(tmp_path / "run")])
     with pytest.raises(SystemExit) as end:
         main()

@@ -20,9 +20,9 @@ from lexnet.data.random import address
 from lexnet.data.source import read_data
 from lexnet.errors import DataError
 from lexnet.job.whole import device_of
+from lexnet.nets.fold import laid_out
 from lexnet.train.loop import Batch, fit
 from lexnet.train.pixels import cuts, order
-from lexnet.transfer.tail import laid_out
 
 USUAL = FitConfig(batch_size=64, weight_decay=0.01, ema=0.0, smoothing=0.0, device="cpu")
 JUDGED = 500  # pictures at a time, when nothing is learned

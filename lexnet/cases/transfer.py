@@ -27,7 +27,7 @@ from lexnet.data.splits import assign_parts, is_divided, with_val
 from lexnet.errors import DataError
 from lexnet.job.divide import admit
 from lexnet.job.events import ignore
-from lexnet.job.features import Clock
+from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
 

@@ -64,4 +64,4 @@ class Bars:
 
     def print(self, text: str) -> None:
         """A line of text on stderr, above the bar."""
-        self._console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(plain(text), markup=False, emoji=False, highlight=False, soft_wrap=True)

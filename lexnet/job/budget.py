@@ -24,16 +24,17 @@ from lexnet.data.random import address
 from lexnet.data.splits import assign_parts, is_divided, with_val
 from lexnet.job.choose import LEAST_TO_TRAIN
 from lexnet.job.events import Choices, Option
-from lexnet.job.features import Job
 from lexnet.job.finish import apart
+from lexnet.job.job import Job
 from lexnet.job.plan import Plan, decided
 from lexnet.job.whole import device_of, new_spec, open_eye
+from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
 from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
 from lexnet.train.optimiser import make_optimiser
 from lexnet.transfer.extract import frozen_engine
-from lexnet.transfer.tail import JUDGE_AT_MOST, depthwise_frozen, fold_norms, laid_out
+from lexnet.transfer.tail import JUDGE_AT_MOST
 from lexnet.transfer.trunk import pretrained
 from lexnet.transfer.views import augmented
 from lexnet.weights.create import create_net

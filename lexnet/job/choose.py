@@ -21,9 +21,10 @@ from lexnet.data.splits import MIN_TRAIN, stratified
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import Job, examples_of
+from lexnet.job.features import examples_of
 from lexnet.job.finish import apart, started
 from lexnet.job.folder import CHOICE
+from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.job.plan import NEW_NET, Plan, decided, read_plan
 from lexnet.transfer.pilot import Trial, try_tail

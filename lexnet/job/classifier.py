@@ -40,7 +40,7 @@ from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Event, Listener, Warned
-from lexnet.job.features import Clock
+from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
 from lexnet.preprocess import Picture

@@ -16,7 +16,8 @@ from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import Job, choose_within, examples_of, latency
+from lexnet.job.features import choose_within, examples_of, latency
+from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed, places, probe_stages, reason
 from lexnet.transfer.extract import Extraction, extract_each

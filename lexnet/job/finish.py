@@ -18,7 +18,7 @@ from lexnet.errors import PictureError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.export.onnx import trunk_graph
 from lexnet.job.events import Note
-from lexnet.job.features import Job
+from lexnet.job.job import Job
 from lexnet.job.learned import Learned
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net

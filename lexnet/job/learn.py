@@ -19,7 +19,8 @@ from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide
 from lexnet.job.events import Listener, Note, Progress
-from lexnet.job.features import Clock, Job, cut_short, examples_of, with_looks, with_views
+from lexnet.job.features import cut_short, examples_of, with_looks, with_views
+from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided

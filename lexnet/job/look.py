@@ -11,7 +11,7 @@ from pathlib import Path
 from lexnet.check.examine import near_copies
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import choose as choose_pictures
-from lexnet.job.features import Job
+from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.transfer.cut import Probed
 

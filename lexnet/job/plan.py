@@ -180,7 +180,7 @@ def _forced(config: TrainConfig) -> tuple[Mode, str]:
 
 def _net_of(config: TrainConfig) -> str:
     """The net of the bundle to go on from. Raises `BundleError`, and `ConfigError` for another net."""
-    net = str(read_bundle(str(config.from_)).manifest["net"])
+    net = str(read_bundle(str(config.from_)).manifest.get("net"))
     if config.net not in ("auto", net):
         raise ConfigError(f"net={config.net!r}, but {config.from_} holds a {net}; leave one of them out")
     if config.mode == "scratch":

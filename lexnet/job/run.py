@@ -18,8 +18,8 @@ from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
-from lexnet.job.features import Clock, Job
 from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
+from lexnet.job.job import Clock, Job
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
 from lexnet.report.page import render

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from lexnet.data.manifest import Manifest
 from lexnet.job.events import Note
-from lexnet.job.features import Job
 from lexnet.job.finish import apart, finished, identity, started
 from lexnet.job.folder import CHECKPOINT
+from lexnet.job.job import Job
 from lexnet.job.learned import Learned
 from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Probe

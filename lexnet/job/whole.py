@@ -17,13 +17,14 @@ from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.errors import ConfigError, WeightsError
 from lexnet.job.events import Note
-from lexnet.job.features import Job
 from lexnet.job.finish import apart, finished, identity, started
 from lexnet.job.folder import CHECKPOINT
+from lexnet.job.job import Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.nets import find
 from lexnet.nets.adapt import with_classes
+from lexnet.nets.fold import fold_norms, laid_out, unfold_norms
 from lexnet.nets.net import Net
 from lexnet.train.checkpoint import begun
 from lexnet.train.compiled import Model, choose
@@ -31,7 +32,6 @@ from lexnet.train.finder import find_rate
 from lexnet.train.loop import fit
 from lexnet.train.pixels import Pixels, judged
 from lexnet.transfer.probe import Probe
-from lexnet.transfer.tail import fold_norms, laid_out, unfold_norms
 from lexnet.transfer.trunk import Trunk, open_trunk
 from lexnet.transfer.views import colour_axes
 from lexnet.weights.create import create_net

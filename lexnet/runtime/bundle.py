@@ -74,8 +74,8 @@ class Bundle:
     @property
     def taught(self) -> NDArray[np.uint32]:
         """Those that its net has learned from: of a probe on published weights only the head has from any."""
-        published = all(one["tag"] != "bundle" for one in self.manifest["weights"])
-        return self.seen[:0] if self.manifest["mode"] == "probe" and published else self.seen
+        published = all(one["tag"] != "bundle" for one in self.manifest.get("weights", []))
+        return self.seen[:0] if self.manifest.get("mode") == "probe" and published else self.seen
 
     @property
     def golden(self) -> list[tuple[Pixels, np.ndarray]]:

@@ -9,7 +9,6 @@ weights, general ones, and finding the gradients of large ones takes a fifth of 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from lexnet.augment.mix import soft_labels
 from lexnet.config import Fit
 from lexnet.data.columns import repeats
+from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out, unfold_norms
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch, History, fit
 from lexnet.train.pixels import cuts, order
@@ -29,65 +29,6 @@ from lexnet.transfer.extract import Extraction
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
 JUDGE_AT_MOST = 20  # few pictures have hundreds of epochs, each of which takes less time than judging it
-
-
-@dataclass(frozen=True)
-class Fold:
-    """A convolution that has taken in the batch norm behind it."""
-
-    block: nn.Module
-    norm: nn.BatchNorm2d
-    had_bias: bool
-
-
-def fold_norms(part: nn.Module) -> list[Fold]:
-    """Folds every batch norm into the convolution in front of it, in place; the output stays the same."""
-    folds = []
-    for block in part.modules():
-        conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            assert norm.running_mean is not None and norm.running_var is not None
-            folds.append(Fold(block, norm, conv.bias is not None))
-            with torch.no_grad():
-                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-                bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
-                conv.weight.mul_(scale.view(-1, 1, 1, 1))
-                conv.bias = nn.Parameter(norm.bias + bias * scale)
-            block.norm = nn.Identity()
-    return folds
-
-
-@torch.no_grad()
-def unfold_norms(folds: list[Fold]) -> None:
-    """Puts the batch norms back under their names, saying what the convolutions' biases said."""
-    for fold in folds:
-        conv, norm = fold.block.conv, fold.norm
-        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-        assert norm.running_mean is not None and norm.running_var is not None
-        norm.running_mean.zero_()
-        norm.running_var.fill_(1)
-        norm.weight.fill_((1 + norm.eps) ** 0.5)
-        norm.bias.copy_(conv.bias)
-        conv.bias = nn.Parameter(torch.zeros_like(conv.bias)) if fold.had_bias else None
-        fold.block.norm = norm
-
-
-@contextmanager
-def depthwise_frozen(part: nn.Module) -> Iterator[None]:
-    """Inside, convolutions of each channel by itself do not learn.
-
-    Their biases neither: PyTorch finds a bias's gradient together with the kernel's, which is the slow one.
-    """
-    convs = [conv for conv in part.modules() if isinstance(conv, nn.Conv2d)]
-    depthwise = [conv for conv in convs if 1 < conv.groups == conv.in_channels]
-    learning = [weight for conv in depthwise for weight in conv.parameters() if weight.requires_grad]
-    for weight in learning:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in learning:
-            weight.requires_grad_(True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +103,6 @@ def train_tail(
     unfold_norms(folds)
     net.eval()  # the norms that were put back too
     return history
-
-
-def laid_out(part: nn.Module, memory_format: torch.memory_format) -> None:
-    """Puts the convolutions' weights into this order in memory, in place."""
-    for weight in part.parameters():
-        if weight.ndim == 4:
-            weight.data = weight.data.contiguous(memory_format=memory_format)
 
 
 def _inputs(activations: NDArray[np.float16]) -> Tensor:

@@ -69,6 +69,12 @@ def test_on_a_terminal_there_are_bars_and_the_summary(tmp_path: Path) -> None:
         assert text in seen.decode()
 
 
+def test_a_class_with_a_smileys_name_keeps_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        bars.print(":cat: 12")
+    assert ":cat: 12" in capsys.readouterr().err
+
+
 STEERING = "\x1b]0;PWNED\x07\x1b[2J\x9b2J"
 """A name that would set the window's title and wipe it."""
 

@@ -19,7 +19,7 @@ from lexnet.job import budget, choose, learn
 from lexnet.job.budget import Speeds
 from lexnet.job.divide import divide
 from lexnet.job.events import Choices, Event, Note, Option, Warned
-from lexnet.job.features import Clock, Job
+from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
 from lexnet.job.plan import decided, make_plan
 from lexnet.job.run import preview, train

@@ -12,10 +12,11 @@ from lexnet.config import FitConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.nets import NETS
+from lexnet.nets.fold import depthwise_frozen, fold_norms, unfold_norms
 from lexnet.nets.net import Net
 from lexnet.transfer.cut import Place, default_cut, places
 from lexnet.transfer.extract import Extraction, extract
-from lexnet.transfer.tail import Activated, depthwise_frozen, fold_norms, train_tail, unfold_norms
+from lexnet.transfer.tail import Activated, train_tail
 from lexnet.transfer.trunk import open_trunk
 from lexnet.transfer.views import Look
 from lexnet.weights.create import create_net

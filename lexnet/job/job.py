@@ -1,0 +1,107 @@
+"""A plan at work: its clock, who listens, and the steps that all modes share."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lexnet.config import PreprocessSpec
+from lexnet.data.loader import seen_again
+from lexnet.data.manifest import Manifest
+from lexnet.job.events import Listener, Progress, Warned
+from lexnet.job.plan import Plan
+from lexnet.transfer.cut import default_cut, places
+from lexnet.transfer.extract import Extraction, extract
+from lexnet.transfer.trunk import Trunk, open_trunk
+from lexnet.transfer.views import Look
+
+if TYPE_CHECKING:
+    from lexnet.nets.net import Net
+
+
+@dataclass
+class Clock:
+    """Seconds spent in each step, in order."""
+
+    steps: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Adds what happens inside to the step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.steps[name] = self.steps.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A plan at work: what every step of it needs."""
+
+    plan: Plan
+    clock: Clock
+    tell: Listener
+    workers: int
+    deadline: float | None = None
+    """When all should be done, by `time.perf_counter`."""
+    reserve: float = 15.0
+    """Seconds before that which calibrating, verifying and writing need."""
+
+    def late(self) -> bool:
+        """Whether training has to end now for the rest to be done in time."""
+        return self.deadline is not None and time.perf_counter() > self.deadline - self.reserve
+
+    def warn(self, text: str) -> None:
+        """Tells of something that is not as it should be."""
+        self.tell(Warned(text))
+
+    def progress(self, step: str, done: int, total: int) -> None:
+        """Tells how far a step is."""
+        self.tell(Progress(step, done, total))
+
+    def trunk(self, cut: str | None = None, *, pooled: bool = True, every_stage: bool = False) -> Trunk:
+        """The plan's net, frozen, whole or up to a stage."""
+        config = self.plan.config
+        return open_trunk(
+            self.plan.weights(),
+            config.size,
+            self.warn,
+            channels=config.channels,
+            cut=cut,
+            pooled=pooled,
+            every_stage=every_stage,
+        )
+
+    def tail_cut(self, net: "Net", spec: PreprocessSpec) -> str:
+        """The last stage that a tail leaves as it is: the user's, or the one that nobody has to choose."""
+        chosen = self.plan.config.cut
+        if chosen not in ("auto", "none"):
+            return chosen
+        return default_cut(places(net, spec.size, spec.channels))
+
+    def extract(
+        self,
+        trunk: Trunk,
+        manifest: Manifest,
+        step: str,
+        *,
+        look: Look | None = None,
+        output: str = "features",
+    ) -> Extraction:
+        """The features of these pictures, timed and told as a step of its own."""
+        with self.clock.step(step):
+            found = extract(
+                trunk,
+                manifest,
+                self.plan.config.engine,
+                self.workers,
+                look=look,
+                output=output,
+                warn=self.warn,
+                progress=lambda done, total: self.progress(step, done, total),
+            )
+        if look is not None or trunk.cut is not None or output != "features":  # not the first look
+            seen_again(manifest, found.manifest)
+        return found
