@@ -134,7 +134,7 @@ def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
 
 def left_out(name: str) -> str | None:
     """Why a file or folder of this name is not looked at, if it is not."""
-    if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+    if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", "lost+found"):
         return "is hidden"
     return None if is_printable(name) else UNPRINTABLE
 

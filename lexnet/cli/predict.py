@@ -116,7 +116,7 @@ def _print_rows(
         code = code if best else BAD_PICTURES
         if as_csv:
             share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
-            writer.writerow((plain(display(path)), prediction.label or "", share, prediction.reason or ""))
+            writer.writerow((display(path), prediction.label or "", share, prediction.reason or ""))
         else:
             shown = "  ".join(f"{label.ljust(name)} {100 * share:5.1f} %" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""

@@ -117,12 +117,11 @@ class ZipMembers(Members):
 class _Header(tarfile.TarInfo):
     """Refuses long names, and other things said of a member, before they are read."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        info = super().frombuf(buf, encoding, errors)
-        if info.type in EXTENDED and info.size > MAX_HEADER:
-            raise ValueError(f"{info.size:,} bytes are said of a member, over {MAX_HEADER:,}")
-        return info
+    def _proc_member(self, archive: tarfile.TarFile) -> Self:
+        """What tarfile calls with each header, before it reads what the header announces."""
+        if self.type in EXTENDED and self.size > MAX_HEADER:
+            raise ValueError(f"{self.size:,} bytes are said of a member, over {MAX_HEADER:,}")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 class TarMembers(Members):

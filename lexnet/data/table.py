@@ -141,10 +141,11 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
             (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
         )
         _check_head([name.lower() for name in names], path, pictures=pictures is not None)
-        _check_groups(file, path)
+        if pictures is not None:
+            _check_groups(file, path)
         packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]
-        texts = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
-        columns = {name: _texts(path, texts, head[name]) for name in COLUMNS if name in head}
+        shared = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
+        columns = {name: _column(path, (shared, file), head[name]) for name in COLUMNS if name in head}
         starts = np.cumsum([0, *_group_rows(file)])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
@@ -160,7 +161,7 @@ def _parquet_columns(path: Path) -> tuple[dict[str, Strings], Source | None]:
 
 
 def _check_groups(file: Any, path: Path) -> None:
-    """Raises `DataError` for a row group that would not fit into memory, before anything is unpacked."""
+    """Raises `DataError` for a row group of pictures that would not fit into memory, unpacked."""
     groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
     if (most := max((group.total_byte_size for group in groups), default=0)) > UNPACKED:
         raise DataError(
@@ -175,6 +176,15 @@ def _holds_bytes(file: Any, column: str) -> bool:
 
     kind = file.schema_arrow.field(column).type
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind))
+
+
+def _column(path: Path, files: tuple[Any, Any], column: str) -> Strings:
+    """The column's texts by the first of the two openings, which keeps what many rows share once; by the
+    other where Parquet's delta encodings, which pyarrow cannot read so, repeat it anyway."""
+    try:
+        return _texts(path, files[0], column)
+    except OSError:
+        return _texts(path, files[1], column)
 
 
 def _texts(path: Path, file: Any, column: str) -> Strings:
@@ -269,9 +279,12 @@ class Rows:
 
         with self._lock:
             if number not in self._open:
-                # a picture that many rows share is kept once
-                file = pq.ParquetFile(self.file, read_dictionary=list(self.leaves))
-                self._open[number] = file.read_row_group(number, columns=[self.column]).column(0)
+                try:  # a picture that many rows share is kept once
+                    file = pq.ParquetFile(self.file, read_dictionary=list(self.leaves))
+                    table = file.read_row_group(number, columns=[self.column])
+                except OSError:  # delta encodings
+                    table = pq.ParquetFile(self.file).read_row_group(number, columns=[self.column])
+                self._open[number] = table.column(0)
                 while len(self._open) > OPEN_GROUPS:
                     self._open.popitem(last=False)
             return self._open[number]

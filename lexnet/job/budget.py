@@ -22,7 +22,7 @@ from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.random import address
 from lexnet.data.splits import assign_parts, is_divided, with_val
-from lexnet.job.choose import LEAST_TO_TRAIN
+from lexnet.job.choose import too_few
 from lexnet.job.events import Choices, Option
 from lexnet.job.finish import apart
 from lexnet.job.job import Job
@@ -93,7 +93,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     def probe(speeds: Speeds) -> Option:
         return Option(mode="probe", seconds=look(speeds) + more(speeds))
 
-    few = job.deadline is not None and _too_few(job, manifest)
+    few = job.deadline is not None and too_few(train, val) is not None
 
     def enough(speeds: Speeds) -> bool:
         return config.mode == "probe" or (config.mode == "auto" and (few or not _fits(job, probe(speeds))))
@@ -133,14 +133,16 @@ def choose_within(job: Job, manifest: Manifest) -> tuple[Plan, float]:
     config = job.plan.config
     found, reserve = options(job, manifest)
     chosen = best(job, manifest, found)
+    few = heads_only(job, manifest) if chosen.mode == "probe" else None
     left = None if job.deadline is None else job.deadline - time.perf_counter()
     job.tell(Choices(tuple(found), chosen, left))
-    why = f"mode {chosen.mode}: the best that fits into {config.budget}" if config.mode == "auto" else ""
-    few = f"{chosen.limit:,} pictures: more would take longer than {config.budget}" if chosen.limit else ""
+    fits = f"mode {chosen.mode}: the best that fits into {config.budget}"
+    why = (few or fits) if config.mode == "auto" else ""
+    cut = f"{chosen.limit:,} pictures: more would take longer than {config.budget}" if chosen.limit else ""
     plan = decided(
         job.plan,
         mode=chosen.mode,
-        why="; ".join(text for text in (why, few) if text),
+        why="; ".join(text for text in (why, cut) if text),
         epochs=chosen.epochs,
         views=chosen.views,
         limit=chosen.limit,
@@ -151,8 +153,7 @@ def choose_within(job: Job, manifest: Manifest) -> tuple[Plan, float]:
 def best(job: Job, manifest: Manifest, found: list[Option]) -> Option:
     """The first of these that can be done in time; where none can, the quickest, cut down to what can."""
     config = job.plan.config
-    tried = ("probe",) if _too_few(job, manifest) else ("probe", "tail")
-    wanted = [one for one in found if config.mode != "auto" or one.mode in tried]
+    wanted = [one for one in found if config.mode != "auto" or one.mode in ("tail", "probe")]
     fitting = [one for one in wanted if _fits(job, one)]
     return fitting[0] if fitting else _shorter(wanted[-1], _left(job), config, manifest)
 
@@ -200,10 +201,10 @@ def _tail_recipe(plan: Plan) -> Recipe:
     return (plan if plan.config.recipe != "auto" else decided(plan, mode="tail")).recipe()
 
 
-def _too_few(job: Job, manifest: Manifest) -> bool:
-    """Whether a head is all that the pictures can teach, or nothing is kept back to calibrate more with."""
+def heads_only(job: Job, manifest: Manifest) -> str | None:
+    """Why nothing but a head is chosen of these pictures, where the mode is open and that is so."""
     train, val, _ = _counts(job, manifest)
-    return train < LEAST_TO_TRAIN or not val
+    return too_few(train, val) if job.plan.config.mode == "auto" else None
 
 
 def _counts(job: Job, manifest: Manifest) -> tuple[int, int, int]:
@@ -228,15 +229,16 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     engine = frozen_engine(trunk, config.engine, job.workers, job.warn)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
     look = _timed(rows, lambda row: engine.run(load_row(manifest, row, trunk.spec)[None]), engine.callers)
-    view, recipe = look, _tail_recipe(job.plan)
-    if recipe != Recipe():
+    speeds = Speeds(decode=decode, look=look, view=look)
+    if job.plan.recipe() == Recipe() and enough(speeds):
+        return speeds
+    if (recipe := _tail_recipe(job.plan)) != Recipe():
         looks = augmented(recipe, config.seed, 1, None)
 
         def changed(row: int) -> Any:
             return engine.run(looks.show(*read_row(manifest, row, trunk.spec), manifest.digests[row]))
 
-        view = _timed(rows, changed, engine.callers)
-    speeds = Speeds(decode=decode, look=look, view=view)
+        speeds = replace(speeds, view=_timed(rows, changed, engine.callers))
     if enough(speeds):
         return speeds
     net = pretrained(trunk.weights, trunk.spec.channels, classes=len(manifest.classes))

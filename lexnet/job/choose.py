@@ -54,7 +54,7 @@ def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
 def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
     """For pictures so small that photographs' features say little of them: a net of their own."""
     config = job.plan.config
-    if config.mode != "auto" or config.net != "auto" or config.size or len(manifest) < MANY:
+    if config.mode != "auto" or config.net != "auto" or config.size or config.views or len(manifest) < MANY:
         return None
     some = sorted(range(len(manifest)), key=lambda row: address(0, "look", manifest.digests[row]))[:200]
     found = headers(manifest.take(np.sort(some), []), job.workers, lambda done, total: None)
@@ -64,14 +64,20 @@ def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
     return decided(job.plan, mode="scratch", net=NEW_NET, why=why, budget=job.plan.config.budget)
 
 
+def too_few(train: int, val: int) -> str | None:
+    """Why a head is all that so many pictures can teach, if it is."""
+    if train >= LEAST_TO_TRAIN and val:
+        return None
+    return f"mode probe: {train} training and {val} validation pictures are too few to train more on"
+
+
 def with_a_pilot(job: Job, looked: Looked) -> Plan:
     """Probe or tail, by what a tail gains on some pictures, none of them of the test part."""
     config = decided(job.plan, mode="tail").config
     divided = divide(looked.manifest, looked.near, config, ignore)
     train, val = divided.where("train"), divided.where("val")
-    if len(train) < LEAST_TO_TRAIN or not len(val):
-        few = f"{len(train)} training and {len(val)} validation pictures"
-        return decided(job.plan, mode="probe", why=f"mode probe: {few} are too few to train more on")
+    if why := too_few(len(train), len(val)):
+        return decided(job.plan, mode="probe", why=why)
     fit = config.fit.resolved("tail")
     if len(train) * fit.epochs <= TAIL_STEPS * fit.batch_size:
         why = f"mode tail: trying it would take as long, with {len(train):,} pictures; the val part decides"

@@ -217,14 +217,11 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Without the running engine, which cannot be copied; it is opened again from the bundle."""
         return {k: v for k, v in super().__getstate__().items() if k != "_predictor"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "bundle_" in state:
-            self._predictor = self._open(self.bundle_)
-
     def _fitted(self) -> Predictor:
-        if not hasattr(self, "_predictor"):
+        if not hasattr(self, "bundle_"):
             raise NotFittedError(f"this {type(self).__name__} is not fitted yet; call fit(folder) first")
+        if not hasattr(self, "_predictor"):  # it was unpickled
+            self._predictor = self._open(self.bundle_)
         return self._predictor
 
     def _config(self) -> TrainConfig:

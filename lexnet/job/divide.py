@@ -50,7 +50,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         if pairs:
             a, b = manifest.paths[pairs[0].first], manifest.paths[pairs[0].second]
             tell(Warned(f"{len(pairs)} near copies {what}, such as {a} and {b}; `lexnet check` shows them"))
-    known = _known(manifest, config)
+    known = known_before(manifest, config)
     if not is_divided(manifest):
         divided = _together(manifest, near, config, known, tell)
         counts = ", ".join(f"{part} {len(divided.where(part)):,}" for part in PARTS)
@@ -73,14 +73,6 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
                 f"{config.from_} was trained on: the accuracy looks better than it is"
             )
         )
-    val = divided.where("val")
-    if config.mode != "probe" and (count := int(known[val].sum())):
-        tell(
-            Warned(
-                f"{count:,} of the {len(val):,} val pictures were among those that {config.from_} was "
-                "trained on: the probabilities may be too sure"
-            )
-        )
     for part in ("val", "test"):
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
@@ -91,7 +83,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
     return divided.balanced() if config.class_weight == "balanced" else divided
 
 
-def _known(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:
+def known_before(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:
     """(N,) whether the net to go on from has learned from the picture."""
     if config.from_ is None:
         return np.zeros(len(manifest), bool)

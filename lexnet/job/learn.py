@@ -17,7 +17,7 @@ from lexnet.evaluate.metrics import score
 from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
-from lexnet.job.divide import divide
+from lexnet.job.divide import divide, known_before
 from lexnet.job.events import Listener, Note, Progress
 from lexnet.job.features import cut_short, examples_of, with_looks, with_views
 from lexnet.job.job import Clock, Job
@@ -174,7 +174,12 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path 
 def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, given: bool) -> Outcome:
     """The verified bundle, and all that is said of it; `given` where the source itself has parts."""
     job, learned, spec = taught.job, taught.learned, taught.spec
-    config, held_out = job.plan.config, manifest.where(part)
+    config, held_out, val = job.plan.config, manifest.where(part), manifest.where("val")
+    if config.mode != "probe" and (count := int(known_before(manifest, config)[val].sum())):
+        job.warn(
+            f"{count:,} of the {len(val):,} val pictures were among those that {config.from_} was trained "
+            "on: the probabilities may be too sure"
+        )
     validation = None
     if config.split.folds is not None and taught.examples is not None:
         with job.clock.step("folds"):  # on all but what the source itself keeps back to measure on

@@ -111,11 +111,11 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         reasons.append(f"recipe {recipe}: {why}")
     elif isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
         recipe = find_recipe(recipe)
-    views = config.views
-    if mode in ("probe", "tail") and recipe not in ("none", Recipe()):
-        views = views or (VIEWS if config.budget is None else None)
-    elif mode != "auto" and views is not None:
+    views, unchanged = config.views, recipe in ("none", Recipe())
+    if unchanged and views is not None:
         raise ConfigError(f"views={views} of each picture need a recipe that changes it; give --recipe")
+    if mode in ("probe", "tail") and not unchanged and config.budget is None:
+        views = views or VIEWS
     mixing = find_recipe(recipe) if isinstance(recipe, str) and recipe != "auto" else recipe
     if isinstance(mixing, Recipe) and mode in ("probe", "tail") and (mixing.mixup or mixing.cutmix):
         reasons.append(f"mode {mode}: pictures are not mixed, which finetune and scratch alone do")
@@ -239,8 +239,13 @@ def read_plan(path: Path) -> Plan:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not a readable plan ({error})") from error
-    if not isinstance(record, dict) or record.pop("plan", None) != PLAN_VERSION or "data" not in record:
-        raise ConfigError(f"{path} is not a plan of version {PLAN_VERSION}; see plan.yaml in a run folder")
+    if not isinstance(record, dict) or "plan" not in record or "data" not in record:
+        raise ConfigError(f"{path} is not a plan; see plan.yaml in a run folder")
+    if (version := record.pop("plan")) != PLAN_VERSION:
+        raise ConfigError(
+            f"{path} is a plan of version {version!r}, this lexnet reads {PLAN_VERSION}; give its settings "
+            "anew, as flags"
+        )
     data = record.pop("data")
     try:
         return make_plan(str(data), _build(TrainConfig, record, path))

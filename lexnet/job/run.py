@@ -141,7 +141,7 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
 
     Raises `LexNetError`.
     """
-    from lexnet.job.budget import best, options  # load torch
+    from lexnet.job.budget import best, heads_only, options  # load torch
     from lexnet.job.choose import without_a_look
 
     plan = _plan(data, config)
@@ -159,7 +159,8 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=Clock(), tell=tell, workers=workers, deadline=deadline)
     found, _ = options(replace(job, deadline=None), manifest)
-    chosen = None if left is None else best(job, manifest, found)
+    heads = [one for one in found if one.mode == "probe"] if heads_only(job, manifest) else found
+    chosen = None if left is None else best(job, manifest, heads)
     tell(Choices(tuple(found), chosen, left))
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}
     return document | {"chosen": chosen and asdict(chosen)}

@@ -1,4 +1,4 @@
-"""What makes a net cheaper to train and changes no answer: norms folded in, kernels held, memory in order."""
+"""What makes training cheaper: norms folded into convolutions, depthwise kernels held, memory in order."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

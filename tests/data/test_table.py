@@ -723,3 +723,14 @@ def test_a_weight_that_is_no_positive_number_is_named_with_its_row(
     rows[3]["weight"] = weight
     with pytest.raises(DataError, match=rf"has the weight '{weight}' in row 4; give every row a positive"):
         read_table(MAKERS[kind](root / f"list.{kind}", rows))
+
+
+def test_delta_encodings_which_share_nothing_are_read_too(tmp_path: Path) -> None:
+    """As DuckDB writes texts and pictures on pages of version 2."""
+    columns = {"label": ["a", "b", "a"], "group": ["x", "y", "x"], "image": PICTURES[:3]}
+    encodings = {"label": "DELTA_BYTE_ARRAY", "group": "DELTA_LENGTH_BYTE_ARRAY", "image": "DELTA_BYTE_ARRAY"}
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table(columns), path, use_dictionary=False, column_encoding=encodings)
+    manifest = read_table(path)
+    assert (list(manifest.groups), manifest.classes, manifest.skipped) == (["x", "y", "x"], ["a", "b"], [])
+    assert manifest.digests == SHA[:3]

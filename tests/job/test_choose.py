@@ -17,8 +17,7 @@ from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
 from lexnet.job import budget, choose, learn
 from lexnet.job.budget import Speeds
-from lexnet.job.divide import divide
-from lexnet.job.events import Choices, Event, Note, Option, Warned
+from lexnet.job.events import Choices, Event, Note, Option
 from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
 from lexnet.job.plan import decided, make_plan
@@ -46,7 +45,7 @@ def job(folder: Path, config: TrainConfig, seconds: float | None = None) -> Job:
 @pytest.fixture
 def speeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: QUICK)
-    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
 
 
 def test_the_time_of_each_choice_adds_up(folder: Path, speeds: None) -> None:
@@ -94,9 +93,10 @@ def test_a_budget_trains_no_more_than_a_head_of_few_pictures_or_without_a_val_pa
     unjudged = replace(SMALL, split=SplitConfig(val=0.0))
     plan, _ = budget.choose_within(job(folder, unjudged, 300), pictures)
     assert plan.config.mode == "probe"
-    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 43)
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 43)
     plan, _ = budget.choose_within(job(folder, SMALL, 300), pictures)
     assert plan.config.mode == "probe"
+    assert plan.reasons[0].startswith("mode probe: 42 training and 6 validation pictures are too few")
     tail, *_ = budget.options(job(folder, SMALL), pictures)[0]
     assert tail.mode == "tail", "how long it would take is told all the same"
 
@@ -141,14 +141,13 @@ def test_the_engine_that_was_asked_for_is_timed(folder: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(("mode", "told"), [("tail", True), ("probe", False)])
 def test_probabilities_fitted_to_what_the_net_has_learned_from_are_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, told: bool
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, told: bool
 ) -> None:
-    monkeypatch.setattr("lexnet.job.divide._known", lambda manifest, config: np.ones(len(manifest), bool))
-    events: list[Event] = []
-    divide(read_data(str(folder)), [], replace(SMALL, mode=mode, from_="earlier.lexnet"), events.append)
-    texts = [event.text for event in events if isinstance(event, Warned)]
-    said = "6 of the 6 val pictures were among those that earlier.lexnet was trained on"
-    assert any(text.startswith(said) for text in texts) == told
+    monkeypatch.setattr(learn, "known_before", lambda manifest, config: np.ones(len(manifest), bool))
+    fit = FitConfig(epochs=1) if told else FitConfig()
+    run = train(str(folder), TrainConfig(mode=mode, size=64, fit=fit), tmp_path / "run")
+    said = "6 of the 6 val pictures were among those that"
+    assert any(text.startswith(said) for text in run.metrics["warnings"]) == told
 
 
 def test_a_dry_run_gives_tiny_pictures_a_net_of_their_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +195,7 @@ def test_what_there_is_no_time_for_or_nobody_asked_for_is_not_measured(
     folder: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, seconds: float, modes: int
 ) -> None:
     trained = []
-    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
 
     def fake(net: Any, shape: Any, classes: int, fit: Any, *device: Any) -> float:
         trained.append(shape)
@@ -297,7 +296,7 @@ def test_a_tail_is_compared_with_a_head_that_answers_by_as_many_views(
 
     pays = learn._pays
     monkeypatch.setattr(learn, "_pays", compared)
-    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 5)
     train(str(folder), replace(SMALL, tta="mirror", budget="10m"), tmp_path / "run")
     assert looked == [(6, 2)], "the six pictures of the val part, as they are and mirrored"
@@ -309,7 +308,7 @@ def test_whoever_goes_on_does_not_measure_again(
     monkeypatch.chdir(tmp_path)
     config = replace(SMALL, budget="10m")
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
-    monkeypatch.setattr(budget, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
 
     def killed(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt

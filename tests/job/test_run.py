@@ -462,6 +462,7 @@ def test_a_setting_that_would_be_ignored_is_refused(few: Path, tmp_path: Path) -
             "epochs, lr: a linear head has no such thing",
         ),
         (TrainConfig(mode="probe", views=8), "views=8 of each picture need a recipe that changes it"),
+        (TrainConfig(recipe="none", views=4), "views=4 of each picture need a recipe that changes it"),
     ):
         with pytest.raises(ConfigError, match=said):
             train(str(few), config, tmp_path / "a")

@@ -15,21 +15,20 @@ from stopping import stopped_behind
 from tiny import tiny_bundle
 
 import lexnet
-from lexnet.config import FitConfig, SplitConfig, TrainConfig
+from lexnet.config import FitConfig, PreprocessSpec, SplitConfig, TrainConfig
+from lexnet.data.loader import Pictures
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, ConfigError, DataError
 from lexnet.job import whole
 from lexnet.job.events import Event, Note, Warned
+from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
 from lexnet.job.run import Run, train
-from lexnet.nets.net import Net
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
 from lexnet.train import compiled, finder
-from lexnet.transfer.probe import Probe
-from lexnet.transfer.trunk import Trunk
 
 SCRATCH = TrainConfig(
     net="lenet5_modern",
@@ -105,14 +104,14 @@ def test_a_picture_that_is_gone_after_the_first_look_is_named(
     of: str, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it, those behind it would be trained on under the label of another."""
-    root, started = tmp_path / "pictures", whole.started
+    root, again = tmp_path / "pictures", whole._decoded_again
     shutil.copytree(two, root)
 
-    def meddle(trunk: Trunk, manifest: Manifest, probe: Probe) -> Net:
-        (root / manifest.paths[manifest.where(of)[0]]).unlink()
-        return started(trunk, manifest, probe)
+    def meddle(job: Job, manifest: Manifest, part: str, spec: PreprocessSpec) -> Pictures:
+        (root / manifest.paths[manifest.where(of)[0]]).unlink(missing_ok=True)
+        return again(job, manifest, part, spec)
 
-    monkeypatch.setattr(whole, "started", meddle)
+    monkeypatch.setattr(whole, "_decoded_again", meddle)
     monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
     with pytest.raises(
         DataError, match=r"png cannot be read \(No such .*\), after it was seen once; run again"
