@@ -203,8 +203,10 @@ def _tail_recipe(plan: Plan) -> Recipe:
 
 def heads_only(job: Job, manifest: Manifest) -> str | None:
     """Why nothing but a head is chosen of these pictures, where the mode is open and that is so."""
+    if job.plan.config.mode != "auto":
+        return None
     train, val, _ = _counts(job, manifest)
-    return too_few(train, val) if job.plan.config.mode == "auto" else None
+    return too_few(train, val)
 
 
 def _counts(job: Job, manifest: Manifest) -> tuple[int, int, int]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from picture_makers import class_folder, encode, noise
 
 from lexnet.config import PreprocessSpec, SplitConfig
-from lexnet.data import table as tables
+from lexnet.data import parquet
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
@@ -476,14 +476,14 @@ def test_many_threads_over_many_row_groups_get_the_right_bytes(tmp_path: Path) -
     with ThreadPoolExecutor(16) as pool:
         for row, content in zip(rows, pool.map(manifest.read, rows), strict=True):
             assert content == contents[row]
-    assert isinstance(manifest.source, tables.Rows)
-    assert len(manifest.source._open) <= tables.OPEN_GROUPS, "what was unpacked is let go again"
+    assert isinstance(manifest.source, parquet.Rows)
+    assert len(manifest.source._open) <= parquet.OPEN_GROUPS, "what was unpacked is let go again"
 
 
 def test_a_picture_inside_the_file_is_under_the_same_limit_as_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("preprocess", "data.archive", "data.table", "config"):
+    for module in ("preprocess", "data.archive", "data.parquet", "config"):
         monkeypatch.setattr(f"lexnet.{module}.MAX_BYTES", 5_000, raising=False)
     values = [*PICTURES[:3], encode(noise(0, 80, 80))]
     manifest = read_table(embedded(tmp_path / "a.parquet", values, pa.binary()))
@@ -607,7 +607,7 @@ def test_a_row_group_that_would_fill_the_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = embedded(tmp_path / "a.parquet", PICTURES, pa.binary())
-    monkeypatch.setattr(tables, "UNPACKED", 1_000)
+    monkeypatch.setattr(parquet, "UNPACKED", 1_000)
     with pytest.raises(
         DataError, match=r"a row group of .* bytes, over 1,000; write it with a smaller row_g"
     ):
@@ -673,7 +673,7 @@ def test_damage_among_the_pictures_is_told_picture_by_picture(tmp_path: Path) ->
 def test_a_file_that_is_gone_is_told_by_the_picture(tmp_path: Path) -> None:
     path = embedded(tmp_path / "a.parquet", PICTURES, pa.binary())
     manifest = read_table(path)
-    assert isinstance(manifest.source, tables.Rows)
+    assert isinstance(manifest.source, parquet.Rows)
     manifest.source._open.clear()
     path.unlink()
     with pytest.raises(PictureError, match=r"a\.parquet/row-00000000: cannot be read"):

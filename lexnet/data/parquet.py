@@ -1,0 +1,202 @@
+"""A Parquet file as columns of text, and the pictures in it. Nobody vouches for the file: nothing is unpacked
+before it is known how large it will be, and what many rows share is kept once."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lexnet.config import MAX_BYTES
+from lexnet.data.columns import Strings
+from lexnet.data.manifest import Source
+from lexnet.errors import DataError, MissingExtra, PictureError
+
+PICTURES = ("image", "bytes")
+REPEATING = ("label", "split", "group", "weight")
+BATCH, PACKED_BATCH = 2048, 65_536  # rows read at a time: of text, and of text kept once for many rows
+LONGEST = 2**16  # bytes of a text
+EACH, MORE = 2**10, 2**20  # bytes that a column's texts may have on average, and beyond that
+OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
+UNPACKED = 2**31  # bytes of a row group
+
+
+def read_parquet(
+    path: Path, wanted: Sequence[str], check_head: Callable[[list[str], bool], None]
+) -> tuple[dict[str, Strings], Source | None]:
+    """The columns that are wanted, empty where there is none, and the pictures if it holds any.
+
+    `check_head` is told the columns' names, and whether there are pictures, before any is read. Raises
+    `DataError`.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("pyarrow") from error
+    try:
+        file = pq.ParquetFile(path, memory_map=True)
+        names = file.schema_arrow.names
+        check_twice([name.lower() for name in names], (*wanted, *PICTURES), path)
+        head = {name.lower(): name for name in names}
+        pictures = next(
+            (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
+        )
+        check_head([name.lower() for name in names], pictures is not None)
+        if pictures is not None:
+            _check_groups(file, path)
+        packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]
+        shared = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
+        columns = {name: _column(path, (shared, file), head[name]) for name in wanted if name in head}
+        starts = np.cumsum([0, *_group_rows(file)])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as Parquet ({error})") from error
+    rows = file.metadata.num_rows
+    if {rows, int(starts[-1]), *map(len, columns.values())} != {rows}:
+        raise DataError(f"{path} cannot be read as Parquet (its columns are not of one length)")
+    source = None
+    if pictures is not None:
+        columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
+        source = Rows(path, pictures, tuple(_leaves(file, pictures)), starts)
+    columns = {name: columns[name] if name in columns else Strings.empty(rows) for name in wanted}
+    return columns, source
+
+
+def check_twice(head: list[str], names: Iterable[str], path: Path) -> None:
+    """Raises `DataError` for one of these names that two columns have."""
+    if twice := [name for name in names if head.count(name) > 1]:
+        raise DataError(f"{path} has two columns called {twice[0]}; keep one")
+
+
+def _check_groups(file: Any, path: Path) -> None:
+    """Raises `DataError` for a row group of pictures that would not fit into memory, unpacked."""
+    groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+    if (most := max((group.total_byte_size for group in groups), default=0)) > UNPACKED:
+        raise DataError(
+            f"{path} has a row group of {most:,} bytes, over {UNPACKED:,}; write it with a smaller "
+            "row_group_size"
+        )
+
+
+def _holds_bytes(file: Any, column: str) -> bool:
+    """Whether the column is of pictures: bytes, or the Hugging Face pair of bytes and path."""
+    import pyarrow as pa
+
+    kind = file.schema_arrow.field(column).type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind))
+
+
+def _column(path: Path, files: tuple[Any, Any], column: str) -> Strings:
+    """The column's texts by the first of the two openings, which keeps what many rows share once; by the
+    other where Parquet's delta encodings, which pyarrow cannot read so, repeat it anyway."""
+    try:
+        return _texts(path, files[0], column)
+    except OSError:
+        return _texts(path, files[1], column)
+
+
+def _texts(path: Path, file: Any, column: str) -> Strings:
+    """The column as text, "" where there is none; read in pieces for memory's sake.
+
+    What many rows share is not repeated for each before it is clear how much that will be. `DataError`
+    for texts that are too long.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    packed = pa.types.is_dictionary(file.schema_arrow.field(column).type)
+    pieces, size, rows = [], 0, 0
+    for batch in file.iter_batches(columns=[column], batch_size=PACKED_BATCH if packed else BATCH):
+        values = batch.column(0)
+        texts = _text(values.dictionary if packed else values, strip=column.lower() != "path")
+        lengths = pc.binary_length(texts)
+        size += pc.sum(lengths.take(values.indices) if packed else lengths).as_py() or 0
+        rows += len(values)
+        if (pc.max(lengths).as_py() or 0) > LONGEST or size > MORE + EACH * rows:
+            raise DataError(
+                f"{path} has texts in its column {column} of over {LONGEST:,} bytes, or of over {EACH:,} on "
+                "average; shorten them"
+            )
+        pieces.append(_from_arrow(pc.fill_null(texts.take(values.indices) if packed else texts, "")))
+    return Strings.join(pieces)
+
+
+def _leaves(file: Any, column: str) -> list[str]:
+    """The paths of what Parquet keeps the column in: one, or several of a struct."""
+    paths = (file.schema.column(number).path for number in range(len(file.schema)))
+    return [path for path in paths if path.split(".")[0] == column]
+
+
+def _text(values: Any, strip: bool) -> Any:
+    """The values as Arrow's text, NaN as null. Raises for bytes that are no UTF-8."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(values.type):  # where pandas had numbers and gaps
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    texts = pc.cast(values, pa.large_string())
+    texts.validate(full=True)
+    return pc.utf8_trim_whitespace(texts) if strip else texts
+
+
+def _group_rows(file: Any) -> Iterator[int]:
+    for group in range(file.metadata.num_row_groups):
+        yield file.metadata.row_group(group).num_rows
+
+
+def _from_arrow(array: Any) -> Strings:
+    """Arrow's own buffers; only the offsets are moved to start at 0."""
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    start, stop = (int(ends[0]), int(ends[-1])) if len(ends) else (0, 0)
+    return Strings(bytes(data[start:stop]) if data else b"", ends - start)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pictures inside a Parquet file, unpacked a row group at a time."""
+
+    file: Path
+    column: str
+    leaves: tuple[str, ...]
+    """What Parquet keeps the column in."""
+    starts: NDArray[np.int64]
+    """The first row of each group, and the number of rows."""
+    _open: OrderedDict[int, Any] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def read(self, path: str) -> bytes:
+        row = int(path.removeprefix("row-"))
+        group = int(np.searchsorted(self.starts, row, side="right")) - 1
+        try:
+            value = self._group(group)[row - int(self.starts[group])].as_py()
+        except Exception as error:  # of pyarrow, which has many kinds
+            raise PictureError(self.where(path), f"cannot be read ({error})") from error
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes) or not content:
+            raise PictureError(self.where(path), "holds no picture")
+        if len(content) > MAX_BYTES:
+            raise PictureError(self.where(path), f"has {len(content):,} bytes, over {MAX_BYTES:,}")
+        return content
+
+    def where(self, path: str) -> str:
+        return f"{self.file}/{path}"
+
+    def _group(self, number: int) -> Any:
+        import pyarrow.parquet as pq
+
+        with self._lock:
+            if number not in self._open:
+                try:  # a picture that many rows share is kept once
+                    file = pq.ParquetFile(self.file, read_dictionary=list(self.leaves))
+                    table = file.read_row_group(number, columns=[self.column])
+                except OSError:  # delta encodings
+                    table = pq.ParquetFile(self.file).read_row_group(number, columns=[self.column])
+                self._open[number] = table.column(0)
+                while len(self._open) > OPEN_GROUPS:
+                    self._open.popitem(last=False)
+            return self._open[number]
