@@ -110,13 +110,13 @@ def _print_rows(
     if as_csv:
         writer.writerow(("path", "label", "probability", "reason"))
     wide, name = max((len(plain(display(file))) for file in files), default=0), max(map(len, classes))
-    code = 0
+    code, in_csv = 0, plain if sys.stdout.isatty() else str  # a file keeps the names as they are
     for path, prediction in rows:
         best = top_classes(prediction, classes, top)
         code = code if best else BAD_PICTURES
         if as_csv:
             share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
-            writer.writerow((display(path), prediction.label or "", share, prediction.reason or ""))
+            writer.writerow((in_csv(display(path)), prediction.label or "", share, prediction.reason or ""))
         else:
             shown = "  ".join(f"{label.ljust(name)} {100 * share:5.1f} %" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""

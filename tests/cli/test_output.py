@@ -1,5 +1,6 @@
 """What the command line prints into: pipes that close, code pages, terminals, several threads."""
 
+import csv
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +101,10 @@ def harmless(said: Any) -> str:
 @pytest.mark.parametrize("name", [f"cat/{STEERING}.png", f"{STEERING}/1.png", f"cat/{STEERING}.txt"])
 def test_a_name_out_of_an_archive_does_not_steer_the_terminal(call: Any, tmp_path: Path, name: str) -> None:
     file = archive(tmp_path / "a.zip", name)
-    said = call("train", file, "--dry-run")
-    assert said.code == 0 and "\\u001b]0;PWNED\\u0007" in harmless(said)
+    for words in ((), ("--skip-bad",)):
+        said = call("train", file, "--dry-run", *words)
+        assert said.code == 2 * (name.endswith("png") and not words)
+        assert "\\u001b]0;PWNED\\u0007" in harmless(said)
 
 
 @pytest.mark.parametrize("path", [f"{STEERING}.png", f"{STEERING}/1.png"])
@@ -124,8 +128,17 @@ def test_a_name_out_of_a_table_does_not_steer_the_terminal(
 
 
 def test_names_given_to_predict_do_not_steer_the_terminal(call: Any, bundle: str) -> None:
-    for form in ((), ("--csv",), ("--json",)):
+    for form in ((), ("--json",)):
         harmless(call("predict", bundle, f"{STEERING}.png", *form))
+
+
+def test_csv_has_names_as_they_are_but_in_a_terminal(
+    call: Any, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = csv.DictReader(StringIO(call("predict", bundle, f"{STEERING}.png", "--csv").out))
+    assert row["path"] == f"{STEERING}.png"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    harmless(call("predict", bundle, f"{STEERING}.png", "--csv"))
 
 
 def test_lines_and_letters_stay_as_they_are() -> None:

@@ -40,7 +40,7 @@ def test_its_parameters_are_the_command_lines_flags() -> None:
 
 def test_it_predicts_in_the_engine_and_the_threads_it_was_given() -> None:
     classifier = lexnet.Classifier(engine="onnxruntime", workers=1).fit(PATHS, NAMES)
-    engines = [one._predictor.engine for one in (classifier, pickle.loads(pickle.dumps(classifier)))]
+    engines = [one._fitted().engine for one in (classifier, pickle.loads(pickle.dumps(classifier)))]
     assert all(isinstance(engine, OnnxRuntime) and engine.callers == 1 for engine in engines)
 
 
