@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from lexnet.cli.options import json_flag
+from lexnet.cli.options import json_flag, workers_flag
 from lexnet.cli.say import say
 
 WORDS = {True: "holds", False: "does not hold", None: "not shown"}
@@ -20,7 +20,7 @@ WORDS = {True: "holds", False: "does not hold", None: "not shown"}
     help="Pictures of your own, one folder a class: photographs for `transfer`, handwriting for `lenet5`, "
     "32×32 for `resnet`, which learns them by the paper's schedule with --full and a GPU.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@workers_flag
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

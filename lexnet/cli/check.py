@@ -5,7 +5,7 @@ from typing import get_args
 
 import click
 
-from lexnet.cli.options import json_flag
+from lexnet.cli.options import json_flag, workers_flag
 from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 from lexnet.files import display
@@ -35,7 +35,7 @@ FAILED = 1
     show_default=True,
     help="What runs the frozen net.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@workers_flag
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for the page.  [default: runs/NAME-check]"
 )

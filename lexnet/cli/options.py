@@ -15,6 +15,14 @@ bundle_argument = click.argument(
     "bundle", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="BUNDLE"
 )
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+engine_flag = click.option(
+    "--engine",
+    type=click.Choice(["auto", "openvino", "onnxruntime"]),
+    default="auto",
+    show_default=True,
+    help="What runs the graph; auto takes OpenVINO where it is installed.",
+)
+workers_flag = click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 
 
 OPTIONS = "Options"

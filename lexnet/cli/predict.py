@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-from lexnet.cli.options import bundle_argument, json_flag
+from lexnet.cli.options import bundle_argument, engine_flag, json_flag, workers_flag
 from lexnet.cli.say import plain, say
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
@@ -25,14 +25,8 @@ BAD_PICTURES = 2
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to show.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: path, label, probability, reason.")
 @json_flag
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "openvino", "onnxruntime"]),
-    default="auto",
-    show_default=True,
-    help="What runs the graph; auto takes OpenVINO where it is installed.",
-)
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@engine_flag
+@workers_flag
 def command(
     bundle: Path,
     paths: tuple[str, ...],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lexnet.cli.options import bundle_argument, json_flag
+from lexnet.cli.options import bundle_argument, engine_flag, json_flag, workers_flag
 from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 
@@ -20,14 +20,8 @@ if TYPE_CHECKING:
 @click.argument("data", metavar="DATA")
 @click.option("--skip-bad", is_flag=True, help="Go on without the pictures that cannot be used.")
 @json_flag
-@click.option(
-    "--engine",
-    type=click.Choice(["auto", "openvino", "onnxruntime"]),
-    default="auto",
-    show_default=True,
-    help="What runs the graph; auto takes OpenVINO where it is installed.",
-)
-@click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
+@engine_flag
+@workers_flag
 def command(
     bundle: Path, data: str, skip_bad: bool, as_json: bool, engine: EngineChoice, workers: int | None
 ) -> None:

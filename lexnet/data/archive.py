@@ -121,7 +121,7 @@ class _Header(tarfile.TarInfo):
         """What tarfile calls with each header, before it reads what the header announces."""
         if self.type in EXTENDED and self.size > MAX_HEADER:
             raise ValueError(f"{self.size:,} bytes are said of a member, over {MAX_HEADER:,}")
-        return super()._proc_member(archive)  # type: ignore[misc]
+        return super()._proc_member(archive)  # type: ignore[misc]  # the stubs leave it out
 
 
 class TarMembers(Members):

@@ -9,6 +9,7 @@ import yaml
 from lexnet.augment.recipes import RECIPES, find_recipe
 from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
+from lexnet.job.refuse import refuse_several, refuse_unused
 from lexnet.runtime.bundle import read_bundle
 from lexnet.transfer.trunk import weights_of
 from lexnet.weights.files import WEIGHTS, Weights, find_weights
@@ -98,12 +99,12 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
     if mode == "auto":
         mode, why = _forced(config)
         reasons += [why] if why else []
-    _refuse_unused(config, mode)
+    refuse_unused(config, mode)
     nets = [_resolved(name.strip()) for name in net.split(",")]
     open_still = mode == config.net == "auto" and config.from_ is None
     net = "auto" if open_still else ",".join(nets)
     if len(nets) > 1:
-        _refuse_several(nets, config, mode)
+        refuse_several(nets, config, mode)
     if recipe == "auto" and mode != "auto":
         recipe, why = RECIPE_OF[mode]
         if mode == "scratch" and not _is_small(net):
@@ -197,42 +198,6 @@ def _is_small(net: str) -> bool:
     return find(net).size <= SMALL
 
 
-def _refuse_unused(config: TrainConfig, mode: str) -> None:
-    """Raises `ConfigError` for a setting that this mode would ignore."""
-    if mode == "auto":
-        return
-    if mode == "probe":
-        unused = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
-        if unused:
-            raise ConfigError(
-                f"{', '.join(unused)}: a linear head has no such thing; leave it out, or --mode tail"
-            )
-        if config.class_weight == "sampled":
-            raise ConfigError(
-                "class_weight='sampled': a linear head sees all pictures at once; "
-                "take balanced, which gives the same weight to each class"
-            )
-        return
-    for name in ("max_macs", "max_size", "max_latency"):
-        if (limit := getattr(config, name)) is not None:
-            raise ConfigError(f"{name}={limit:g} limits a cut net, mode={mode} keeps it whole; leave it out")
-    if config.split.folds is not None:
-        raise ConfigError(f"folds={config.split.folds} measures linear heads; leave it out with mode={mode}")
-    if mode != "tail":
-        if config.cut != "none":
-            raise ConfigError(f"cut={config.cut!r}: mode={mode} trains the whole net; leave it out")
-        if config.views is not None:
-            raise ConfigError(f"views={config.views}: mode={mode} makes new copies every epoch; leave it out")
-    if mode == "tail" and config.fit.device == "cuda":
-        raise ConfigError("device='cuda': a tail is trained on the CPU; leave it out, or --mode finetune")
-    if mode == "tail" and config.fit.compile == "always":
-        raise ConfigError("compile='always': a tail is not compiled; leave it out, or --mode finetune")
-    if mode == "tail" and config.fit.find_lr:
-        raise ConfigError(
-            "find_lr: a tail starts from a fitted head at a known rate; leave it out, or give --lr"
-        )
-
-
 def read_plan(path: Path) -> Plan:
     """A plan from its file; raises `ConfigError` for anything that is not one."""
     try:
@@ -251,20 +216,6 @@ def read_plan(path: Path) -> Plan:
         return make_plan(str(data), _build(TrainConfig, record, path))
     except (AttributeError, TypeError) as error:
         raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
-
-
-def _refuse_several(nets: list[str], config: TrainConfig, mode: str) -> None:
-    """Raises `ConfigError` where several nets cannot be compared."""
-    if len(set(nets)) < len(nets):
-        raise ConfigError(f"net={config.net!r} names one net twice; leave it out")
-    if mode == "scratch":
-        raise ConfigError(f"net={config.net!r}: several nets are compared frozen; name one with mode=scratch")
-    if mode == "probe" and config.cut not in ("auto", "none"):
-        raise ConfigError(f"net={config.net!r} with cut={config.cut!r}: take --cut auto, or name one net")
-    if config.budget is not None:
-        raise ConfigError(
-            f"net={config.net!r}: within budget={config.budget!r} there is time for one; name it"
-        )
 
 
 def _known_stage(net: str, stage: str) -> None:

@@ -15,11 +15,11 @@ from lexnet.config import FitConfig, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
-from lexnet.job import budget, choose, learn
-from lexnet.job.budget import Speeds
+from lexnet.job import budget, choose, learn, measure
 from lexnet.job.events import Choices, Event, Note, Option
 from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
+from lexnet.job.measure import Speeds
 from lexnet.job.plan import decided, make_plan
 from lexnet.job.run import preview, train
 from lexnet.transfer.extract import TorchEngine
@@ -135,7 +135,7 @@ def test_the_engine_that_was_asked_for_is_timed(folder: Path, monkeypatch: pytes
     run = TorchEngine.run
     monkeypatch.setattr(TorchEngine, "run", lambda self, pixels: ran.append(self.name) or run(self, pixels))
     wanted = job(folder, replace(SMALL, mode="probe", engine="torch"))
-    speeds = budget.measure(wanted, read_data(str(folder)), lambda speeds: True)
+    speeds = measure.measure(wanted, read_data(str(folder)), lambda speeds: True)
     assert len(ran) >= 48 and speeds.look > 0
 
 
@@ -201,7 +201,7 @@ def test_what_there_is_no_time_for_or_nobody_asked_for_is_not_measured(
         trained.append(shape)
         return 0.001
 
-    monkeypatch.setattr(budget, "_trained", fake)
+    monkeypatch.setattr(measure, "_trained", fake)
     found, _ = budget.options(job(folder, replace(SMALL, mode=mode), seconds), read_data(str(folder)))
     assert [one.mode for one in found][-1] == "probe" and bool(trained) == (modes > 1)
     assert len(found) == modes

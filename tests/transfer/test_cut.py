@@ -1,6 +1,7 @@
 """A net ends where the rest of it does not pay, and what is left is what was measured."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,11 +105,12 @@ def test_a_limit_is_kept_to_whatever_is_lost() -> None:
 def test_a_limit_counts_the_head_and_every_look() -> None:
     """40 multiply-adds and parameters, and a head from 8 to 2 classes: 16, and 18 with its biases."""
     curve = [probed("stage1", 10, np.zeros(100, bool)), probed(None, 40, np.ones(100, bool))]
-    for limits, stage in (
+    cases: tuple[tuple[dict[str, Any], str | None], ...] = (
         ({"max_macs": 56}, None), ({"max_macs": 55}, "stage1"), ({"max_macs": 111, "looks": 2}, "stage1"),
         ({"max_macs": 112, "looks": 2}, None), ({"max_size": 4 * 58}, None), ({"max_size": 4 * 57}, "stage1"),
-    ):  # fmt: skip
-        assert choose_cut(curve, 2, **limits).place.stage == stage, limits  # type: ignore[arg-type]
+    )  # fmt: skip
+    for limits, stage in cases:
+        assert choose_cut(curve, 2, **limits).place.stage == stage, limits
 
 
 def test_each_place_is_judged_on_its_own_features() -> None:
