@@ -9,7 +9,8 @@ threads and two loader workers, and are measured on the same 372 photos of the t
     fastai    `fine_tune(3)` as its documentation has it: its transforms, its head, one frozen epoch before
     plain     AdamW on the whole net for the time of our tail, the rate a cosine of that time, at four
               learning rates, of which the best on the test part counts
-    fastai10  `fine_tune(10)` with the rate that its finder suggests: hours
+    fastai10  `fine_tune(10)` with the rate that its finder suggests: hours, so it is kept after each epoch
+              and goes on there when started again
 
 What was measured is kept (LEXNET_STUDY names the file, rivals.jsonl here otherwise). The others are not
 measured again, ours each time they are named; every run of ours is compared with the one of each other.
@@ -76,12 +77,40 @@ def fastai(epochs: int, *, find: bool) -> None:
     net = lexnet.create_net("efficientnet_lite0", weights="imagenet")
     model = nn.Sequential(nn.Sequential(net.stem, net.stages), vision.create_head(1280, CLASSES))
     learner = vision.Learner(loaders, model, splitter=vision.default_split, metrics=vision.accuracy)
-    learner.freeze()
-    rate = learner.lr_find(show_plot=False).valley if find else 2e-3
-    learner.fine_tune(epochs, rate)
-    seconds = time.perf_counter() - start
+    half = file.with_suffix(f".fastai{epochs}")
+    state = torch.load(half, weights_only=False) if half.exists() else {"epochs": 0, "seconds": 0.0}
+
+    class Kept(vision.Callback):  # type: ignore[misc, name-defined]
+        """What has been learned so far, at the end of each epoch in which all of the net learns."""
+
+        def after_epoch(self) -> None:
+            if self.n_epoch == epochs and self.epoch >= state["epochs"]:
+                now = {
+                    "epochs": self.epoch + 1,
+                    "seconds": state["seconds"] + time.perf_counter() - start,
+                    "rate": rate,
+                    "net": model.state_dict(),
+                    "optimiser": self.learn.opt.state_dict(),
+                }
+                torch.save(now, half.with_suffix(".part"))
+                half.with_suffix(".part").replace(half)
+
+    if state["epochs"]:  # the second half of `fine_tune`, as it stands in fastai.callback.schedule
+        rate = state["rate"]
+        learner.unfreeze()
+        learner.create_opt()
+        model.load_state_dict(state["net"])
+        learner.opt.load_state_dict(state["optimiser"])
+        rates = slice(rate / 200, rate / 2)
+        learner.fit_one_cycle(epochs, rates, pct_start=0.3, div=5.0, start_epoch=state["epochs"], cbs=Kept())
+    else:
+        learner.freeze()
+        rate = learner.lr_find(show_plot=False).valley if find else 2e-3
+        learner.fine_tune(epochs, rate, cbs=Kept())
+    seconds = state["seconds"] + time.perf_counter() - start
     test = loaders.test_dl(vision.get_image_files(clothing / "test"), with_labels=True)
     keep(f"fastai {epochs}", seconds, float(learner.validate(dl=test)[1]), rate=rate)
+    half.unlink()
 
 
 def plain(seconds: float) -> None:
