@@ -100,23 +100,25 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
+def walk(root: Path) -> Iterator[tuple[str, str | None]]:
     """Every file below the folder, in natural order, with the reason to leave it out, if there is one.
 
-    Follows links, each real folder once; leaves out hidden names, what is not a regular file, and
-    names that cannot be written as UTF-8 with all that is below them.
+    Each by its path from the folder, with forward slashes. Follows links, each real folder once; leaves
+    out hidden names, what is not a regular file, and names that cannot be written as UTF-8 with all that
+    is below them.
     """
+    top = os.fspath(root)
     seen: set[tuple[int, int]] = set()
-    ahead: list[tuple[Path, str | None]] = [(root, None)]  # the next one last
+    ahead: list[tuple[str, str, str | None]] = [("", "", None)]  # path, name, reason; the next one last
     while ahead:
-        path, reason = ahead.pop()
-        if path is not root:
-            reason = left_out(path.name) or reason
+        path, name, reason = ahead.pop()
+        reason = left_out(name) or reason
         if reason not in (None, UNPRINTABLE):
             yield path, reason
             continue
+        place = os.path.join(top, path)
         try:
-            status = path.stat()
+            status = os.stat(place)
             if not stat.S_ISDIR(status.st_mode):
                 yield path, reason if stat.S_ISREG(status.st_mode) else "is not a regular file"
                 continue
@@ -124,12 +126,12 @@ def walk(root: Path) -> Iterator[tuple[Path, str | None]]:
                 yield path, "is a link to a folder already seen"
                 continue
             seen.add((status.st_dev, status.st_ino))
-            names = sorted((entry.name for entry in os.scandir(path)), key=natural, reverse=True)
+            names = sorted((entry.name for entry in os.scandir(place)), key=natural, reverse=True)
         except OSError as error:
-            nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and os.path.islink(path)
+            nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and os.path.islink(place)
             yield path, "is a link to nothing" if nowhere else f"cannot be read ({error.strerror})"
             continue
-        ahead += [(path / name, reason) for name in names]
+        ahead += [(f"{path}/{name}" if path else name, name, reason) for name in names]
 
 
 def left_out(name: str) -> str | None:
@@ -146,7 +148,7 @@ def is_loss(reason: str, picture: bool) -> bool:
 
 def is_printable(name: str) -> bool:
     """Whether it holds no control characters and no bytes that are not UTF-8."""
-    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+    return name.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
 
 
 def display(path: os.PathLike[str] | str) -> str:

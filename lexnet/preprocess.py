@@ -12,7 +12,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,7 +123,8 @@ def read(path: str | os.PathLike[str]) -> bytes:
             raise PictureError(os.fspath(path), "is not a regular file")
         if status.st_size > MAX_BYTES:
             raise PictureError(os.fspath(path), f"has {status.st_size:,} bytes, over {MAX_BYTES:,}")
-        content = Path(path).read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            content = file.read()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise PictureError(
             os.fspath(path), f"cannot be read ({getattr(error, 'strerror', error)})"

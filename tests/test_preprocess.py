@@ -567,11 +567,11 @@ def test_a_file_that_is_not_there_or_not_a_file_is_named(tmp_path: Path) -> None
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def deny(self: Path) -> bytes:
+    def deny(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "a.jpg").write_bytes(b"x")
-    monkeypatch.setattr(Path, "read_bytes", deny)
+    monkeypatch.setattr("lexnet.preprocess.open", deny, raising=False)
     assert refusal(tmp_path / "a.jpg").endswith("a.jpg: cannot be read (Permission denied)")
 
 

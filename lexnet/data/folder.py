@@ -1,7 +1,6 @@
 """A folder of class folders, or one with train, val and test folders of class folders inside."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from lexnet.data.manifest import Files, Manifest
@@ -16,12 +15,7 @@ def read_folder(
     """Lists, reads and digests every picture below the folder; see `read_tree`."""
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give a folder that holds one folder for each class")
-
-    def files() -> Iterator[tuple[str, str | None]]:
-        for path, reason in walk(root):
-            yield path.relative_to(root).as_posix(), reason
-
-    tree = Tree(str(root), Files(root), files(), lambda path: _folders(root / path))
+    tree = Tree(str(root), Files(root), walk(root), lambda path: _folders(root / path))
     return read_tree(tree, classes, progress)
 
 

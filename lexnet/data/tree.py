@@ -4,10 +4,10 @@ The tree may be a folder or what an archive holds; only its names matter here, a
 """
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
         inside = path.split("/")
         if reason is None and len(inside) <= level + 1:
             reason = "lies outside the class folders"
-        suffix = PurePosixPath(path).suffix
+        suffix = os.path.splitext(path)[1]
         picture = suffix.lower() in SUFFIXES
         if reason is None and not picture:
             reason = f"is no picture by its name ({suffix or 'no suffix'})"

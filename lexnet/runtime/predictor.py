@@ -136,7 +136,8 @@ def look_under(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     if not path.is_dir():
         return [path], []
     found, lost = [], []
-    for file, reason in walk(path):
+    for name, reason in walk(path):
+        file = path / name
         picture = file.suffix.lower() in SUFFIXES
         if reason is None and picture:
             found.append(file)

@@ -5,7 +5,7 @@ import hashlib
 import os
 import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -160,14 +160,13 @@ def test_what_the_header_betrays_is_bad_and_told_why(tmp_path: Path) -> None:
 
 def test_an_unreadable_picture_is_bad_and_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = class_folder(tmp_path / "data", cat=2, dog=1)
-    read_bytes = Path.read_bytes
 
-    def deny(path: Path) -> bytes:
-        if path.name == "1.png":
+    def deny(path: str, *how: Any, **options: Any) -> IO[Any]:
+        if os.path.basename(path) == "1.png":
             raise PermissionError(errno.EACCES, "Permission denied")
-        return read_bytes(path)
+        return open(path, *how, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", deny)
+    monkeypatch.setattr("lexnet.preprocess.open", deny, raising=False)
     assert skips(read_folder(root)) == {"cat/1.png": ("cannot be read (Permission denied)", True)}
 
 
