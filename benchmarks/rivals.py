@@ -76,8 +76,10 @@ def fastai(epochs: int, *, find: bool) -> None:
     )
     net = lexnet.create_net("efficientnet_lite0", weights="imagenet")
     model = nn.Sequential(nn.Sequential(net.stem, net.stages), vision.create_head(1280, CLASSES))
-    learner = vision.Learner(loaders, model, splitter=vision.default_split, metrics=vision.accuracy)
     half = file.with_suffix(f".fastai{epochs}")
+    learner = vision.Learner(  # which else would write beside the pictures
+        loaders, model, splitter=vision.default_split, metrics=vision.accuracy, path=half.parent.resolve()
+    )
     state = torch.load(half, weights_only=False) if half.exists() else {"epochs": 0, "seconds": 0.0}
 
     class Kept(vision.Callback):  # type: ignore[misc, name-defined]

@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 from lexnet.errors import OutputError
 
-UNPRINTABLE = "has a name that is not printable UTF-8"
+HIDDEN, UNPRINTABLE = "is hidden", "has a name that is not printable UTF-8"
+SEEN, OUTSIDE = "is a link to a folder already seen", "lies outside the class folders"
 
 
 def cache_folder(*parts: str) -> Path:
@@ -123,7 +124,7 @@ def walk(root: Path) -> Iterator[tuple[str, str | None]]:
                 yield path, reason if stat.S_ISREG(status.st_mode) else "is not a regular file"
                 continue
             if (status.st_dev, status.st_ino) in seen and status.st_ino:
-                yield path, "is a link to a folder already seen"
+                yield path, SEEN
                 continue
             seen.add((status.st_dev, status.st_ino))
             names = sorted((entry.name for entry in os.scandir(place)), key=natural, reverse=True)
@@ -137,13 +138,13 @@ def walk(root: Path) -> Iterator[tuple[str, str | None]]:
 def left_out(name: str) -> str | None:
     """Why a file or folder of this name is not looked at, if it is not."""
     if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", "lost+found"):
-        return "is hidden"
+        return HIDDEN
     return None if is_printable(name) else UNPRINTABLE
 
 
 def is_loss(reason: str, picture: bool) -> bool:
     """Whether pictures are lost with what is left out for this reason; `picture`: by its name it is one."""
-    return reason.startswith("cannot be read") or (picture and reason == UNPRINTABLE)
+    return reason.startswith("cannot be read") or (picture and reason not in (HIDDEN, SEEN, OUTSIDE))
 
 
 def is_printable(name: str) -> bool:

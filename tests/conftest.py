@@ -19,6 +19,7 @@ NEEDS = {
 RUN_ALL = os.environ.get("LEXNET_RUN_ALL") == "1"
 if "PYTEST_XDIST_WORKER" in os.environ:  # one thread where a test does not say, before torch is imported
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin while they wait keep other tests waiting
 
 
 def _missing(marker: str) -> bool:

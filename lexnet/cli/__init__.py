@@ -13,6 +13,7 @@ import click
 from lexnet import __version__
 from lexnet.cli.say import say
 from lexnet.errors import LexNetError, MissingExtra, ParityError
+from lexnet.files import display
 
 VERBS = {
     "check": "look pictures over before anything is trained on them",
@@ -28,7 +29,7 @@ VERBS = {
     "cache": "what is kept on disk: ls, verify, prune",
     "samples": "the built-in sample sets: ls, fetch",
 }
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FAILED, BAD_INPUT, INTERRUPTED, UNHEARD = 1, 2, 130, 141
 
 
 class Verbs(click.Group):
@@ -57,7 +58,7 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still unwritten
-            return OK
+            return UNHEARD
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -85,6 +86,9 @@ def main() -> None:
         code = _complain(str(error), FAILED)
     except LexNetError as error:
         code = _complain(str(error), BAD_INPUT)
+    except OSError as error:
+        place = f"{display(error.filename)} cannot be used" if error.filename else "the system refuses"
+        code = _complain(f"{place} ({error.strerror or error}); see to it and try again", BAD_INPUT)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("lexnet"):
             raise

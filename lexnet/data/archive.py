@@ -101,9 +101,12 @@ class ZipMembers(Members):
         super().__init__()
         self._file = zipfile.ZipFile(path)
         self._infos: dict[str, zipfile.ZipInfo] = {}
-        for info in self._file.infolist():
+        names = [_name(info) for info in self._file.infolist()]
+        if not any("/" in name for name in names):  # PowerShell 5 writes Windows' own separator
+            names = [name.replace("\\", "/") for name in names]
+        for info, written in zip(self._file.infolist(), names, strict=True):
             link = (info.external_attr >> 28) == 0o12
-            if (name := self.note(_name(info), not link, info.is_dir())) is not None:
+            if (name := self.note(written, not link, written.endswith("/"))) is not None:
                 self._infos[name] = info
 
     def read(self, name: str) -> bytes:

@@ -1,5 +1,6 @@
 """What the word DATA on a command line stands for, and reading it, whichever kind it is."""
 
+import os
 from pathlib import Path
 
 from lexnet.data.archive import ARCHIVES, is_archive, read_archive
@@ -28,7 +29,7 @@ def read_data(
 def find_data(data: str) -> Path:
     """The folder or file that a path or a sample set's name stands for; what is called so here wins."""
     path = Path(data)
-    if path.exists():
+    if os.path.exists(path):
         if (shown := display(path.absolute())) != str(path.absolute()):
             raise DataError(f"{shown} is not written in UTF-8; rename it")
         if path.is_dir() or (path.is_file() and (is_archive(path) or is_table(path))):

@@ -15,7 +15,7 @@ from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Skipped, Source
 from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError, listed
-from lexnet.files import display, is_loss, natural
+from lexnet.files import OUTSIDE, display, is_loss, natural
 from lexnet.preprocess import SUFFIXES, check
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -49,7 +49,7 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
     for path, reason in tree.files:
         inside = path.split("/")
         if reason is None and len(inside) <= level + 1:
-            reason = "lies outside the class folders"
+            reason = OUTSIDE
         suffix = os.path.splitext(path)[1]
         picture = suffix.lower() in SUFFIXES
         if reason is None and not picture:
@@ -61,7 +61,7 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
     if classes is None:
         classes = _class_names(tree, divided)
     index = {name: i for i, name in enumerate(classes)}
-    _check_rows(rows, index, tree)
+    _check_rows(rows, skipped, index, tree)
     digests = digest_all(tree.source, [path for path, _, _ in rows], progress)
     good = [i for i, digest in enumerate(digests) if isinstance(digest, str)]
     bad = [
@@ -127,9 +127,12 @@ def _class_names(tree: Tree, divided: bool) -> list[str]:
     return sorted({_label(name) for part in train for name in tree.folders(part)}, key=natural)
 
 
-def _check_rows(rows: list[tuple[str, str, str]], index: dict[str, int], tree: Tree) -> None:
+def _check_rows(
+    rows: list[tuple[str, str, str]], skipped: list[Skipped], index: dict[str, int], tree: Tree
+) -> None:
     if not rows:
-        raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg")
+        lost = listed([f"{skip.path} {skip.reason}" for skip in skipped if skip.bad], most=5)
+        raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg{lost}")
     unknown = sorted({(label, path.rpartition("/")[0]) for path, label, _ in rows if label not in index})
     if unknown:
         label, folder = unknown[0]

@@ -8,7 +8,7 @@ import numpy as np
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes
-from lexnet.errors import DataError, PictureError
+from lexnet.errors import BundleError, DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
 from lexnet.runtime.predictor import Predictor
 from lexnet.runtime.stream import stream
@@ -37,7 +37,8 @@ def evaluate(
 
     Pictures that the bundle was trained on are left out: it is not scored as if it had never seen them.
 
-    Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left.
+    Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left;
+    `BundleError` where its net gives no numbers.
     """
     part = manifest.held_out_part()
     rows = manifest.where(part)
@@ -52,6 +53,8 @@ def evaluate(
         if isinstance(result, PictureError):
             bad.append(Skipped(manifest.paths[i], result.reason, bad=True))
         else:
+            if not np.isfinite(result["probabilities"]).all():
+                raise BundleError(f"{predictor.bundle.path} gives no finite probabilities; get it again")
             probabilities.append(result["probabilities"][0])
             labels.append(manifest.labels[i])
         progress(done, len(rows))

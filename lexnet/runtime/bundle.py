@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from lexnet.runtime.graph import FLOAT, UINT8, check_self_contained, read_ports
 
 FORMAT = 1
 DIGEST_BYTES = 32
-MAX_MEMBERS = 100
+MAX_MEMBERS, MAX_DEPTH = 100, 32
 MANIFEST, MODEL = "manifest.json", "model.onnx"
 MEMBER_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)  # nothing absolute, no `..`
 
@@ -163,8 +164,10 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
 
 def _manifest(members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
-        manifest = json.loads(members[MANIFEST], parse_constant=_refuse)
+        manifest = json.loads(members[MANIFEST], parse_constant=_refuse, parse_float=_finite)
         written = manifest["format"]
+        if _depth(manifest) > MAX_DEPTH:
+            raise ValueError(f"it nests deeper than {MAX_DEPTH}")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"{name} has no readable {MANIFEST}; it is not a LexNet bundle") from error
     if written != FORMAT:
@@ -175,6 +178,16 @@ def _manifest(members: dict[str, bytes], name: str) -> dict[str, Any]:
 def _refuse(constant: str) -> float:
     """JSON has no NaN and no infinity, though Python reads them."""
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    """Python would read 1e999 as infinite."""
+    return float(number) if isfinite(float(number)) else _refuse(number)
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
@@ -193,6 +206,11 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
         raise BundleError(f"its class {odd[0]!r} has characters that would steer a terminal; refused")
     if not 0 <= manifest["threshold"] <= 1:
         raise BundleError(f"its threshold {manifest['threshold']} is no probability")
+    if not isinstance(accuracy := manifest.get("measured", {}).get("accuracy", 0), (int, float)):
+        raise BundleError(f"its accuracy {accuracy!r} is no number")
+    for one in manifest.get("weights", []):
+        if not (isinstance(one["tag"], str) and isinstance(one["licence"], str)):
+            raise BundleError(f"the weights that it came from, {one}, have no tag and licence")
     spec = spec_from(manifest["preprocess"])
     for entry in manifest["golden"]:
         if entry["file"] not in digests or np.asarray(entry["probabilities"], float).shape != (len(classes),):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lexnet.errors import ConfigError, GraphError, LexNetError, MissingExtra
 from lexnet.preprocess import Pixels
-from lexnet.runtime.graph import read_ports
+from lexnet.runtime.graph import Port, read_ports
 
 Outputs = dict[str, NDArray[np.float32]]
 """Each output of the graph by name, with a leading axis of length N."""
@@ -43,23 +43,23 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # below, it prints what the graph's own text says to the terminal
         # Else it would take bytes that pass for both as its own format, which nobody has checked.
         options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the binding raises bare RuntimeError subclasses of its own
             raise GraphError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._ports = read_ports(graph)[1]
         self.name = f"onnxruntime {onnxruntime.__version__}"
 
     def run(self, pixels: Pixels) -> Outputs:
         """All outputs for (N, H, W, C) uint8 pixels."""
         try:
-            rows = [self._session.run(self._outputs, {"pixels": one[None]}) for one in pixels]
+            rows = [self._session.run(list(self._ports), {"pixels": one[None]}) for one in pixels]
         except Exception as error:
             raise GraphError(f"{self.name} cannot run the graph: {error}") from error
-        return {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(self._outputs)}
+        return _outputs(rows, self._ports)
 
 
 class OpenVino:
@@ -75,7 +75,7 @@ class OpenVino:
             _, *shape = model.input("pixels").get_partial_shape()
             model.reshape([1, *shape])
             self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **streams})
-            self._outputs = list(read_ports(graph)[1])  # OpenVINO has several names for each
+            self._ports = read_ports(graph)[1]  # OpenVINO has several names for each
             self._local = threading.local()
             with _first_run:
                 self.run(np.zeros(self._compiled.input(0).shape, np.uint8))
@@ -90,8 +90,18 @@ class OpenVino:
         rows = []
         for one in pixels:
             results = self._local.request.infer({0: one[None]}, share_inputs=True)
-            rows.append([results[i].copy() for i in range(len(self._outputs))])
-        return {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(self._outputs)}
+            rows.append([results[i].copy() for i in range(len(self._ports))])
+        return _outputs(rows, self._ports)
+
+
+def _outputs(rows: list[Any], ports: dict[str, Port]) -> Outputs:
+    """The outputs of the pictures one below the other; `GraphError` for another shape than declared."""
+    outputs = {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(ports)}
+    for name, (_, declared) in ports.items():
+        given = outputs[name].shape
+        if len(given) != len(declared) or any(b not in (0, a) for a, b in zip(given, declared, strict=True)):
+            raise GraphError(f"the graph's output {name} is {given}, not {declared} as it says; get it again")
+    return outputs
 
 
 _first_run = threading.Lock()

@@ -133,7 +133,7 @@ def pictures_under(path: Path) -> Sequence[Path]:
 def look_under(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The path itself, or every picture below it where it is a folder; and what is left out, with the reason,
     though it is a picture or may hold some."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return [path], []
     found, lost = [], []
     for name, reason in walk(path):

@@ -24,7 +24,7 @@ from lexnet.job.check import PAGE
 BIRDS = str(sample_folder("clipart") / "birds")
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(bundle: str) -> None:
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(bundle: str) -> None:
     command = [sys.executable, "-m", "lexnet", "predict", bundle, BIRDS]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout and process.stderr
@@ -32,7 +32,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(bundle: str) -> None:
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(), errors) == (0, b"")
+    assert (process.wait(), errors) == (141, b""), "as a shell has it: neither done nor failed"
 
 
 def test_a_code_page_does_not_break_a_table(bundle: str) -> None:

@@ -1,6 +1,7 @@
 """`lexnet predict`: who it is for reads one line a picture, a program reads JSON or CSV."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -94,6 +95,11 @@ def test_a_graph_that_gives_no_numbers_is_a_reason(call: Call, folder: Path, for
     assert said.code == 2 and said.err == ""
     assert "gets no finite probabilities" in said.out
     assert not re.search(r"\b(hat|shirt|shoes|nan)\b", said.out, re.IGNORECASE)
+    for name in ("hat", "shirt", "shoes"):
+        (folder / "labelled" / name).mkdir(parents=True)
+        shutil.copy(folder / "a.png", folder / "labelled" / name)
+    said = call("val", folder / "nan.lexnet", folder / "labelled")
+    assert (said.code, said.out) == (2, "") and "gives no finite probabilities" in said.err
 
 
 def test_csv_parses(call: Call, bundle: str, folder: Path) -> None:
@@ -150,8 +156,29 @@ def test_what_is_left_out_below_a_folder_is_named(call: Call, bundle: str, tmp_p
         assert said.code == 2
         assert said.err == f"left out {tmp_path}/odd/caf\\xe9.png: has a name that is not printable UTF-8\n"
     shutil.copy(FLAGS[0], tmp_path / "a.png")
+    (tmp_path / "gone.png").symlink_to("nowhere.png")
     said = call("predict", bundle, tmp_path)
     assert said.code == 2 and said.out.startswith(f"{tmp_path / 'a.png'} ") and "caf\\xe9.png" in said.err
+    assert f"left out {tmp_path}/gone.png: is a link to nothing\n" in said.err
+
+
+def test_a_name_too_long_for_the_system_is_a_reason_and_the_others_are_answered(
+    call: Call, bundle: str, tmp_path: Path
+) -> None:
+    said = call("predict", bundle, "-", stdin=f"{'0' * 300}\n{FLAGS[0]}\n".encode())
+    assert said.code == 2 and "cannot be read (File name too long)" in said.out and str(FLAGS[0]) in said.out
+
+
+def test_what_the_system_refuses_is_told_without_a_traceback(
+    call: Call, bundle: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("lexnet.cli.predict.look_under", deny)
+    said = call("predict", bundle, folder)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"lexnet: {folder} cannot be used (Permission denied); see to it and try again\n"
 
 
 def test_a_folder_without_pictures_is_named(call: Call, bundle: str, tmp_path: Path) -> None:

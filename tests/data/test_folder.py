@@ -131,13 +131,20 @@ def test_links_that_lead_nowhere_or_round_are_listed(tmp_path: Path) -> None:
     os.mkfifo(root / "dog/pipe.png")
     manifest = read_folder(root)
     assert manifest.classes == ["cat", "dog"] and len(manifest) == 2
-    assert {path: reason for path, (reason, _) in skips(manifest).items()} == {
-        "cat/up": "is a link to a folder already seen",
-        "dog/ring": "is a link to nothing",
-        "ring": "is a link to nothing",
-        "dog/gone.png": "is a link to nothing",
-        "dog/pipe.png": "is not a regular file",
-    }
+    assert skips(manifest) == {
+        "cat/up": ("is a link to a folder already seen", False),
+        "dog/ring": ("is a link to nothing", False),
+        "ring": ("is a link to nothing", False),
+        "dog/gone.png": ("is a link to nothing", True),
+        "dog/pipe.png": ("is not a regular file", True),
+    }, "what is called a picture is lost"
+
+
+def test_where_all_pictures_are_lost_it_is_said_why(tmp_path: Path) -> None:
+    (tmp_path / "data/cat").mkdir(parents=True)
+    (tmp_path / "data/cat/gone.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"PICTURE\.jpg\n  cat/gone\.png is a link to nothing$"):
+        read_folder(tmp_path / "data")
 
 
 def test_what_the_header_betrays_is_bad_and_told_why(tmp_path: Path) -> None:

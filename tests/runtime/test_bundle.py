@@ -19,7 +19,7 @@ from tiny import CLASSES, GOLDEN, SPEC, forged, redigested, tiny_bundle, tiny_gr
 
 import lexnet
 from lexnet.data.samples import sample_folder
-from lexnet.errors import BundleError
+from lexnet.errors import BundleError, GraphError
 from lexnet.runtime.bundle import Bundle, read_bundle
 from lexnet.runtime.engines import OnnxRuntime
 
@@ -211,6 +211,10 @@ FORGERIES = {
     "threshold under 0": (setting("threshold", to=-0.1), "is no probability"),
     "threshold not a number": (setting("threshold", to=float("nan")), "has no readable manifest"),
     "threshold as a word": (setting("threshold", to="low"), "makes no sense"),
+    "accuracy as a list": (setting("measured", to={"accuracy": [1]}), r"its accuracy \[1\] is no number"),
+    "weights as words": (setting("weights", to=["x"]), "makes no sense"),
+    "weights without a licence": (setting("weights", to=[{"tag": "a"}]), "makes no sense"),
+    "a licence that is none": (setting("weights", to=[{"tag": "a", "licence": 1}]), "no tag and licence"),
     "golden picture that is not there": (setting("golden", 0, "file", to="golden/7.png"), "does not fit"),
     "golden picture without outputs": (dropping("golden", 0, "probabilities"), "makes no sense"),
     "too few golden outputs": (setting("golden", 0, "probabilities", to=[0.5, 0.5]), "does not fit"),
@@ -263,6 +267,20 @@ def test_a_graph_for_other_classes_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(BundleError, match="for 3 classes"):
         reading(forged(TINY, change), tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_graph_that_gives_another_shape_than_it_says_is_refused(engine: str, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(tiny_graph(classes=5))
+    for output in model.graph.output:
+        if output.name in ("probabilities", "logits"):
+            output.type.tensor_type.shape.dim[1].dim_value = 3
+    content = forged(
+        TINY, lambda manifest, members: members.update({"model.onnx": model.SerializeToString()})
+    )
+    (tmp_path / "lie.lexnet").write_bytes(content)
+    with pytest.raises(GraphError):
+        lexnet.load(tmp_path / "lie.lexnet", engine=engine).predict(np.zeros((16, 16, 3), np.uint8))
 
 
 @pytest.mark.parametrize("output", ["probabilities", "logits", "features"])
@@ -343,6 +361,21 @@ def test_a_class_that_would_steer_the_terminal_is_refused(tmp_path: Path, name: 
     path.write_bytes(forged(tiny_bundle(), rename))
     with pytest.raises(BundleError, match="characters that would steer a terminal"):
         lexnet.load(path)
+
+
+def test_a_number_beyond_all_is_refused(tmp_path: Path) -> None:
+    """Python reads it as infinite, and cannot write it again."""
+    manifest = b'{"format": 1, "note": 1e999}'
+    with pytest.raises(BundleError, match="has no readable manifest"):
+        reading(redigested(zipped([("manifest.json", manifest), ("model.onnx", b"")])), tmp_path)
+
+
+def test_a_manifest_nested_too_deep_to_be_shown_is_refused(tmp_path: Path) -> None:
+    deep: object = 0
+    for _ in range(100):
+        deep = [deep]
+    with pytest.raises(BundleError, match="has no readable manifest"):
+        reading(forged(tiny_bundle(), setting("note", to=deep)), tmp_path)
 
 
 def test_a_manifest_nested_without_end_is_refused(tmp_path: Path) -> None:
