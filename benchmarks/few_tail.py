@@ -2,7 +2,7 @@
 
     python benchmarks/few_tail.py [--quick]
 
-`lexnet train clothing --per-class 20 --mode tail` as a whole process, with `--recipe none` and
+`lexnet train clothing --per-class 20 --mode tail --epochs 6` as a whole process, with `--recipe none` and
 `--recipe photo` on the same photos; five seeds (two with --quick) draw them, up to 20 a class in each part.
 The interval of the gain is Student's over the seeds.
 """
@@ -22,7 +22,7 @@ for seed in range(2 if options.quick else 5):
     with tempfile.TemporaryDirectory() as folder:
         for recipe, accuracies in reached.items():
             place = Path(folder)
-            what = ("--mode", "tail", "--per-class", "20", "--recipe", recipe)
+            what = ("--mode", "tail", "--epochs", "6", "--per-class", "20", "--recipe", recipe)
             command = (*LEXNET, "train", str(pictures() / "clothing"), *what, "--seed", str(seed), "--json")
             seconds, _, text = timed(*command, cwd=place, cache=place / "cache")
             accuracies.append(json.loads(text)["test_accuracy"])

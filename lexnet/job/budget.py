@@ -13,6 +13,7 @@ from lexnet.job.finish import apart
 from lexnet.job.job import Job
 from lexnet.job.measure import Speeds, measure, tail_recipe
 from lexnet.job.plan import Plan, decided
+from lexnet.train.finder import STEPS
 from lexnet.transfer.tail import JUDGE_AT_MOST
 
 FIXED = 5.0  # seconds that opening the engine, the bundle, its verification and the report take
@@ -72,7 +73,8 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
     modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", seen))
     for mode, before in modes:
-        epochs = config.fit.epochs or int(MODES[mode]["epochs"])
+        epochs, fit = config.fit.epochs or int(MODES[mode]["epochs"]), config.fit.resolved(mode)
+        before += STEPS * min(fit.batch_size, train) * speeds.whole if fit.find_lr else 0.0
         each = train * speeds.whole + val * speeds.forward
         found.append(
             Option(mode=mode, seconds=before + judged + epochs * each, epochs=epochs, epoch_seconds=each)

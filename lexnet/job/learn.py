@@ -18,7 +18,7 @@ from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide, known_before
-from lexnet.job.events import Listener, Note, Progress
+from lexnet.job.events import Event, Listener, Note, Progress, Warned
 from lexnet.job.features import cut_short, examples_of, with_looks, with_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
@@ -74,11 +74,15 @@ def learn(
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
     _warn_of_recipe(job, manifest)
     job, admitted, looked, rivals = look(job, manifest, keep)
+    divided, part = _divided(job, admitted, looked)
+    tried = plan.config.mode == "auto" and job.plan.config.mode == "tail"
+    held: list[Event] = []  # warnings of what may be thrown away
+    if tried:
+        job = replace(job, tell=lambda event: (held.append if isinstance(event, Warned) else tell)(event))
     if job.plan.recipe() != plan.recipe():
         _warn_of_recipe(job, admitted)
-    divided, part = _divided(job, admitted, looked)
     taught = _taught(job, looked, divided, part, keep)
-    if plan.config.mode == "auto" and job.plan.config.mode == "tail" and not _pays(taught, divided):
+    if tried and not _pays(taught, divided):
         why = "mode probe: the tail is not right more often on the val part"
         tell(Note(why))
         again = decided(
@@ -86,9 +90,10 @@ def learn(
         )
         outcome = learn(admitted, again, clock, tell, keep)
         return replace(outcome, metrics=outcome.metrics | ({"stages": stages(rivals)} if rivals else {}))
-    return _shipped(
-        replace(taught, curve=rivals or taught.curve), looked, divided, part, is_divided(admitted)
-    )
+    for event in held:
+        tell(event)
+    taught = replace(taught, job=replace(taught.job, tell=tell), curve=rivals or taught.curve)
+    return _shipped(taught, looked, divided, part, is_divided(admitted))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +179,13 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path 
 def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, given: bool) -> Outcome:
     """The verified bundle, and all that is said of it; `given` where the source itself has parts."""
     job, learned, spec = taught.job, taught.learned, taught.spec
-    config, held_out, val = job.plan.config, manifest.where(part), manifest.where("val")
-    if config.mode != "probe" and (count := int(known_before(manifest, config)[val].sum())):
+    config, held_out = job.plan.config, manifest.where(part)
+    calibrated = "train" if config.mode == "probe" else "val"
+    rows = manifest.where(calibrated)
+    if count := int(known_before(manifest, config)[rows].sum()):
         job.warn(
-            f"{count:,} of the {len(val):,} val pictures were among those that {config.from_} was trained "
-            "on: the probabilities may be too sure"
+            f"{count:,} of the {len(rows):,} {calibrated} pictures were among those that {config.from_} was "
+            "trained on: the probabilities may be too sure"
         )
     validation = None
     if config.split.folds is not None and taught.examples is not None:

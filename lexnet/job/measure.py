@@ -24,6 +24,7 @@ from lexnet.job.job import Job
 from lexnet.job.plan import Plan, decided
 from lexnet.job.whole import device_of, new_spec, open_eye
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
+from lexnet.nets.net import evaluating
 from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
@@ -86,12 +87,13 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     net = pretrained(trunk.weights, trunk.spec.channels, classes=len(manifest.classes))
     shape = trunk.spec.channels, trunk.spec.size, trunk.spec.size
     cut = job.tail_cut(net, trunk.spec)
-    inner = cost(net, shape[1], shape[0]).stages()[cut].shape
     fit, classes = config.fit.resolved("finetune"), len(manifest.classes)
     if fit.norms == "frozen":
         fold_norms(net)
     laid_out(net, torch.channels_last)
-    _, part = net.cut(cut)
+    before, part = net.cut(cut)
+    with evaluating(before), torch.inference_mode():
+        inner = tuple(before(torch.zeros(1, *shape)).shape[1:])
     with depthwise_frozen(part):
         tail = _trained(part, inner, classes, fit)
     return replace(
@@ -111,6 +113,7 @@ def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
         own, engine = eye.spec, open_engine("auto", eye.graph, job.workers)
         look = _timed(rows, lambda row: engine.run(load_row(manifest, row, own)[None]), engine.callers)
     net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
+    cost(net, spec.size, spec.channels)  # refuses pictures that are too small for it
     laid_out(net, torch.channels_last)
     shape, fit = (spec.channels, spec.size, spec.size), config.fit.resolved("scratch")
     whole = _trained(net, shape, len(manifest.classes), fit, device_of(fit))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lexnet import __version__
-from lexnet.config import MODES, PreprocessSpec, Recipe, available_cores
+from lexnet.config import MODES, PreprocessSpec, Recipe, TrainConfig, available_cores
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import prefixes, split_hash
 from lexnet.evaluate.metrics import Scores
@@ -68,6 +68,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "split": {
             "sha256": split_hash(manifest),
             "seen": _seen(manifest, found.part, found.plan.config.from_),
+            "taught": _taught(found.plan.config),
             "counts": _counts(manifest, found.learned),
             "seed": found.plan.config.seed,
             **asdict(found.plan.config.split),
@@ -203,6 +204,11 @@ def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
         known = np.concatenate([known, read_bundle(earlier).taught])
     known = np.unique(known).astype("<u4")
     return base64.b64encode(known.tobytes()).decode("ascii")
+
+
+def _taught(config: TrainConfig) -> bool:
+    """Whether the net has learned from any pictures: of a probe on published weights only the head has."""
+    return config.mode != "probe" or (config.from_ is not None and len(read_bundle(config.from_).taught) > 0)
 
 
 def _counts(manifest: Manifest, learned: Learned) -> dict[str, int]:

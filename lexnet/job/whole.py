@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lexnet.check.examine import near_copies
 from lexnet.check.headers import Header, headers
 from lexnet.config import Fit, PreprocessSpec, TrainConfig
+from lexnet.cost import cost
 from lexnet.data.loader import Pictures, open_pictures, seen_again
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
@@ -113,6 +114,7 @@ def learn_scratch(
         net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
         if not isinstance(dict(net.head.named_children()).get("fc"), torch.nn.Linear):
             net = with_classes(net, len(manifest.classes))
+        cost(net, spec.size, spec.channels)  # refuses pictures that are too small for it
         return _learn(job, net, spec, manifest, held_out, keep, config.fit.resolved("scratch"))
 
 

@@ -95,7 +95,7 @@ class EveryStage(nn.Module):
         for stage, pool in zip(self.stages.children(), self.pools, strict=True):
             x = stage(x)
             pooled.append(pool(x))
-        return self.head(x), torch.cat(pooled, dim=1)
+        return self.head(x), torch.cat(pooled, dim=1) if pooled else x.new_zeros(len(x), 0)
 
 
 def _first(net: nn.Module) -> nn.Conv2d:

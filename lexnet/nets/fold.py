@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+SILENT = 1e-4
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -14,7 +16,8 @@ class Fold:
 
     block: nn.Module
     norm: nn.BatchNorm2d
-    had_bias: bool
+    bias: torch.Tensor | None
+    """The convolution's own."""
 
 
 def fold_norms(part: nn.Module) -> list[Fold]:
@@ -24,9 +27,9 @@ def fold_norms(part: nn.Module) -> list[Fold]:
         conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             assert norm.running_mean is not None and norm.running_var is not None
-            folds.append(Fold(block, norm, conv.bias is not None))
+            folds.append(Fold(block, norm, conv.bias))
             with torch.no_grad():
-                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                scale = _scale(norm)
                 bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
                 conv.weight.mul_(scale.view(-1, 1, 1, 1))
                 conv.bias = nn.Parameter(norm.bias + bias * scale)
@@ -36,17 +39,30 @@ def fold_norms(part: nn.Module) -> list[Fold]:
 
 @torch.no_grad()
 def unfold_norms(folds: list[Fold]) -> None:
-    """Puts the batch norms back under their names, saying what the convolutions' biases said."""
+    """Puts the batch norms back, with the statistics that they had: of what their convolutions give again.
+
+    A channel that its norm had all but silenced, which no division brings back, gets a norm of its own
+    that changes nothing.
+    """
     for fold in folds:
         conv, norm = fold.block.conv, fold.norm
         assert isinstance(conv, nn.Conv2d) and conv.bias is not None
         assert norm.running_mean is not None and norm.running_var is not None
-        norm.running_mean.zero_()
-        norm.running_var.fill_(1)
-        norm.weight.fill_((1 + norm.eps) ** 0.5)
-        norm.bias.copy_(conv.bias)
-        conv.bias = nn.Parameter(torch.zeros_like(conv.bias)) if fold.had_bias else None
+        silent = _scale(norm).abs() < SILENT
+        norm.running_mean.masked_fill_(silent, 0)
+        norm.running_var.masked_fill_(silent, 1)
+        norm.weight.masked_fill_(silent, (1 + norm.eps) ** 0.5)
+        scale, own = _scale(norm), 0 if fold.bias is None else fold.bias.masked_fill(silent, 0)
+        conv.weight.div_(scale.view(-1, 1, 1, 1))
+        norm.bias.copy_(conv.bias - (own - norm.running_mean) * scale)
+        conv.bias = None if fold.bias is None else nn.Parameter(torch.zeros_like(fold.bias) + own)
         fold.block.norm = norm
+
+
+def _scale(norm: nn.BatchNorm2d) -> torch.Tensor:
+    """(channels,) what the norm multiplies by, in evaluation."""
+    assert norm.running_var is not None
+    return norm.weight / torch.sqrt(norm.running_var + norm.eps)
 
 
 @contextmanager

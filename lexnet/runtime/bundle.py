@@ -75,8 +75,7 @@ class Bundle:
     @property
     def taught(self) -> NDArray[np.uint32]:
         """Those that its net has learned from: of a probe on published weights only the head has from any."""
-        published = all(one["tag"] != "bundle" for one in self.manifest.get("weights", []))
-        return self.seen[:0] if self.manifest.get("mode") == "probe" and published else self.seen
+        return self.seen if self.manifest.get("split", {}).get("taught", True) else self.seen[:0]
 
     @property
     def golden(self) -> list[tuple[Pixels, np.ndarray]]:
@@ -209,8 +208,8 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
     if not isinstance(accuracy := manifest.get("measured", {}).get("accuracy", 0), (int, float)):
         raise BundleError(f"its accuracy {accuracy!r} is no number")
     for one in manifest.get("weights", []):
-        if not (isinstance(one["tag"], str) and isinstance(one["licence"], str)):
-            raise BundleError(f"the weights that it came from, {one}, have no tag and licence")
+        if not isinstance(one["licence"], str):
+            raise BundleError(f"the weights that it came from, {one}, have no licence")
     spec = spec_from(manifest["preprocess"])
     for entry in manifest["golden"]:
         if entry["file"] not in digests or np.asarray(entry["probabilities"], float).shape != (len(classes),):

@@ -12,6 +12,7 @@ from lexnet.transfer.folds import assign_folds, units_of
 from lexnet.transfer.probe import Examples, fit_probe
 
 LEAST = 3  # units of a class: one to measure on, two for what chooses the regularisation
+LEAST_OF_TWO = 4  # of two folds each is half of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +38,16 @@ def cross_validate(
 ) -> CrossValidation:
     """Fits a head on all folds but one, its regularisation chosen there too, and measures it on that one.
 
-    Raises `DataError` for a class with fewer than three units.
+    Raises `DataError` for a class with fewer than three units, of two folds four.
     """
     labels = examples.labels
     own = {label: len(mine) for label, mine in units_of(labels, examples.units).items()}
+    least = LEAST_OF_TWO if config.split.folds == 2 else LEAST
     for label, name in enumerate(classes):
-        if own.get(label, 0) < LEAST:
+        if own.get(label, 0) < least:
             raise DataError(
                 f"class {name!r} has {own.get(label, 0)} pictures (or groups of them) to measure in turn, "
-                f"folds={config.split.folds} needs {LEAST}; add some, or leave it out"
+                f"folds={config.split.folds} needs {least}; add some, or leave it out"
             )
     assert config.split.folds is not None
     folds, repeats, seed = min(config.split.folds, *own.values()), config.split.repeats, config.seed

@@ -42,8 +42,9 @@ class Trunk:
 
     @property
     def end(self) -> str | None:
-        """The last stage of the net, where it was cut short now or before."""
-        return self.cut or (self.weights.origin.cut if isinstance(self.weights.origin, Bundled) else None)
+        """The last stage of the net, or block of it, where it was cut short now or before."""
+        before = self.weights.origin.cut if isinstance(self.weights.origin, Bundled) else None
+        return before if self.cut is None or str(before).startswith(f"{self.cut}.") else self.cut
 
 
 def open_trunk(

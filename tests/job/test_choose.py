@@ -11,7 +11,7 @@ import pytest
 import yaml
 from picture_makers import clipart_folder
 
-from lexnet.config import FitConfig, SplitConfig, TrainConfig
+from lexnet.config import FitConfig, Recipe, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
@@ -74,6 +74,18 @@ def test_the_best_that_fits_is_taken(
     pictures = read_data(str(folder))
     chosen = budget.best(wanted, pictures, budget.options(wanted, pictures)[0])
     assert (chosen.mode, chosen.views) == (mode, views)
+
+
+def test_the_steps_that_find_a_rate_take_their_time(folder: Path, speeds: None) -> None:
+    pictures, wanted = read_data(str(folder)), replace(SMALL, mode="finetune")
+    (usual, *_), _ = budget.options(job(folder, wanted), pictures)
+    (finding, *_), _ = budget.options(job(folder, replace(wanted, fit=FitConfig(find_lr=True))), pictures)
+    assert finding.seconds - usual.seconds == pytest.approx(80 * 32 * 0.1)
+
+
+def test_a_tail_that_begins_inside_a_stage_is_measured(folder: Path) -> None:
+    wanted = job(folder, replace(SMALL, mode="tail", cut="stage6.0"))
+    assert measure.measure(wanted, read_data(str(folder)), lambda speeds: False).tail > 0
 
 
 def test_what_the_user_gave_is_left_alone(folder: Path, speeds: None) -> None:
@@ -139,15 +151,15 @@ def test_the_engine_that_was_asked_for_is_timed(folder: Path, monkeypatch: pytes
     assert len(ran) >= 48 and speeds.look > 0
 
 
-@pytest.mark.parametrize(("mode", "told"), [("tail", True), ("probe", False)])
+@pytest.mark.parametrize(("mode", "part", "count"), [("tail", "val", 6), ("probe", "train", 42)])
 def test_probabilities_fitted_to_what_the_net_has_learned_from_are_told(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, told: bool
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, part: str, count: int
 ) -> None:
     monkeypatch.setattr(learn, "known_before", lambda manifest, config: np.ones(len(manifest), bool))
-    fit = FitConfig(epochs=1) if told else FitConfig()
+    fit = FitConfig(epochs=1) if mode == "tail" else FitConfig()
     run = train(str(folder), TrainConfig(mode=mode, size=64, fit=fit), tmp_path / "run")
-    said = "6 of the 6 val pictures were among those that"
-    assert any(text.startswith(said) for text in run.metrics["warnings"]) == told
+    said = f"{count} of the {count} {part} pictures were among those that"
+    assert any(text.startswith(said) for text in run.metrics["warnings"])
 
 
 def test_a_dry_run_gives_tiny_pictures_a_net_of_their_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +284,10 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     monkeypatch.setattr(choose, "try_tail", fake(0.5, 0))
     monkeypatch.setattr("lexnet.job.learn._pays", lambda *arguments: False)
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
+    risks = lambda recipe, classes: [] if recipe == Recipe() else ["a risk"]  # noqa: E731
+    monkeypatch.setattr(learn, "breaks_labels", risks)
     run = train(str(folder), TrainConfig(size=64))
+    assert not any("a risk" in text for text in run.metrics["warnings"]), "which was the tail's"
     assert run.metrics["mode"] == "probe" and run.metrics["frozen"] is None
     assert yaml.safe_load((run.folder / "plan.yaml").read_text())["mode"] == "probe"
     again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")

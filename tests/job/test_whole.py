@@ -19,7 +19,7 @@ from lexnet.config import FitConfig, PreprocessSpec, SplitConfig, TrainConfig
 from lexnet.data.loader import Pictures
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
-from lexnet.errors import BundleError, ConfigError, DataError
+from lexnet.errors import BundleError, ConfigError, DataError, ShapeError
 from lexnet.job import whole
 from lexnet.job.events import Event, Note, Warned
 from lexnet.job.job import Job
@@ -550,6 +550,15 @@ def test_a_size_that_the_net_cannot_take_is_refused(tmp_path: Path) -> None:
         train("digits", replace(SCRATCH, size=64), tmp_path / "a")
 
 
+@pytest.mark.parametrize("budget", [None, "60s"])
+def test_pictures_too_small_for_a_new_net_are_refused(tmp_path: Path, budget: str | None) -> None:
+    few = TrainConfig(
+        mode="scratch", net="googlenet_2014", workers=1, budget=budget, split=SplitConfig(per_class=10)
+    )
+    with pytest.raises(ShapeError, match="the net cannot take pictures of 1x"):
+        train("digits", few, tmp_path / "a")
+
+
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     few = replace(SCRATCH, split=SplitConfig(per_class=10), fit=FitConfig(device="cuda"))
@@ -588,7 +597,9 @@ def test_a_test_part_that_was_trained_on_is_told(three: Path, tmp_path: Path) ->
         place = tmp_path / "d" / ("train" if i % 2 else "test") / picture.parent.name
         place.mkdir(parents=True, exist_ok=True)
         shutil.copy(picture, place)
-    for first, name in ((trained, "a"), (headed, "b")):
+    onward = TrainConfig(mode="probe", from_=str(headed.folder / MODEL), workers=1)
+    again = train(str(three), onward, tmp_path / "again")
+    for first, name in ((trained, "a"), (headed, "b"), (again, "c")):
         told: list[Event] = []
         config = TrainConfig(mode="probe", from_=str(first.folder / MODEL), workers=1)
         run = train(str(tmp_path / "d"), config, tmp_path / name, told.append)

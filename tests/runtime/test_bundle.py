@@ -214,7 +214,7 @@ FORGERIES = {
     "accuracy as a list": (setting("measured", to={"accuracy": [1]}), r"its accuracy \[1\] is no number"),
     "weights as words": (setting("weights", to=["x"]), "makes no sense"),
     "weights without a licence": (setting("weights", to=[{"tag": "a"}]), "makes no sense"),
-    "a licence that is none": (setting("weights", to=[{"tag": "a", "licence": 1}]), "no tag and licence"),
+    "a licence that is none": (setting("weights", to=[{"licence": 1}]), "have no licence"),
     "golden picture that is not there": (setting("golden", 0, "file", to="golden/7.png"), "does not fit"),
     "golden picture without outputs": (dropping("golden", 0, "probabilities"), "makes no sense"),
     "too few golden outputs": (setting("golden", 0, "probabilities", to=[0.5, 0.5]), "does not fit"),

@@ -79,6 +79,9 @@ def test_a_small_class_lowers_the_folds_or_is_named() -> None:
     assert measured(features[:24], labels[:24]).folds == 4
     with pytest.raises(DataError, match=r"class 'class 1' has 2 pictures .* folds=5 needs 3; add some"):
         measured(features[:22], labels[:22])
+    with pytest.raises(DataError, match=r"class 'class 1' has 3 pictures .* folds=2 needs 4; add some"):
+        measured(features[:23], labels[:23], folds=2)
+    assert measured(features[:24], labels[:24], folds=2).folds == 2
     units = [*(f"{i}" for i in range(20)), *(["a"] * 10), *(["b"] * 10)]
     with pytest.raises(DataError, match="'class 1' has 2"):
         measured(features, labels, units)

@@ -1,5 +1,6 @@
 """A net ends where the rest of it does not pay, and what is left is what was measured."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lexnet.transfer.extract import extract
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import open_trunk
 from lexnet.weights.create import create_net
+from lexnet.weights.files import Bundled
 
 
 def quiet(done: int, total: int) -> None:
@@ -130,6 +132,22 @@ def test_each_place_is_judged_on_its_own_features() -> None:
     curve = probe_stages(stages, np.hstack([noise, telling]), examples, 2, ProbeConfig(), 0, 1, quiet)
     assert curve[0].accuracy < 0.75 < 0.95 < curve[1].accuracy == curve[2].accuracy
     assert all(one.interval[0] < one.accuracy < one.interval[1] or one.accuracy == 1 for one in curve)
+
+
+def test_torch_runs_a_net_that_ends_with_its_stem_too(manifest: Manifest) -> None:
+    trunk = open_trunk("efficientnet_lite0", 64, pytest.fail, cut="stem")
+    for engine in ("torch", "onnxruntime"):
+        found = extract(trunk, manifest, engine, 2, warn=pytest.fail, progress=quiet)
+        assert found.features.shape == (len(manifest), 32)
+
+
+def test_a_net_cut_inside_a_stage_ends_there_though_it_is_cut_behind_that_stage() -> None:
+    trunk = open_trunk("efficientnet_lite0", 64, pytest.fail)
+    bundle = replace(trunk.weights, origin=Bundled("a.lexnet", "stage4.0"))
+    ends = {
+        cut: replace(trunk, weights=bundle, cut=cut).end for cut in (None, "stage4", "stage3", "stage4.0")
+    }
+    assert ends == {None: "stage4.0", "stage4": "stage4.0", "stage3": "stage3", "stage4.0": "stage4.0"}
 
 
 def test_a_net_cut_inside_its_stem_ends_there() -> None:

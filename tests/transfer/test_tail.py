@@ -1,5 +1,6 @@
 """A tail: trained apart, put back, and the same net again."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ FOLDED = ["resnet18", "resnet20", "mobilenet_v2", "efficientnet_lite0", "vgg11_b
 def test_folded_and_unfolded_it_says_the_same_under_the_same_names(name: str) -> None:
     x = pictures(name)
     net, x = lively(small(name, classes=5), x).double(), x.double()
-    names = list(net.state_dict())
+    before = {name: value.clone() for name, value in net.state_dict().items()}
     with torch.inference_mode():
         expected = net(x)
     folds = fold_norms(net)
@@ -36,9 +37,27 @@ def test_folded_and_unfolded_it_says_the_same_under_the_same_names(name: str) ->
     with torch.inference_mode():
         torch.testing.assert_close(net(x), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
     unfold_norms(folds)
-    assert list(net.state_dict()) == names
+    assert list(net.state_dict()) == list(before)
     with torch.inference_mode():
         torch.testing.assert_close(net(x), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max()))
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=1e-6, atol=1e-6, msg=name)
+
+
+def test_a_channel_that_its_norm_had_silenced_comes_back_as_well() -> None:
+    """Its convolution may have learned something while they were one; nothing is divided by nothing."""
+    block = torch.nn.Sequential(OrderedDict(conv=torch.nn.Conv2d(3, 2, 1), norm=torch.nn.BatchNorm2d(2)))
+    with torch.no_grad():
+        block.norm.weight[0] = 0.0
+        block.norm.running_mean.fill_(0.5)
+    folds = fold_norms(block.eval())
+    with torch.no_grad():
+        block.conv.weight.add_(1.0)
+    x = torch.rand(4, 3, 5, 5)
+    expected = block(x)
+    unfold_norms(folds)
+    torch.testing.assert_close(block(x), expected)
+    assert block.norm.running_mean.tolist() == [0.0, 0.5], "the other channel's statistics are what they were"
 
 
 def test_the_cut_that_nobody_chose() -> None:
