@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lexnet.data.groups import units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes
@@ -47,7 +48,8 @@ def evaluate(
         raise DataError(f"the bundle was trained on all pictures of {manifest.name}; score it on others")
     trained_on, rows = int(known.sum()), rows[~known]
     bad = [skip for skip in manifest.skipped if skip.bad]
-    probabilities, labels = [], []
+    unit_of = units(manifest)
+    probabilities, answered = [], []
     results = stream(rows, lambda row: load_row_views(manifest, int(row), predictor.spec), predictor.engine)
     for done, (i, result) in enumerate(results, start=1):
         if isinstance(result, PictureError):
@@ -56,13 +58,14 @@ def evaluate(
             if not np.isfinite(result["probabilities"]).all():
                 raise BundleError(f"{predictor.bundle.path} gives no finite probabilities; get it again")
             probabilities.append(result["probabilities"][0])
-            labels.append(manifest.labels[i])
+            answered.append(i)
         progress(done, len(rows))
     refuse_bad(bad, skip_bad)
-    if not labels:
+    if not answered:
         raise DataError(
             f"{manifest.name} has no usable picture; give a folder with one folder for each class"
         )
     threshold = float(predictor.bundle.manifest["threshold"])
-    scores = score(np.stack(probabilities), np.asarray(labels), manifest.classes, threshold)
+    labels = manifest.labels[answered]
+    scores = score(np.stack(probabilities), labels, manifest.classes, threshold, unit_of[answered])
     return Valuation(scores=scores, part=part, skipped=bad, trained_on=trained_on)

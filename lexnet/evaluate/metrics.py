@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.evaluate.intervals import wilson
+from lexnet.evaluate.intervals import of_units
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -32,20 +32,33 @@ class Scores:
     """Row: true class; column: likeliest class."""
 
 
-def score(probabilities: Floats, labels: Ints, classes: list[str], threshold: float = 0.0) -> Scores:
-    """All scores at once. Accuracy counts the likeliest class; `threshold` only what is answered."""
+def score(
+    probabilities: Floats,
+    labels: Ints,
+    classes: list[str],
+    threshold: float = 0.0,
+    units: Ints | None = None,
+) -> Scores:
+    """All scores at once. Accuracy counts the likeliest class; `threshold` only what is answered.
+
+    Intervals know which of `units` (N,) a picture is of, a group or near copies; else each is by itself.
+    """
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     right = predicted == labels
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
-    rows = [_class_row(name, confusion, i) for i, name in enumerate(classes)]
+    rows = []
+    for i, name in enumerate(classes):
+        own = labels == i
+        interval = of_units(right[own], None if units is None else units[own])
+        rows.append(_class_row(name, confusion, i) | {"recall_interval": list(interval)})
     answered = confidence >= threshold
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Scores(
         count=len(labels),
         accuracy=float(right.mean()),
-        interval=wilson(int(right.sum()), len(labels)),
+        interval=of_units(right, units),
         macro_f1=float(np.mean([row["f1"] for row in rows if row["count"]])),
         log_loss=float(-np.log(np.maximum(likelihood, 1e-15)).mean()),
         ece=expected_calibration_error(confidence, right),
@@ -71,6 +84,5 @@ def _class_row(name: str, confusion: NDArray[np.int64], i: int) -> dict[str, Any
         "count": count,
         "precision": hit / said if said else None,
         "recall": hit / count if count else None,
-        "recall_interval": list(wilson(hit, count)),
         "f1": 2 * hit / (count + said) if count + said else 0.0,
     }

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lexnet.augment.recipes import breaks_labels
 from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
+from lexnet.data.groups import units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
@@ -203,6 +204,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         engine = OnnxRuntime(headed.graph, job.workers)
         exported = _run(engine, spec, manifest, held_out, job.tell)
         parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
+    unit_of = units(manifest, [(pair.first, pair.second) for pair in looked.near])
     found = Findings(
         plan=job.plan,
         trunk=taught.trunk,
@@ -214,7 +216,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         probe=taught.probe,
         headed=headed,
         part=part,
-        scores=score(exported, manifest.labels[held_out], manifest.classes),
+        scores=score(exported, manifest.labels[held_out], manifest.classes, units=unit_of[held_out]),
         parity=parity,
         validation=validation,
     )

@@ -7,7 +7,7 @@ import numpy as np
 
 from lexnet.config import TrainConfig
 from lexnet.errors import DataError
-from lexnet.evaluate.intervals import wilson
+from lexnet.evaluate.intervals import of_units
 from lexnet.transfer.folds import assign_folds, units_of
 from lexnet.transfer.probe import Examples, fit_probe
 
@@ -51,24 +51,24 @@ def cross_validate(
             )
     assert config.split.folds is not None
     folds, repeats, seed = min(config.split.folds, *own.values()), config.split.repeats, config.seed
-    accuracies = []
+    accuracies, rights = [], np.zeros(len(labels))
     for repeat in range(repeats):
         fold_of = assign_folds(labels, examples.units, folds, seed, f"measured fold {repeat}")
-        right = 0
+        right = np.zeros(len(labels), bool)
         for fold in range(folds):
             train, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
             probe = fit_probe(
                 examples.take(train), len(classes), config.probe, seed, workers, lambda done, total: None
             )
             answers = probe.probabilities(examples.take(held).measured())
-            right += int((answers.argmax(axis=1) == labels[held]).sum())
+            right[held] = answers.argmax(axis=1) == labels[held]
             progress(repeat * folds + fold + 1, repeats * folds)
-        accuracies.append(right / len(labels))
-    mean = float(np.mean(accuracies))
+        accuracies.append(float(right.mean()))
+        rights += right / repeats
     return CrossValidation(
         count=len(labels),
         folds=folds,
         repeats=accuracies,
-        accuracy=mean,
-        interval=wilson(round(mean * len(labels)), len(labels)),
+        accuracy=float(np.mean(accuracies)),
+        interval=of_units(rights, np.asarray(examples.units)),
     )

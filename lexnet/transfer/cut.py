@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lexnet.config import ProbeConfig
 from lexnet.errors import ConfigError
-from lexnet.evaluate.intervals import wilson
+from lexnet.evaluate.intervals import of_units
 from lexnet.transfer.probe import Examples, fit_probe
 
 if TYPE_CHECKING:
@@ -89,12 +89,11 @@ def probe_stages(
         own = examples if place.stage is None else replace(examples, features=pooled[:, start:stop])
         start = stop
         probe = fit_probe(own, classes, config, seed, workers, lambda done, total: None)
-        hits = int(probe.right.sum())
         found.append(
             Probed(
                 place=place,
-                accuracy=hits / len(probe.right),
-                interval=wilson(hits, len(probe.right)),
+                accuracy=float(probe.right.mean()),
+                interval=of_units(probe.right, np.asarray(examples.units)),
                 right=probe.right,
             )
         )

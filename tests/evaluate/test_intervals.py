@@ -2,9 +2,10 @@
 
 from math import comb
 
+import numpy as np
 import pytest
 
-from lexnet.evaluate.intervals import wilson
+from lexnet.evaluate.intervals import of_units, wilson
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,37 @@ def test_it_covers_the_true_share_about_as_often_as_it_says() -> None:
             if wilson(hits, 60)[0] <= share <= wilson(hits, 60)[1]
         )
         assert 0.93 < covered < 0.98
+
+
+# --- of_units
+
+
+def test_units_of_one_picture_are_as_none() -> None:
+    right = np.arange(50) % 3 > 0
+    assert of_units(right, np.arange(50)) == of_units(right) == wilson(int(right.sum()), 50)
+
+
+def test_pictures_that_say_the_same_count_once() -> None:
+    right, units = np.repeat(np.arange(20) % 4 > 0, 6), np.repeat(np.arange(20), 6)
+    low, high = of_units(right, units)
+    assert (low, high) == pytest.approx(wilson(15, 20), abs=0.005)
+    assert of_units(np.ones(120), units) == wilson(20, 20), "nothing shows how much they differ"
+    assert of_units(right, np.zeros(120)) == wilson(0.75, 1)
+    assert of_units(np.empty(0), np.empty(0)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("alike", "plain"), [(0.0, (0.92, 0.98)), (0.5, (0.3, 0.75))])
+def test_it_holds_the_truth_in_95_of_100_trials(alike: float, plain: tuple[float, float]) -> None:
+    """40 units of 12; with `alike` of them all pictures are right or wrong as the first one is."""
+    draw, truth, held, usual = np.random.default_rng(0), 0.7, 0, 0
+    units = np.repeat(np.arange(40), 12)
+    for _ in range(1000):
+        own = draw.random((40, 12)) < truth
+        together = draw.random((40, 1)) < alike
+        right = np.where(together, own[:, :1], own).ravel()
+        low, high = of_units(right, units)
+        held += low <= truth <= high
+        low, high = of_units(right)
+        usual += low <= truth <= high
+    assert 0.92 <= held / 1000 <= 0.98
+    assert plain[0] <= usual / 1000 <= plain[1]
