@@ -232,6 +232,8 @@ def _upright(image: Image.Image, full: tuple[int, int], name: str) -> Upright:
         image = _plain(image, name)
     except PictureError:
         raise
+    except MemoryError as error:
+        raise PictureError(name, "needs more memory than there is; fewer workers may help") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on broken files
         raise PictureError(name, f"is damaged ({error})") from error
     (width, height), left, top = map(float, image.size), 0.0, 0.0

@@ -575,6 +575,17 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     assert refusal(tmp_path / "a.jpg").endswith("a.jpg: cannot be read (Permission denied)")
 
 
+def test_a_picture_that_does_not_fit_into_memory_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(encode(noise(6), "PNG"))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", full)
+    assert "needs more memory than there is" in refusal(tmp_path / "a.png")
+
+
 # --- anything at all
 
 QUICK = settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
