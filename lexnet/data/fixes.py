@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lexnet.data.manifest import Manifest, Skipped
+from lexnet.data.table import delimiter
 from lexnet.errors import DataError
 
 PROPOSALS = ("drop", "relabel", "regroup", "keep")
@@ -49,7 +50,7 @@ def read_fixes(file: Path) -> list[Fix]:
     """The rows of a file; raises `DataError` naming the first line that makes no sense."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
+            reader = csv.DictReader(stream, delimiter=delimiter(stream))
             rows = [(reader.line_num, row) for row in reader if any(any(cell or "") for cell in row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as CSV ({error}); save it as UTF-8") from error

@@ -8,6 +8,7 @@ import csv
 import unicodedata
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from lexnet.files import is_printable, natural
 
 TABLES = (".csv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "weight", "sha256")
+PRINTABLE = bytes(byte for byte in range(32, 256) if byte != 127)  # or a letter's piece in UTF-8
 
 
 def is_table(path: Path) -> bool:
@@ -96,13 +98,13 @@ def _fault(found: str | PictureError, given: str) -> str | None:
 def _csv_columns(path: Path) -> dict[str, Strings]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
+            rows = csv.reader(file, delimiter=delimiter(file))
             head = [name.strip().lower() for name in next(rows, [])]
             check_twice(head, COLUMNS, path)
             _check_head(path, head, pictures=False)
             table: dict[str, list[str]] = {name: [] for name in COLUMNS}
             for row in rows:
-                if not row:
+                if not any(row):
                     continue
                 if len(row) != len(head):
                     raise DataError(
@@ -114,6 +116,12 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV ({error}); save it as UTF-8") from error
     return {name: Strings.of(values) for name, values in table.items()}
+
+
+def delimiter(file: TextIO) -> str:
+    """What stands between the fields: a comma, or as many a spreadsheet writes it a semicolon or a tab."""
+    head, _ = file.readline(), file.seek(0)
+    return next((mark for mark in ",;\t" if mark in head), ",")
 
 
 def _check_head(path: Path, head: list[str], pictures: bool) -> None:
@@ -132,6 +140,10 @@ def _checked(columns: dict[str, Strings], path: Path) -> dict[str, Strings]:
     for name in ("path", "label"):
         if len(empty := np.flatnonzero(columns[name].lengths == 0)):
             raise DataError(f"{path} has no {name} in row {empty[0] + 1}; fill it in or drop the row")
+    if columns["path"].foreign(PRINTABLE):
+        for name in columns["path"]:
+            if not is_printable(name):
+                raise DataError(f"{path} lists a path that is not printable ({name!r}); rename the picture")
     if twice := columns["path"].repeated():
         raise DataError(f"{path} lists {twice} more than once; keep one row for each picture")
     digests = columns["sha256"].lower()

@@ -70,6 +70,11 @@ def test_the_file_is_what_the_docstring_shows() -> None:
     assert fixes_csv([]) == "\ufeffpath,fault,proposal,value,why\n"
 
 
+def test_a_spreadsheet_may_write_another_mark_between_fields(tmp_path: Path) -> None:
+    (tmp_path / "fixes.csv").write_text("\ufeffpath;fault;proposal;value;why\r\na.png;x;drop;;\r\n;;;;\r\n")
+    assert read_fixes(tmp_path / "fixes.csv") == [Fix("a.png", "x", "drop")]
+
+
 def test_blanks_around_a_name_are_part_of_it(tmp_path: Path) -> None:
     some = [Fix(" cat/1.png", "suspect_labels", "relabel", " dog")]
     assert read_fixes(written(tmp_path, fixes_csv(some))) == some
