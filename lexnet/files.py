@@ -157,13 +157,12 @@ def display(path: os.PathLike[str] | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
+def natural(name: str) -> str:
     """A sort key that puts 2 before 10."""
-    pieces = re.split(r"([0-9]+)", name)
-    return [_number(piece) if place % 2 else (1, 0, piece) for place, piece in enumerate(pieces)]
+    return re.sub("[0-9]+", lambda digits: _number(digits[0]), name)
 
 
-def _number(digits: str) -> tuple[int, int, str]:
-    """Sorts as the number does, however many digits it has; of equal ones by the zeros in front."""
+def _number(digits: str) -> str:
+    """Sorts as the number does, before all letters; of equal ones by the zeros in front."""
     value = digits.lstrip("0")
-    return 0, len(value), f"{value} {digits}"
+    return f"\0{chr(len(value))}{value}{digits}"

@@ -21,7 +21,7 @@ from lexnet.files import atomic_file, cache_folder, left_out, natural, write_ato
 from lexnet.preprocess import SUFFIXES
 
 MAX_MEMBERS = 5_000_000
-LONGEST = 2**16  # letters of a name
+LONGEST, ALL_NAMES = 2**13, 2**30  # letters of a name, and of all together
 MAX_HEADER = 2**20  # bytes that a tar may say of a member beside its content: its name, its owner's notes
 EXTENDED = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
@@ -73,6 +73,7 @@ class Members:
     def __init__(self) -> None:
         self.reasons: dict[str, str | None] = {}
         self.folders: set[str] = set()
+        self._letters = 0
 
     def note(self, name: str, regular: bool, folder: bool) -> str | None:
         """Files the member; returns its name if it is to be read, the first of two with one name."""
@@ -87,6 +88,9 @@ class Members:
             self.reasons.setdefault(key, reason)
         if len(self.reasons) + len(self.folders) > MAX_MEMBERS:
             raise ValueError(f"over {MAX_MEMBERS:,} members")
+        self._letters += len(name)
+        if self._letters > ALL_NAMES:
+            raise ValueError(f"names of over {ALL_NAMES:,} letters")
         return plain if new and not folder and reason is None else None
 
     def read(self, name: str) -> bytes:
@@ -136,6 +140,7 @@ class TarMembers(Members):
         self._stretches: dict[str, tuple[int, int]] = {}
         with tarfile.open(path, "r:", tarinfo=_Header) as archive:
             for member in archive:
+                member.pax_headers = {}  # which tarfile would keep of every member
                 regular = member.isreg() and not member.issparse()
                 if (name := self.note(member.name, regular, member.isdir())) is not None:
                     self._stretches[name] = (member.offset_data, member.size)
