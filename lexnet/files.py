@@ -15,6 +15,7 @@ from typing import BinaryIO
 from lexnet.errors import OutputError
 
 HIDDEN, UNPRINTABLE = "is hidden", "has a name that is not printable UTF-8"
+TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # what follows them is shown elsewhere
 SEEN, OUTSIDE = "is a link to a folder already seen", "lies outside the class folders"
 
 
@@ -148,8 +149,10 @@ def is_loss(reason: str, picture: bool) -> bool:
 
 
 def is_printable(name: str) -> bool:
-    """Whether it holds no control characters and no bytes that are not UTF-8."""
-    return name.isprintable() or not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+    """Whether it holds no control characters, none that turn text around, and no bytes that are not UTF-8."""
+    return name.isprintable() or not any(
+        unicodedata.category(letter) in ("Cc", "Cs") or letter in TURNING for letter in name
+    )
 
 
 def display(path: os.PathLike[str] | str) -> str:

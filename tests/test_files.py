@@ -164,7 +164,9 @@ def test_pipes_and_devices_are_listed_and_never_opened(tmp_path: Path) -> None:
     assert listed(tmp_path) == dict.fromkeys(["null.png", "pipe.png"], "is not a regular file")
 
 
-@pytest.mark.parametrize("name", [b"caf\xe9.png", b"a\nb.png", b"\x1b[31m.png", b"del\x7f"])
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.png", b"a\nb.png", b"\x1b[31m.png", b"del\x7f", "gnp\u202e.exe".encode()]
+)
 def test_names_that_cannot_be_printed_are_listed(tmp_path: Path, name: bytes) -> None:
     (tmp_path / os.fsdecode(name)).touch()
     assert list(listed(tmp_path).values()) == ["has a name that is not printable UTF-8"]

@@ -90,6 +90,8 @@ def _some(paths: tuple[str, ...]) -> list[Path]:
 
 
 def _place(out: Path | None, recipe: str) -> Path:
+    if out is not None and out.suffix.lower() != ".png":
+        raise click.UsageError(f"--out {display(out)}: the sheet is a PNG; call it {out.stem}.png")
     if out is not None and out.exists():
         raise OutputError(f"{display(out)} exists; choose another --out")
     number, free = 1, out or Path(f"augment-{recipe}.png")

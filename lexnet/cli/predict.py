@@ -3,6 +3,7 @@
 import csv
 import os
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -57,8 +58,10 @@ def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The pictures, and what is left out below a folder with the reason."""
     files, lost = list[Path](), list[tuple[Path, str]]()
     for path in paths:
-        lines = sys.stdin.buffer.read().splitlines() if path == "-" else []  # names need not be UTF-8
-        names = [os.fsdecode(line) for line in lines] if path == "-" else [path]
+        names = [path]
+        if path == "-":  # names need not be UTF-8
+            text = sys.stdin.buffer.read().removeprefix(BOM_UTF8)
+            names = [os.fsdecode(line) for line in text.splitlines()]
         for name in filter(None, names):
             found, missed = look_under(Path(name))
             if not found and not missed:

@@ -56,6 +56,8 @@ def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
     config = job.plan.config
     if config.mode != "auto" or config.net != "auto" or config.size or config.views or len(manifest) < MANY:
         return None
+    if not config.split.val and not len(manifest.where("val")):  # which it is calibrated on
+        return None
     some = sorted(range(len(manifest)), key=lambda row: address(0, "look", manifest.digests[row]))[:200]
     found = headers(manifest.take(np.sort(some), []), job.workers, lambda done, total: None)
     if not all(header.tiny for header in found):

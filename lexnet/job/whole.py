@@ -30,7 +30,7 @@ from lexnet.nets.net import Net
 from lexnet.train.checkpoint import begun
 from lexnet.train.compiled import Model, choose
 from lexnet.train.finder import find_rate
-from lexnet.train.loop import fit
+from lexnet.train.loop import fit, refuse_single
 from lexnet.train.pixels import Pixels, judged
 from lexnet.transfer.probe import Probe
 from lexnet.transfer.trunk import Trunk, open_trunk
@@ -147,12 +147,7 @@ def _learn(
     *start: object,
 ) -> Learned:
     plan, train, val = job.plan, manifest.where("train"), manifest.where("val")
-    normed = any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
-    if config.batch_size == 1 and config.norms == "trained" and normed:
-        raise ConfigError(
-            "batch_size=1: batch norms learn from how the pictures of a batch differ; take 2 or more, or "
-            "norms='frozen'"
-        )
+    refuse_single(net, config)
     axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
     device = device_of(config)
     pixels = Pixels(

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lexnet.config import Fit
 from lexnet.data.random import address
-from lexnet.errors import OutputError, TrainingError
+from lexnet.errors import ConfigError, OutputError, TrainingError
 from lexnet.train.checkpoint import Tensors, read_checkpoint, write_checkpoint
 from lexnet.train.optimiser import make_optimiser, set_rate
 from lexnet.train.schedule import share
@@ -41,6 +41,16 @@ class History:
     def done(self) -> int:
         """Epochs up to the last one judged."""
         return int(self.epochs[-1]["epoch"]) + 1 if self.epochs else 0
+
+
+def refuse_single(net: nn.Module, config: Fit) -> None:
+    """Raises `ConfigError` where batch norms would learn from one picture at a time."""
+    normed = any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    if config.batch_size == 1 and config.norms == "trained" and normed:
+        raise ConfigError(
+            "batch_size=1: batch norms learn from how the pictures of a batch differ; take 2 or more, or "
+            "norms='frozen'"
+        )
 
 
 def fit(

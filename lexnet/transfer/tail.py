@@ -23,7 +23,7 @@ from lexnet.config import Fit
 from lexnet.data.columns import repeats
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out, unfold_norms
 from lexnet.nets.net import Net
-from lexnet.train.loop import Batch, History, fit
+from lexnet.train.loop import Batch, History, fit, refuse_single
 from lexnet.train.pixels import cuts, order
 from lexnet.transfer.extract import Extraction
 
@@ -70,6 +70,7 @@ def train_tail(
     `net` comes with the probe's head, so it starts where the probe ended. Raises `TrainingError`.
     """
     _, tail = net.cut(cut)
+    refuse_single(tail, config)
     folds = fold_norms(tail) if config.norms == "frozen" else []
     laid_out(tail, torch.channels_last)
     classes, count = _classes(net), len(train.labels)

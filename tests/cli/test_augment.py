@@ -132,3 +132,9 @@ def test_pictures_are_drawn_only_on_a_terminal(call: Call, folder: Path, bare: p
 def test_the_help_names_every_recipe(call: Call) -> None:
     shown = " ".join(call("augment", "--help").out.split())
     assert f"{', '.join(RECIPES)}, or a YAML file of your own" in shown
+
+
+def test_a_sheet_is_called_what_it_is(call: Call, folder: Path, bare: pytest.MonkeyPatch) -> None:
+    said = call("augment", folder, "--out", "sheet.jpg")
+    assert said.code == 2 and "--out sheet.jpg: the sheet is a PNG; call it sheet.png" in said.err
+    assert not Path("sheet.jpg").exists()

@@ -132,6 +132,11 @@ def test_names_come_on_stdin_too(call: Call, bundle: str, folder: Path) -> None:
     assert said.code == 2 and "no paths came in on stdin" in said.err
 
 
+def test_a_list_that_begins_with_a_byte_order_mark_loses_no_picture(call: Call, bundle: str) -> None:
+    said = call("predict", bundle, "-", stdin=f"\ufeff{FLAGS[0]}\r\n".encode())
+    assert said.code == 0 and said.out.startswith(str(FLAGS[0]))
+
+
 def test_a_name_that_is_not_utf_8_is_shown_escaped(call: Call, bundle: str, folder: Path) -> None:
     odd = os.path.join(os.fsencode(folder), b"caf\xe9.png")
     shutil.copy(FLAGS[0], os.fsdecode(odd))

@@ -363,6 +363,8 @@ def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: py
     assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")), digits) is None
     given = job(Path("digits"), TrainConfig(net="efficientnet_lite0"))
     assert choose.without_a_look(given, digits) is None, "its net is given"
+    unjudged = job(Path("digits"), TrainConfig(split=SplitConfig(val=0.0)))
+    assert choose.without_a_look(unjudged, digits) is None, "a new net is calibrated on a val part"
     monkeypatch.setattr(choose, "MANY", 10)
     assert choose.without_a_look(job(folder, TrainConfig()), read_data(str(folder))) is None
 

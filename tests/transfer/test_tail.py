@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from picture_makers import clipart_folder
 from lexnet.config import FitConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
+from lexnet.errors import ConfigError
 from lexnet.nets import NETS
 from lexnet.nets.fold import depthwise_frozen, fold_norms, unfold_norms
 from lexnet.nets.net import Net
@@ -105,7 +107,7 @@ def test_of_several_views_one_each_is_read(manifest: Manifest) -> None:
 
 
 def trained(
-    manifest: Manifest, checkpoint: Path | None = None, epochs: int = 3
+    manifest: Manifest, checkpoint: Path | None = None, epochs: int = 3, **fit: Any
 ) -> tuple[Net, list[dict[str, float]]]:
     seen = Activated(
         extraction=activations(manifest),
@@ -115,7 +117,7 @@ def trained(
     )
     torch.manual_seed(0)
     net = create_net("efficientnet_lite0", weights="imagenet", classes=2)
-    config = FitConfig(epochs=epochs, lr=1e-3, batch_size=4).resolved("tail")
+    config = FitConfig(**{"epochs": epochs, "lr": 1e-3, "batch_size": 4, **fit}).resolved("tail")
     history = train_tail(
         net,
         "stage5",
@@ -129,6 +131,11 @@ def trained(
         progress=lambda done, total: None,
     )
     return net, history.epochs
+
+
+def test_norms_do_not_learn_from_one_picture_at_a_time(manifest: Manifest) -> None:
+    with pytest.raises(ConfigError, match="batch_size=1: batch norms learn from how the pictures"):
+        trained(manifest, batch_size=1, norms="trained")
 
 
 def scale(state: dict[str, torch.Tensor], conv: str) -> torch.Tensor:
