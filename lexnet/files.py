@@ -168,4 +168,4 @@ def natural(name: str) -> str:
 def _number(digits: str) -> str:
     """Sorts as the number does, before all letters; of equal ones by the zeros in front."""
     value = digits.lstrip("0")
-    return f"\0{chr(len(value))}{value}{digits}"
+    return f"\1{chr(len(value))}{value}{digits}"

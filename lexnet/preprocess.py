@@ -44,6 +44,7 @@ UPRIGHT = {  # how a picture with this value is turned
 }
 SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # what its values do
 MARGIN = 2
+NO_MEMORY = "needs more memory than there is; fewer workers may help"
 Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
 """A decoded picture, and the size and place in it of what is shown."""
 
@@ -123,8 +124,12 @@ def read(path: str | os.PathLike[str]) -> bytes:
             raise PictureError(os.fspath(path), "is not a regular file")
         if status.st_size > MAX_BYTES:
             raise PictureError(os.fspath(path), f"has {status.st_size:,} bytes, over {MAX_BYTES:,}")
-        with open(path, "rb", buffering=0) as file:
-            content = file.read()
+        with open(path, "rb") as file:
+            content = file.read(status.st_size + 1)
+            if len(content) > status.st_size:  # it grows, or is of those that say 0
+                content += file.read(MAX_BYTES)
+        if len(content) > MAX_BYTES:
+            raise PictureError(os.fspath(path), f"has over {MAX_BYTES:,} bytes")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise PictureError(
             os.fspath(path), f"cannot be read ({getattr(error, 'strerror', error)})"
@@ -162,6 +167,8 @@ def _open(content: bytes, name: str) -> Image.Image:
         raise PictureError(name, _what_it_is(content)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(name, f"has over {MAX_PIXELS:,} pixels; make it smaller") from None
+    except MemoryError as error:
+        raise PictureError(name, NO_MEMORY) from error
     except Exception as error:
         raise PictureError(name, f"has a broken header ({error})") from error
     return _checked(image, name)
@@ -216,6 +223,8 @@ def _shrink(image: Image.Image, spec: PreprocessSpec, name: str) -> tuple[int, i
     full = image.size
     try:
         image.draft(None, (MARGIN * spec.short_side,) * 2)
+    except MemoryError as error:
+        raise PictureError(name, NO_MEMORY) from error
     except Exception as error:
         raise PictureError(name, f"is damaged ({error})") from error
     return full
@@ -233,7 +242,7 @@ def _upright(image: Image.Image, full: tuple[int, int], name: str) -> Upright:
     except PictureError:
         raise
     except MemoryError as error:
-        raise PictureError(name, "needs more memory than there is; fewer workers may help") from error
+        raise PictureError(name, NO_MEMORY) from error
     except Exception as error:  # Pillow's decoders raise nearly everything on broken files
         raise PictureError(name, f"is damaged ({error})") from error
     (width, height), left, top = map(float, image.size), 0.0, 0.0

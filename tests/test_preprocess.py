@@ -1,6 +1,7 @@
 """One path for pixels: whatever a picture is stored as, the net sees the same."""
 
 import os
+import stat
 import struct
 import tracemalloc
 import zlib
@@ -19,7 +20,7 @@ from PIL import Image, ImageOps
 
 from lexnet.config import LOOKS, MAX_BYTES, MAX_PIXELS, Interpolation, PreprocessSpec
 from lexnet.errors import ConfigError, PictureError
-from lexnet.preprocess import FILTERS, Picture, Pixels, check, decode, load, load_bytes, load_views
+from lexnet.preprocess import FILTERS, Picture, Pixels, check, decode, load, load_bytes, load_views, read
 
 SPEC = PreprocessSpec(size=64, short_side=64)
 SAME = PreprocessSpec(size=64, short_side=64, interpolation="bilinear")
@@ -575,15 +576,32 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     assert refusal(tmp_path / "a.jpg").endswith("a.jpg: cannot be read (Permission denied)")
 
 
+@pytest.mark.parametrize(
+    "step", ["Image.open", *(f"PngImagePlugin.PngImageFile.{name}" for name in ("draft", "load"))]
+)
 def test_a_picture_that_does_not_fit_into_memory_is_not_called_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise MemoryError
 
     (tmp_path / "a.png").write_bytes(encode(noise(6), "PNG"))
-    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", full)
+    monkeypatch.setattr(f"PIL.{step}", full)
     assert "needs more memory than there is" in refusal(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_file_longer_than_it_says_is_read_to_its_end_and_no_further_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    (tmp_path / "a.png").write_bytes(bytes(1_000))
+    status = list((tmp_path / "a.png").stat())
+    status[stat.ST_SIZE] = size
+    monkeypatch.setattr("lexnet.preprocess.os.stat", lambda path: os.stat_result(status))
+    assert read(tmp_path / "a.png") == bytes(1_000)
+    monkeypatch.setattr("lexnet.preprocess.MAX_BYTES", 999)
+    with pytest.raises(PictureError, match=r"a\.png: has over 999 bytes"):
+        read(tmp_path / "a.png")
 
 
 # --- anything at all

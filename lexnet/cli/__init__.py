@@ -89,6 +89,8 @@ def main() -> None:
     except OSError as error:
         place = f"{display(error.filename)} cannot be used" if error.filename else "the system refuses"
         code = _complain(f"{place} ({error.strerror or error}); see to it and try again", BAD_INPUT)
+    except MemoryError:
+        code = _complain("memory ran out; give fewer --workers, or make the pictures smaller", BAD_INPUT)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("lexnet"):
             raise

@@ -15,12 +15,11 @@ from typing import Any, Self
 
 from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
-from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
+from lexnet.data.tree import MAX_MEMBERS, PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
 from lexnet.files import atomic_file, cache_folder, left_out, natural, write_atomic
 from lexnet.preprocess import SUFFIXES
 
-MAX_MEMBERS = 5_000_000
 LONGEST, ALL_NAMES = 2**13, 2**30  # letters of a name, and of all together
 MAX_HEADER = 2**20  # bytes that a tar may say of a member beside its content: its name, its owner's notes
 EXTENDED = (
@@ -50,7 +49,7 @@ def read_archive(
         raise
     except Exception as error:
         raise _damaged(path, error) from error
-    names = sorted(members.reasons, key=lambda name: [natural(piece) for piece in name.split("/")])
+    names = sorted(members.reasons, key=lambda name: natural(name.replace("/", "\0")))  # before all else
     top = _only_folder([name for name in names if members.reasons[name] is None])
     folders: dict[str, set[str]] = {"": set()}
     for name in (*names, *members.folders):
@@ -125,9 +124,14 @@ class _Header(tarfile.TarInfo):
     """Refuses long names, and other things said of a member, before they are read."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Self:
-        """What tarfile calls with each header, before it reads what the header announces."""
-        if self.type in EXTENDED and self.size > MAX_HEADER:
-            raise ValueError(f"{self.size:,} bytes are said of a member, over {MAX_HEADER:,}")
+        """What tarfile calls with each header, before it reads what the header announces.
+
+        Counts the headers since the member before, and what earlier ones say of all members.
+        """
+        if self.type in EXTENDED:
+            of_all = sum(map(len, (*archive.pax_headers, *archive.pax_headers.values())))
+            if (said := self.offset - archive.offset + self.size + of_all) > MAX_HEADER:
+                raise ValueError(f"{said:,} bytes are said of a member, over {MAX_HEADER:,}")
         return super()._proc_member(archive)  # type: ignore[misc]  # the stubs leave it out
 
 
@@ -140,7 +144,7 @@ class TarMembers(Members):
         self._stretches: dict[str, tuple[int, int]] = {}
         with tarfile.open(path, "r:", tarinfo=_Header) as archive:
             for member in archive:
-                member.pax_headers = {}  # which tarfile would keep of every member
+                archive.members.clear()  # type: ignore[attr-defined]  # they keep all that is said of them
                 regular = member.isreg() and not member.issparse()
                 if (name := self.note(member.name, regular, member.isdir())) is not None:
                     self._stretches[name] = (member.offset_data, member.size)

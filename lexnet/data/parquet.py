@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lexnet.config import MAX_BYTES
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Source
+from lexnet.data.tree import MAX_MEMBERS
 from lexnet.errors import DataError, MissingExtra, PictureError
 
 PICTURES = ("image", "bytes")
@@ -21,8 +22,8 @@ REPEATING = ("label", "split", "group", "weight")
 BATCH, PACKED_BATCH = 2048, 65_536  # rows read at a time: of text, and of text kept once for many rows
 LONGEST = 2**16  # bytes of a text
 EACH, MORE = 2**10, 2**20  # bytes that a column's texts may have on average, and beyond that
-OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked
-UNPACKED = 2**31  # bytes of a row group
+OPEN_GROUPS = 4  # row groups of pictures that are kept unpacked, as long as together they are not too large
+UNPACKED = 2**31  # bytes of a row group, and of the open ones
 
 
 def read_parquet(
@@ -40,28 +41,28 @@ def read_parquet(
         raise MissingExtra("pyarrow") from error
     try:
         file = pq.ParquetFile(path, memory_map=True)
+        starts = np.cumsum([0, *_group_rows(file)])
+        if (rows := max(file.metadata.num_rows, int(starts[-1]))) > MAX_MEMBERS:  # empty ones take no bytes
+            raise DataError(f"{path} has {rows:,} rows, over {MAX_MEMBERS:,}; divide it")
         names = file.schema_arrow.names
         check_twice([name.lower() for name in names], (*wanted, *PICTURES), path)
         head = {name.lower(): name for name in names}
-        pictures = next(
-            (head[name] for name in PICTURES if name in head and _holds_bytes(file, head[name])), None
-        )
+        leaves = (_leaf(file, head[name]) for name in PICTURES if name in head)
+        pictures = next(filter(None, leaves), None)
         check_head([name.lower() for name in names], pictures is not None)
         if pictures is not None:
             _check_groups(file, path)
         packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]
         shared = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
         columns = {name: _column(path, (shared, file), head[name]) for name in wanted if name in head}
-        starts = np.cumsum([0, *_group_rows(file)])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
-    rows = file.metadata.num_rows
-    if {rows, int(starts[-1]), *map(len, columns.values())} != {rows}:
+    if {file.metadata.num_rows, int(starts[-1]), *map(len, columns.values())} != {rows}:
         raise DataError(f"{path} cannot be read as Parquet (its columns are not of one length)")
     source = None
     if pictures is not None:
         columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
-        source = Rows(path, pictures, tuple(_leaves(file, pictures)), starts)
+        source = Rows(path, pictures, starts)
     columns = {name: columns[name] if name in columns else Strings.empty(rows) for name in wanted}
     return columns, source
 
@@ -76,18 +77,23 @@ def _check_groups(file: Any, path: Path) -> None:
     """Raises `DataError` for a row group of pictures that would not fit into memory, unpacked."""
     groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
     if (most := max((group.total_byte_size for group in groups), default=0)) > UNPACKED:
-        raise DataError(
-            f"{path} has a row group of {most:,} bytes, over {UNPACKED:,}; write it with a smaller "
-            "row_group_size"
-        )
+        raise _too_large(path, most)
 
 
-def _holds_bytes(file: Any, column: str) -> bool:
-    """Whether the column is of pictures: bytes, or the Hugging Face pair of bytes and path."""
+def _too_large(path: Path, size: int) -> DataError:
+    return DataError(
+        f"{path} has a row group of {size:,} bytes, over {UNPACKED:,}; write it with a smaller row_group_size"
+    )
+
+
+def _leaf(file: Any, column: str) -> str | None:
+    """Where a column has its pictures: in itself, or in a half of the Hugging Face pair of bytes and path."""
     import pyarrow as pa
 
-    kind = file.schema_arrow.field(column).type
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_struct(kind))
+    kind, leaf = file.schema_arrow.field(column).type, column
+    if pa.types.is_struct(kind) and (place := kind.get_field_index("bytes")) >= 0:
+        kind, leaf = kind.field(place).type, f"{column}.bytes"
+    return leaf if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else None
 
 
 def _column(path: Path, files: tuple[Any, Any], column: str) -> Strings:
@@ -161,23 +167,25 @@ class Rows:
     """Pictures inside a Parquet file, unpacked a row group at a time."""
 
     file: Path
-    column: str
-    leaves: tuple[str, ...]
-    """What Parquet keeps the column in."""
+    leaf: str
+    """The column, or `column.bytes`."""
     starts: NDArray[np.int64]
     """The first row of each group, and the number of rows."""
-    _open: OrderedDict[int, Any] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _open: OrderedDict[int, tuple[list[bytes | None], int]] = field(
+        default_factory=OrderedDict, repr=False, compare=False
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def read(self, path: str) -> bytes:
         row = int(path.removeprefix("row-"))
         group = int(np.searchsorted(self.starts, row, side="right")) - 1
         try:
-            value = self._group(group)[row - int(self.starts[group])].as_py()
+            content = self._group(group)[row - int(self.starts[group])]
+        except (DataError, MemoryError):
+            raise
         except Exception as error:  # of pyarrow, which has many kinds
             raise PictureError(self.where(path), f"cannot be read ({error})") from error
-        content = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(content, bytes) or not content:
+        if not content:
             raise PictureError(self.where(path), "holds no picture")
         if len(content) > MAX_BYTES:
             raise PictureError(self.where(path), f"has {len(content):,} bytes, over {MAX_BYTES:,}")
@@ -186,17 +194,35 @@ class Rows:
     def where(self, path: str) -> str:
         return f"{self.file}/{path}"
 
-    def _group(self, number: int) -> Any:
-        import pyarrow.parquet as pq
-
+    def _group(self, number: int) -> list[bytes | None]:
         with self._lock:
             if number not in self._open:
-                try:  # a picture that many rows share is kept once
-                    file = pq.ParquetFile(self.file, read_dictionary=list(self.leaves))
-                    table = file.read_row_group(number, columns=[self.column])
-                except OSError:  # delta encodings
-                    table = pq.ParquetFile(self.file).read_row_group(number, columns=[self.column])
-                self._open[number] = table.column(0)
-                while len(self._open) > OPEN_GROUPS:
+                self._open[number] = self._unpacked(number)
+                while (
+                    len(self._open) > OPEN_GROUPS or sum(size for _, size in self._open.values()) > UNPACKED
+                ):
                     self._open.popitem(last=False)
-            return self._open[number]
+            return self._open[number][0]
+
+    def _unpacked(self, number: int) -> tuple[list[bytes | None], int]:
+        """The pictures of a row group, one that many rows share kept once, and the bytes they take.
+
+        One by one, for what the file says of their size may be false; Arrow would copy a dictionary for each.
+        Raises `DataError` past `UNPACKED`.
+        """
+        import pyarrow.parquet as pq
+
+        pictures: list[bytes | None] = []
+        distinct: dict[bytes, bytes] = {}
+        size = 0
+        file = pq.ParquetFile(self.file, memory_map=True)
+        for batch in file.iter_batches(1, row_groups=[number], columns=[self.leaf]):
+            value = batch.column(0)[0].as_py()
+            content = value.get("bytes") if isinstance(value, dict) else value
+            if content is not None and content not in distinct:
+                distinct[content] = content
+                size += len(content)
+            if size > UNPACKED:
+                raise _too_large(self.file, size)
+            pictures.append(content and distinct[content])
+        return pictures, size

@@ -7,6 +7,7 @@ Paths are relative to the file's folder. A Parquet file may hold the pictures th
 import csv
 import unicodedata
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -118,6 +119,16 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
     return {name: Strings.of(values) for name, values in table.items()}
 
 
+def _place(path: Path, row: int) -> str:
+    """Where a person finds the row: by its line, as editors count them, where there are lines."""
+    if path.suffix.lower() != ".csv":
+        return f"row {row + 1}"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter(file))
+        lines = (rows.line_num for fields in islice(rows, 1, None) if any(fields))
+        return f"line {next(islice(lines, int(row), None))}"
+
+
 def delimiter(file: TextIO) -> str:
     """What stands between the fields: a comma, or as many a spreadsheet writes it a semicolon or a tab."""
     head, _ = file.readline(), file.seek(0)
@@ -139,7 +150,7 @@ def _checked(columns: dict[str, Strings], path: Path) -> dict[str, Strings]:
         raise DataError(f"{path} has no rows; give a row for each picture")
     for name in ("path", "label"):
         if len(empty := np.flatnonzero(columns[name].lengths == 0)):
-            raise DataError(f"{path} has no {name} in row {empty[0] + 1}; fill it in or drop the row")
+            raise DataError(f"{path} has no {name} in {_place(path, empty[0])}; fill it in or drop the row")
     if columns["path"].foreign(PRINTABLE):
         for name in columns["path"]:
             if not is_printable(name):
@@ -159,8 +170,8 @@ def _parts(column: Strings, path: Path) -> Strings:
     if odd := [value for value in values if value.lower() not in known]:
         raise DataError(f"{path} has the split {odd[0]!r}; use train, val or test, or leave all empty")
     if "" in values and len(values) > 1:
-        row = int(np.flatnonzero(codes == values.index(""))[0])
-        raise DataError(f"{path} gives a split for some rows, but not for row {row + 1}; give all or none")
+        place = _place(path, np.flatnonzero(codes == values.index(""))[0])
+        raise DataError(f"{path} gives a split for some rows, but not for {place}; give all or none")
     return Strings.of([known[value.lower()] for value in values]).take(codes)
 
 
@@ -178,7 +189,7 @@ def _weights(column: Strings, path: Path) -> NDArray[np.float32]:
     odd = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
     if len(odd):
         raise DataError(
-            f"{path} has the weight {column[odd[0]]!r} in row {odd[0] + 1}; give every row a positive "
+            f"{path} has the weight {column[odd[0]]!r} in {_place(path, odd[0])}; give every row a positive "
             "number, or leave the column out"
         )
     return weights

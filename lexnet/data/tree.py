@@ -20,6 +20,7 @@ from lexnet.preprocess import SUFFIXES, check
 
 PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 Progress = Callable[[int, int], None]
+MAX_MEMBERS = 5_000_000  # files of an archive, rows of a table
 SHARE = 16  # pictures that a thread takes at a time: to hand them out costs as much as to read one
 
 
@@ -104,8 +105,8 @@ def digest_all(source: Source, paths: list[str], progress: Progress) -> list[str
         try:
             content = source.read(path)
             check(content, source.where(path))
-        except PictureError as error:
-            return error
+        except PictureError as error:  # whose frames would keep the picture's bytes
+            return PictureError(error.path, error.reason)
         return hashlib.sha256(content).hexdigest()
 
     digests: list[str | PictureError] = []

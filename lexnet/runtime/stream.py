@@ -44,8 +44,8 @@ def in_order(
     def attempt(item: T) -> R | PictureError:
         try:
             return work(item)
-        except PictureError as error:
-            return error
+        except PictureError as error:  # whose frames would keep the picture's bytes
+            return PictureError(error.path, error.reason)
 
     pool = ThreadPoolExecutor(threads)
     try:

@@ -1,7 +1,6 @@
 """What the command line prints into: pipes that close, code pages, terminals, several threads."""
 
 import csv
-import json
 import os
 import pty
 import subprocess
@@ -13,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_makers import class_folder, encode, noise
-from tiny import tiny_bundle
+from picture_makers import encode, noise
 
 from lexnet.cli.progress import Bars
 from lexnet.cli.say import plain
 from lexnet.data.samples import sample_folder
-from lexnet.job.check import PAGE
 
 BIRDS = str(sample_folder("clipart") / "birds")
 
@@ -33,6 +30,16 @@ def test_a_reader_that_has_seen_enough_ends_it_without_a_word(bundle: str) -> No
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), errors) == (141, b""), "as a shell has it: neither done nor failed"
+
+
+def test_memory_that_runs_out_is_said_in_a_line(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("lexnet.data.tree.check", full)
+    said = call("train", "clipart", "--dry-run")
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith("lexnet: memory ran out; give fewer --workers, or")
 
 
 def test_a_code_page_does_not_break_a_table(bundle: str) -> None:
@@ -111,20 +118,11 @@ def test_a_name_out_of_an_archive_does_not_steer_the_terminal(call: Any, tmp_pat
 def test_a_name_out_of_a_table_does_not_steer_the_terminal(
     call: Any, bundle: str, tmp_path: Path, path: str
 ) -> None:
-    class_folder(tmp_path, cat=4, dog=4)
-    rows = [f"{name}/{i}.png,{name}" for name in ("cat", "dog") for i in range(4)]
     table = tmp_path / "t.csv"
-    table.write_text("\n".join(["path,label", *rows, f"{path},cat", ""]))
-    tiny = tmp_path / "tiny.lexnet"
-    tiny.write_bytes(tiny_bundle(classes=["cat", "dog", "emu"]))
-    for words in (("train", table, "--dry-run"), ("val", tiny, table), ("val", tiny, table, "--skip-bad")):
-        harmless(call(*words))
-    checked = call("check", table, "--out", tmp_path / "checked")
-    page = (tmp_path / "checked" / PAGE).read_text()
-    assert "\x1b" not in checked.out + checked.err + page and "PWNED" in page
-    document = call("val", tiny, table, "--skip-bad", "--json")
-    harmless(document)
-    assert STEERING in json.loads(document.out)["skipped"][0]
+    table.write_text(f"path,label\n{path},cat\n")
+    for words in (("train", table), ("val", bundle, table, "--json"), ("check", table)):
+        said = call(*words)
+        assert said.code == 2 and "lists a path that is not printable" in harmless(said)
 
 
 def test_names_given_to_predict_do_not_steer_the_terminal(call: Any, bundle: str) -> None:

@@ -349,3 +349,42 @@ def test_headers_and_long_names_of_a_tar_cost_no_more_than_their_length(tmp_path
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000, f"{peak:,} bytes"
+
+
+def x_header(kind: bytes, i: int) -> bytes:
+    """Half a megabyte said of the next member, or of all."""
+    info = tarfile.TarInfo()
+    return info._create_pax_generic_header({f"k{i}": "x" * 500_000}, kind, "utf-8")
+
+
+@pytest.mark.parametrize("kind", ["of all members", "of one"])
+def test_what_many_headers_say_together_is_limited(tmp_path: Path, kind: str) -> None:
+    content = make_tar(tmp_path / "a.tar", SOUND).read_bytes()
+    if kind == "of one":
+        odd = b"".join(x_header(tarfile.XHDTYPE, i) for i in range(20))
+    else:
+        odd = b"".join(x_header(tarfile.XGLTYPE, i) + lying(name=f"{i}.png") for i in range(20))
+    (tmp_path / "a.tar").write_bytes(odd + content)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"1,5..,... bytes are said of a member, over 1,048,576"):
+        read_archive(tmp_path / "a.tar")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000, f"{peak:,} bytes"
+
+
+def test_where_the_links_of_a_tar_lead_is_not_kept(tmp_path: Path) -> None:
+    links = [Member(f"cat/{i}.png", tarfile.SYMTYPE, target="x" * 500_000) for i in range(40)]
+    make_tar(tmp_path / "a.tar", [*links, Member("dog/1.png", content=PICTURES[0])], tarfile.GNU_FORMAT)
+    tracemalloc.start()
+    assert len(read_archive(tmp_path / "a.tar")) == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000, f"{peak:,} bytes"
+
+
+@both
+def test_files_come_folder_by_folder(tmp_path: Path, kind: str) -> None:
+    names = ["cat/a/1.png", "cat/a/10.png", "cat/a1.png", "cat/a!/2.png", "cat/b.png"]
+    members = [Member(name, content=PICTURES[0]) for name in names]
+    assert list(read_archive(MAKERS[kind](tmp_path / f"a.{kind}", members[::-1])).paths) == names

@@ -177,7 +177,7 @@ def test_text_in_parquet_that_is_not_utf_8_is_an_error_that_says_so(tmp_path: Pa
 @pytest.mark.parametrize("weight", ["1e300", "-1e300", "1e-300"])
 def test_a_weight_beyond_what_can_be_kept_is_named(tmp_path: Path, weight: str) -> None:
     (tmp_path / "list.csv").write_text(f"path,label,weight\n0.png,cat,1\n1.png,dog,{weight}\n")
-    with pytest.raises(DataError, match=f"has the weight '{weight}' in row 2; give every row a positive"):
+    with pytest.raises(DataError, match=f"has the weight '{weight}' in line 3; give every row a positive"):
         read_table(tmp_path / "list.csv")
 
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import os
 import sys
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
@@ -288,10 +289,11 @@ def test_commas_and_quotes_belong_to_the_name(root: Path) -> None:
         ("path,label\r\na.png,cat\r\nb, c.png,dog\r\n", "line 3 has 3 fields, its head 2"),
         ('path,label,n\na.png,cat,"1\n2"\nb.png,dog\n', "line 4 has 2 fields, its head 3"),
         ("path,label\na.png,cat\na.png,dog\n", "lists a.png more than once; keep one row for each picture"),
-        ("path,label\na.png,cat\nb.png,\n", "has no label in row 2; fill it in or drop the row"),
-        ("path,label\na.png,cat\n  ,dog\n", "has no path in row 2; fill it in or drop the row"),
+        ("path,label\na.png,cat\nb.png,\n", "has no label in line 3; fill it in or drop the row"),
+        ("path,label\na.png,cat\n  ,dog\n", "has no path in line 3; fill it in or drop the row"),
+        ('path;label\r\n;\r\n\r\n"a\n\n.png";cat\r\n;dog\r\n', "has no path in line 7; fill it in"),
         ("path,label,split\na.png,cat,dev\n", "has the split 'dev'; use train, val or test, or leave all"),
-        ("path,label,split\na.png,cat,test\nb.png,cat,\n", "gives a split for some rows, but not for row 2"),
+        ("path,label,split\na.png,cat,test\nb.png,cat,\n", "gives a split for some rows, but not for line 3"),
         ("path,label\na.png,c\x07at\n", r"has a label that is not printable \('c\\x07at'\); correct it"),
     ],
 )
@@ -624,15 +626,59 @@ def test_a_row_group_that_would_fill_the_memory_is_refused(
 
 
 @pytest.mark.parametrize("shape", EMBEDDED)
-def test_a_picture_that_many_rows_share_is_unpacked_once(tmp_path: Path, shape: str) -> None:
+def test_a_row_group_larger_than_the_file_says_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    kind, wrap = EMBEDDED[shape]
+    rows = [wrap(bytes([i]) * 1_000_000) for i in range(50)]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": pa.array(rows, kind), "label": ["a", "b"] * 25}), path)
+    monkeypatch.setattr(parquet, "UNPACKED", 10_000_000)
+    monkeypatch.setattr(parquet, "_check_groups", lambda file, path: None)  # which believes it
+    with pytest.raises(DataError, match=r"a\.parquet has a row group of 1.,...,... bytes, over 10,000,000"):
+        read_table(path)
+
+
+def test_row_groups_that_are_too_large_together_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = embedded(tmp_path / "a.parquet", PICTURES, pa.binary())
+    source = list_table(path).source
+    monkeypatch.setattr(parquet, "UNPACKED", sum(map(len, PICTURES[6:])))
+    assert [source.read(f"row-{row}") for row in range(12)] == PICTURES
+    assert list(source._open) == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["image", "path"])
+def test_more_rows_than_are_taken_are_refused_before_any_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Rows without pictures take no bytes of the file."""
+    monkeypatch.setattr(parquet, "MAX_MEMBERS", 1_000)
+    monkeypatch.setattr(parquet, "_column", lambda *_: pytest.fail("a column was read"))
+    pq.write_table(
+        pa.table({name: pa.nulls(1_001, pa.binary()), "label": ["a"] * 1_001}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(DataError, match=r"a\.parquet has 1,001 rows, over 1,000; divide it"):
+        read_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("shape", EMBEDDED)
+def test_a_picture_that_many_rows_share_is_unpacked_once(
+    tmp_path: Path, shape: str, dictionary: bool
+) -> None:
     kind, wrap = EMBEDDED[shape]
     content, rows = encode(noise(0, 400, 400)), 200
     columns = {"image": pa.array([wrap(content)] * rows, kind), "label": ["a", "b"] * (rows // 2)}
-    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", use_dictionary=dictionary)
     source = list_table(tmp_path / "a.parquet").source
+    tracemalloc.start()
     before = pa.total_allocated_bytes()
     assert source.read("row-00000199") == content
-    assert pa.total_allocated_bytes() - before < 10 * len(content)
+    kept = pa.total_allocated_bytes() - before + tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 10 * len(content)
 
 
 @pytest.mark.parametrize(
@@ -730,7 +776,8 @@ def test_a_weight_that_is_no_positive_number_is_named_with_its_row(
 ) -> None:
     rows = [row | {"weight": "2"} for row in rows_of(root)]
     rows[3]["weight"] = weight
-    with pytest.raises(DataError, match=rf"has the weight '{weight}' in row 4; give every row a positive"):
+    place = "line 5" if kind == "csv" else "row 4"
+    with pytest.raises(DataError, match=rf"has the weight '{weight}' in {place}; give every row a positive"):
         read_table(MAKERS[kind](root / f"list.{kind}", rows))
 
 

@@ -1,6 +1,7 @@
 """Many pictures at once: in order, few in memory, and no thread left behind."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from lexnet.errors import PictureError
 from lexnet.preprocess import Pixels
 from lexnet.runtime.engines import Outputs
-from lexnet.runtime.stream import AHEAD, stream
+from lexnet.runtime.stream import AHEAD, in_order, stream
 
 WORKERS = 2
 
@@ -142,3 +143,22 @@ def test_what_has_not_begun_is_dropped_when_the_reader_leaves() -> None:
     assert next(results)[0] == 0
     results.close()  # type: ignore[attr-defined]
     assert len(loaded) <= AHEAD * WORKERS + 1
+
+
+def test_a_reason_keeps_nothing_of_its_picture() -> None:
+    class Content:
+        """Bytes that one can see go."""
+
+    kept: list[weakref.ref[Content]] = []
+
+    def work(item: int) -> None:
+        content = Content()
+        kept.append(weakref.ref(content))
+        try:
+            raise OSError(content)
+        except OSError as error:
+            raise PictureError(f"{item}.jpg", "is damaged") from error
+
+    results = list(in_order(range(20), work, WORKERS))
+    assert [str(result) for _, result in results] == [f"{i}.jpg: is damaged" for i in range(20)]
+    assert not any(content() for content in kept)

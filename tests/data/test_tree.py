@@ -1,0 +1,33 @@
+"""Pictures by their bytes: the digest of each, or why it cannot be used."""
+
+import hashlib
+import tracemalloc
+
+from picture_makers import encode, noise
+
+from lexnet.data.tree import digest_all
+from lexnet.errors import PictureError
+
+SIZE = 200_000
+
+
+class Half:
+    """A source whose every other picture is HEIC, made anew whenever it is read."""
+
+    def read(self, path: str) -> bytes:
+        return b"\0\0\0\x18ftypheic" + bytes(SIZE) if int(path) % 2 else encode(noise(int(path), 8, 8))
+
+    def where(self, path: str) -> str:
+        return f"half/{path}"
+
+
+def test_a_bad_picture_leaves_its_reason_and_not_its_bytes() -> None:
+    digest_all(Half(), ["0", "1"], lambda done, total: None)  # Pillow loads its decoders
+    tracemalloc.start()
+    found = digest_all(Half(), [str(i) for i in range(400)], lambda done, total: None)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 10 * SIZE, f"{kept:,} bytes are kept of 200 pictures of {SIZE:,}"
+    assert found[2] == hashlib.sha256(encode(noise(2, 8, 8))).hexdigest()
+    bad = [digest for digest in found if isinstance(digest, PictureError)]
+    assert len(bad) == 200 and bad[0].path == "half/1" and bad[0].reason.startswith("is HEIC")
