@@ -124,9 +124,9 @@ def read(path: str | os.PathLike[str]) -> bytes:
             raise PictureError(os.fspath(path), "is not a regular file")
         if status.st_size > MAX_BYTES:
             raise PictureError(os.fspath(path), f"has {status.st_size:,} bytes, over {MAX_BYTES:,}")
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             content = file.read(status.st_size + 1)
-            if len(content) > status.st_size:  # it grows, or is of those that say 0
+            if len(content) != status.st_size:  # it grows, or is of those that say 0
                 content += file.read(MAX_BYTES)
         if len(content) > MAX_BYTES:
             raise PictureError(os.fspath(path), f"has over {MAX_BYTES:,} bytes")
