@@ -76,13 +76,14 @@ def fastai(epochs: int, *, find: bool) -> None:
     )
     net = lexnet.create_net("efficientnet_lite0", weights="imagenet")
     model = nn.Sequential(nn.Sequential(net.stem, net.stages), vision.create_head(1280, CLASSES))
-    half = file.with_suffix(f".fastai{epochs}")
-    learner = vision.Learner(  # which else would write beside the pictures
-        loaders, model, splitter=vision.default_split, metrics=vision.accuracy, path=half.parent.resolve()
+    scratch = tempfile.mkdtemp()  # its finder would else write beside the pictures
+    learner = vision.Learner(
+        loaders, model, splitter=vision.default_split, metrics=vision.accuracy, path=scratch
     )
+    half = file.with_suffix(f".fastai{epochs}")
     state = torch.load(half, weights_only=False) if half.exists() else {"epochs": 0, "seconds": 0.0}
 
-    class Kept(vision.Callback):  # type: ignore[misc, name-defined]
+    class Kept(vision.Callback):  # type: ignore[misc, name-defined]  # fastai is untyped
         """What has been learned so far, at the end of each epoch in which all of the net learns."""
 
         def after_epoch(self) -> None:

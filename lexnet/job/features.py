@@ -22,14 +22,18 @@ from lexnet.transfer.views import answering, augmented, colour_axes
 TIMES = 23
 
 
+def unit_of(manifest: Manifest, near: Sequence[Pair]) -> NDArray[np.int64]:
+    """(N,) the lowest row of all that stays with a picture: its group, its copies, the near ones too."""
+    return units(manifest, [(pair.first, pair.second) for pair in near])
+
+
 def examples_of(manifest: Manifest, near: Sequence[Pair], features: NDArray[np.float32]) -> Examples:
     """What a head is fitted on: a row for each picture, near copies never on both sides of a fold."""
-    unit_of = units(manifest, [(pair.first, pair.second) for pair in near])
     return Examples(
         features=features,
         labels=manifest.labels,
         weights=manifest.weights,
-        units=list(manifest.digests.take(unit_of)),
+        units=list(manifest.digests.take(unit_of(manifest, near))),
     )
 
 

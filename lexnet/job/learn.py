@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from lexnet.augment.recipes import breaks_labels
 from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
-from lexnet.data.groups import units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
@@ -20,7 +19,7 @@ from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide, known_before
 from lexnet.job.events import Event, Listener, Note, Progress, Warned
-from lexnet.job.features import cut_short, examples_of, with_looks, with_views
+from lexnet.job.features import cut_short, examples_of, unit_of, with_looks, with_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
@@ -204,7 +203,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         engine = OnnxRuntime(headed.graph, job.workers)
         exported = _run(engine, spec, manifest, held_out, job.tell)
         parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
-    unit_of = units(manifest, [(pair.first, pair.second) for pair in looked.near])
+    together = unit_of(manifest, looked.near)[held_out]
     found = Findings(
         plan=job.plan,
         trunk=taught.trunk,
@@ -216,7 +215,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         probe=taught.probe,
         headed=headed,
         part=part,
-        scores=score(exported, manifest.labels[held_out], manifest.classes, units=unit_of[held_out]),
+        scores=score(exported, manifest.labels[held_out], manifest.classes, units=together),
         parity=parity,
         validation=validation,
     )

@@ -44,7 +44,8 @@ class Trunk:
     def end(self) -> str | None:
         """The last stage of the net, or block of it, where it was cut short now or before."""
         before = self.weights.origin.cut if isinstance(self.weights.origin, Bundled) else None
-        return before if self.cut is None or str(before).startswith(f"{self.cut}.") else self.cut
+        inside = before is not None and before.startswith(f"{self.cut}.")
+        return before if self.cut is None or inside else self.cut
 
 
 def open_trunk(

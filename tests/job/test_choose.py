@@ -284,8 +284,7 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     monkeypatch.setattr(choose, "try_tail", fake(0.5, 0))
     monkeypatch.setattr("lexnet.job.learn._pays", lambda *arguments: False)
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
-    risks = lambda recipe, classes: [] if recipe == Recipe() else ["a risk"]  # noqa: E731
-    monkeypatch.setattr(learn, "breaks_labels", risks)
+    monkeypatch.setattr(learn, "breaks_labels", lambda recipe, classes: ["a risk"] * (recipe != Recipe()))
     run = train(str(folder), TrainConfig(size=64))
     assert not any("a risk" in text for text in run.metrics["warnings"]), "which was the tail's"
     assert run.metrics["mode"] == "probe" and run.metrics["frozen"] is None
