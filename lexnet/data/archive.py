@@ -49,7 +49,7 @@ def read_archive(
         raise
     except Exception as error:
         raise _damaged(path, error) from error
-    names = sorted(members.reasons, key=lambda name: natural(name.replace("/", "\0")))  # before all else
+    names = sorted(members.reasons, key=lambda name: natural(name.replace("/", "\0")))  # a/b before a!
     top = _only_folder([name for name in names if members.reasons[name] is None])
     folders: dict[str, set[str]] = {"": set()}
     for name in (*names, *members.folders):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-SILENT = 1e-4
+SILENT = 1e-4  # of what a norm multiplies by: less is noise, and dividing by it would be as well
 
 
 @dataclass(frozen=True)
