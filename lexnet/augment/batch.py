@@ -5,6 +5,7 @@ pictures (N, C, H, W), all of one size ─────────────�
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lexnet.augment import colour
-from lexnet.augment.apply import compressed
+from lexnet.augment.apply import compressed, is_harmed
+from lexnet.augment.compose import colours, geometry
 from lexnet.augment.sample import View, noise
-from lexnet.augment.warp import LEAST, bent, halvings, is_exact, matrix, softness, spline
+from lexnet.augment.warp import bent, spline
 from lexnet.config import PreprocessSpec
 from lexnet.errors import ShapeError
 
@@ -24,22 +26,22 @@ PADDING = {"reflect": "reflection", "edge": "border", "colour": "zeros"}
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What N views of pictures of one size and recipe do, as tensors; `to` moves them to a device."""
+    """What N views do to pictures of one shape, as tensors; `to` moves them to a device."""
 
-    views: list[View]
+    views: View
     size: int
-    halved: list[tuple[int, int]]
-    """For each view, how often its picture is halved across and down."""
-    soften: Tensor
-    """(N, 2) weight of either neighbour, across and down the view."""
+    halved: NDArray[np.int64]
+    """(N, 2) how often each view's picture is halved across and down."""
+    soften: Tensor | None
+    """(N, 2) weight of either neighbour, across and down the view; None where no view is filtered."""
     matrices: Tensor
     """(N, 3, 3) from the view's pixels to those of the halved picture."""
     knots: Tensor | None
     """(N, 3, n, n) the spline through the local warp; none without one."""
-    colours: Tensor
-    """(N, 3, 4)"""
-    gammas: Tensor
-    """(N,)"""
+    colours: Tensor | None
+    """(N, 3, 4); None where all levels are left alone."""
+    gammas: Tensor | None
+    """(N,); None likewise."""
     noise: Tensor | None
     """(N, C, size, size) levels to add."""
 
@@ -50,39 +52,31 @@ class Prepared:
 
 
 def prepare(
-    views: list[View],
+    views: View,
     shape: tuple[int, int, int],
     spec: PreprocessSpec,
     axes: NDArray[np.float64] | None = None,
 ) -> Prepared:
-    """What the views, all of one recipe, do to pictures of `shape` (C, H, W)."""
+    """What N views do to pictures of `shape` (C, H, W)."""
     channels, height, width = shape
-    recipe = views[0].recipe
-    halved, soften, matrices, knots, colours = [], [], [], [], []
-    for view in views:
-        whole = matrix(view, height, width, spec)
-        halved.append(halvings(whole, spec.size))
-        rows = [[1 / 2**k, 0, 0.5 / 2**k - 0.5] for k in halved[-1]]
-        whole = np.array([rows[0], [0, rows[1][0], rows[1][2]], [0, 0, 1]]) @ whole
-        filters = softness(whole, spec.size)
-        needless = max(map(abs, filters)) <= LEAST or (is_exact(whole) and not recipe.warp)
-        soften.append((0.0, 0.0) if needless else filters)
-        matrices.append(whole / whole[2, 2])
-        if view.bend is not None:
-            knots.append(bent(matrices[-1], view.bend, spec.size))
-        levels = colour.matrix(view, axes)
-        colours.append(np.eye(3, 4) if levels is None else levels)
+    seen, levels = geometry(views, (height, width), spec), colours(views, axes)
+    matrices = seen.matrices / seen.matrices[:, 2:, 2:]
+    gammas = np.broadcast_to(views.gamma, len(views))
     return Prepared(
         views=views,
         size=spec.size,
-        halved=halved,
-        soften=torch.tensor(soften, dtype=torch.float32),
-        matrices=torch.from_numpy(np.stack(matrices).astype(np.float32)),
-        knots=torch.from_numpy(np.asarray(knots, np.float32)) if knots else None,
-        colours=torch.from_numpy(np.stack(colours).astype(np.float32)),
-        gammas=torch.tensor([view.gamma for view in views]),
+        halved=seen.halved,
+        soften=_floats(seen.soften) if seen.soften.any() else None,
+        matrices=_floats(matrices),
+        knots=None if views.bend is None else _floats(bent(matrices, views.bend, spec.size)),
+        colours=None if levels is None else _floats(levels),
+        gammas=None if (gammas == 1).all() else _floats(gammas),
         noise=_noises(views, (spec.size, spec.size, channels)),
     )
+
+
+def _floats(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def apply_batch(pictures: Tensor, prepared: Prepared) -> Tensor:
@@ -102,15 +96,15 @@ def apply_batch(pictures: Tensor, prepared: Prepared) -> Tensor:
 
 def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
     """(N, C, size, size) whole levels, rounded where `apply` rounds."""
-    size, channels, recipe = prepared.size, pictures.shape[1], prepared.views[0].recipe
+    size, channels, recipe = prepared.size, pictures.shape[1], prepared.views.recipe
     result = torch.empty(len(pictures), channels, size, size, device=pictures.device)
     level = torch.tensor(recipe.colour if channels == 3 else (float(colour.LUMA @ recipe.colour),))
     outside = level.to(result).view(1, -1, 1, 1) * (recipe.border == "colour")
-    for times in sorted(set(prepared.halved)):
-        mine = [i for i, own in enumerate(prepared.halved) if own == times]
-        rows: Tensor | slice = slice(None) if len(mine) == len(pictures) else torch.tensor(mine)
+    for times in np.unique(prepared.halved, axis=0):
+        mine = (prepared.halved == times).all(1)
+        rows = slice(None) if mine.all() else torch.from_numpy(np.flatnonzero(mine)).to(pictures.device)
         some = pictures[rows].float()
-        if any(times):
+        if times.any():
             _, _, high, wide = some.shape
             block = min(1 << times[1], high), min(1 << times[0], wide)
             some = F.avg_pool2d(some, block).round_()
@@ -120,8 +114,8 @@ def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
     return _softened((result + outside).round_(), prepared.soften)
 
 
-def _softened(pixels: Tensor, weights: Tensor) -> Tensor:
-    if not weights.any():
+def _softened(pixels: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
         return pixels
     across, down = weights.view(len(weights), 2, 1, 1, 1).unbind(1)
     wide = F.pad(pixels, (1, 1, 0, 0), "replicate")
@@ -149,9 +143,10 @@ def _grid(prepared: Prepared, rows: Tensor | slice, wide: int, high: int) -> Ten
 
 
 def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
-    if (prepared.gammas != 1).any():
-        gammas = prepared.gammas.view(-1, 1, 1, 1)
-        pixels = 255 * (pixels / 255) ** gammas
+    if prepared.gammas is not None:
+        pixels = 255 * (pixels / 255) ** prepared.gammas.view(-1, 1, 1, 1)
+    if prepared.colours is None:
+        return pixels
     gains, shifts = prepared.colours[..., :3], prepared.colours[..., 3:]
     if pixels.shape[1] == 1:
         luma = torch.from_numpy(colour.LUMA).to(gains)
@@ -163,7 +158,8 @@ def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
 def _damage(pixels: Tensor, prepared: Prepared) -> Tensor:
     """As `apply`'s; JPEG has no place on a GPU and goes through the CPU, picture by picture."""
     size = prepared.size
-    for i, view in enumerate(prepared.views):
+    for i in np.flatnonzero(np.broadcast_to(is_harmed(prepared.views), len(pixels))).tolist():
+        view = prepared.views[i]
         if view.blur:
             pixels[i] = _blurred(pixels[i], view.blur * size).round()
         if view.noise and prepared.noise is not None:
@@ -172,9 +168,8 @@ def _damage(pixels: Tensor, prepared: Prepared) -> Tensor:
             small = pixels[i].permute(1, 2, 0).to(torch.uint8).cpu().numpy()
             back = compressed(small, view.jpeg).reshape(small.shape)
             pixels[i] = torch.from_numpy(back).permute(2, 0, 1).to(pixels)
-        if view.erase is not None:
-            left, top, right, bottom = (round(share * size) for share in view.erase)
-            pixels[i, :, top:bottom, left:right] = view.erase_level
+        left, top, right, bottom = (round(share * size) for share in view.erase)
+        pixels[i, :, top:bottom, left:right] = view.erase_level
     return pixels
 
 
@@ -190,11 +185,12 @@ def _blurred(pixels: Tensor, deviation: float) -> Tensor:
     return F.conv2d(F.conv2d(padded, kernel), kernel.mT)[:, 0]
 
 
-def _noises(views: list[View], shape: tuple[int, int, int]) -> Tensor | None:
-    if not any(view.noise for view in views):
+def _noises(views: View, shape: tuple[int, int, int]) -> Tensor | None:
+    noisy = np.flatnonzero(np.broadcast_to(views.noise, len(views))).tolist()
+    if not noisy:
         return None
     levels = np.zeros((len(views), *shape), np.float32)
-    for i, view in enumerate(views):
-        if view.noise:
-            levels[i] = 255 * view.noise * noise(view, shape)
+    for i in noisy:
+        view = views[i]
+        levels[i] = 255 * view.noise * noise(view, shape)
     return torch.from_numpy(levels).permute(0, 3, 1, 2)

@@ -4,12 +4,10 @@ gamma ─ brightness ─ contrast ─ saturation ─ hue ─ grey ─ channel sh
 table   └──────────────────────────── one matrix ───────────────────────────────┘
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.augment.sample import View
+from lexnet.augment.sample import Number, View
 
 LUMA = np.array([0.299, 0.587, 0.114])  # of red, green, blue (ITU-R BT.601, as in JPEG)
 MIDDLE = 127.5
@@ -20,26 +18,36 @@ TURNED = np.linalg.solve(YIQ, np.array([[0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ YIQ
 
 
 def matrix(view: View, axes: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
-    """(3, 4): levels (r, g, b, 1) → (r, g, b), not yet rounded and held to 0..255; None for no change.
+    """(3, 4), or (N, 3, 4) for N views: levels (r, g, b, 1) → (r, g, b), not yet rounded and held to 0..255.
 
-    `axes` (3, 3) are the principal axes of the training pictures' colours (see `principal_axes`).
+    None for no change. `axes` (3, 3) are the principal axes of the training pictures' colours (see
+    `principal_axes`).
     """
-    shifted = any(view.channels) or (axes is not None and any(view.pca))
-    if view.brightness == view.contrast == view.saturation == 1 and not (view.hue or view.grey or shifted):
+    factors = view.brightness, view.contrast, view.saturation
+    shifts = view.hue, view.grey, *view.channels, *(view.pca if axes is not None else ())
+    if all(np.all(one == 1) for one in factors) and not any(map(np.any, shifts)):
         return None
-    turn = math.radians(view.hue)
-    saturation = 0.0 if view.grey else view.saturation
-    chroma = saturation * math.cos(turn) * CHROMA + saturation * math.sin(turn) * TURNED
-    result = np.empty((3, 4), np.float32)
-    result[:, :3] = view.brightness * view.contrast * (GREY + chroma)
-    shift = MIDDLE * (1 - view.contrast) + 255 * np.array(view.channels)  # greys have no chroma to be changed
-    result[:, 3] = shift if axes is None else shift + 255 * (axes @ view.pca)
+    saturation, turn = np.where(view.grey, 0.0, view.saturation), np.radians(view.hue)
+    gain, even, odd = view.brightness * view.contrast, saturation * np.cos(turn), saturation * np.sin(turn)
+    chroma = np.multiply.outer(even, CHROMA) + np.multiply.outer(odd, TURNED)
+    linear = np.multiply.outer(gain, np.ones((3, 3))) * (GREY + chroma)
+    shift = np.multiply.outer(MIDDLE * (1 - view.contrast), np.ones(3))  # greys have no chroma to be changed
+    shift = shift + 255 * _vectors(view.channels)
+    if axes is not None:
+        shift = shift + 255 * _vectors(view.pca) @ axes.T
+    result = np.empty((*np.broadcast_shapes(linear.shape[:-2], shift.shape[:-1]), 3, 4), np.float32)
+    result[..., :3], result[..., 3] = linear, shift
     return result
 
 
-def of_grey(matrix: NDArray[np.float32]) -> tuple[float, float]:
-    """What the 3×4 does to a picture of one channel: gain and shift of its luma."""
-    return float(LUMA @ matrix[:, :3].sum(axis=1)), float(LUMA @ matrix[:, 3])
+def _vectors(numbers: tuple[Number, ...]) -> NDArray[np.float64]:
+    """(3,), or (N, 3)"""
+    return np.stack(np.broadcast_arrays(*numbers), axis=-1)
+
+
+def of_grey(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(..., 2) what the 3×4 does to a picture of one channel: gain and shift of its luma."""
+    return np.stack([matrix[..., :3].sum(-1) @ LUMA, matrix[..., 3] @ LUMA], axis=-1)
 
 
 def gamma_table(gamma: float) -> NDArray[np.uint8]:

@@ -9,11 +9,12 @@ depend on which pictures, workers or batches came before it, and no operation on
 """
 
 import hashlib
-import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,48 +24,66 @@ from lexnet.config import Recipe
 NORMAL = NormalDist()
 NUMBERS = 35  # that a view takes before those of its local warp
 
+Number = Any
+"""A float, or N of them for N views (still one, for all, where the recipe leaves it be)."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class View:
-    """One view of one picture, in units that do not depend on the picture's size."""
+    """One view of one picture, or N of as many, in units that do not depend on the picture's size."""
 
     recipe: Recipe
-    area: float
-    aspect: float
-    place: tuple[float, float]
+    area: Number
+    aspect: Number
+    place: tuple[Number, Number]
     """0..1 across and down: where a crop lies, from one end of its room to the other."""
-    mirror: bool
-    flip: bool
-    rotate: float
+    mirror: Number
+    flip: Number
+    rotate: Number
     """Degrees, anticlockwise as seen."""
-    shear: tuple[float, float]
+    shear: tuple[Number, Number]
     """Degrees, along x and along y."""
-    translate: tuple[float, float]
-    zoom: float
-    perspective: tuple[float, float]
+    translate: tuple[Number, Number]
+    zoom: Number
+    perspective: tuple[Number, Number]
     bend: NDArray[np.float32] | None
     """(2, n, n) displacements at the knots of a cubic B-spline, shares of the square; none without a warp."""
-    brightness: float
-    contrast: float
-    saturation: float
-    hue: float
-    grey: bool
-    channels: tuple[float, float, float]
-    pca: tuple[float, float, float]
-    gamma: float
-    blur: float
-    noise: float
-    jpeg: int
-    erase: tuple[float, float, float, float] | None
-    """Left, top, right, bottom, as shares of the square."""
-    erase_level: int
-    address: tuple[int, str, int, str]
-    """Seed, purpose, the view's number and the picture's name: what all this was drawn from."""
+    brightness: Number
+    contrast: Number
+    saturation: Number
+    hue: Number
+    grey: Number
+    channels: tuple[Number, Number, Number]
+    pca: tuple[Number, Number, Number]
+    gamma: Number
+    blur: Number
+    noise: Number
+    jpeg: Number
+    erase: tuple[Number, Number, Number, Number]
+    """Left, top, right, bottom, as shares of the square; of no area for none."""
+    erase_level: Number
+    addresses: tuple[tuple[int, str, int, str], ...]
+    """Seed, purpose, the view's number and the picture's name: what all this was drawn from, N times."""
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    def __getitem__(self, i: int) -> "View":
+        """One of them."""
+
+        def own(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(own, value))
+            return value[i].item() if isinstance(value, np.ndarray) else value
+
+        values = {name: own(value) for name, value in vars(self).items() if name != "bend"}
+        bend = self.bend if self.bend is None or self.bend.ndim == 3 else self.bend[i]
+        return View(**values | {"bend": bend, "addresses": (self.addresses[i],)})
 
     def numbers(self) -> dict[str, object]:
         """What is not neutral, for people to read."""
         plain = sample(Recipe(), 0, "", 0, "")
-        fixed = {"recipe", "address", "place", "erase_level"}
+        fixed = {"recipe", "addresses", "place", "erase_level"}
         shown = {name: value for name, value in vars(self).items() if name not in fixed}
         changed = {name: value for name, value in shown.items() if value is not vars(plain)[name]}
         changed = {name: value for name, value in changed.items() if np.any(value != vars(plain)[name])}
@@ -80,20 +99,26 @@ def sample(recipe: Recipe, seed: int, purpose: str, view: int, item: str) -> Vie
 
     `view` is the epoch's number in training; `purpose` keeps draws for different uses apart.
     """
+    return sample_all(recipe, seed, purpose, [(view, item)])[0]
+
+
+def sample_all(recipe: Recipe, seed: int, purpose: str, which: Sequence[tuple[int, str]]) -> View:
+    """For each (view, item) what `sample` gives, all at once."""
     knots = bend_knots(recipe.wavelength) if recipe.warp else 0
-    numbers = generator(seed, purpose, view, item).random(NUMBERS + 2 * knots * knots)
-    u = numbers[:NUMBERS].tolist()
+    count = NUMBERS + 2 * knots * knots
+    numbers = np.array([generator(seed, purpose, view, item).random(count) for view, item in which])
+    u = numbers[:, :NUMBERS].T
     bend = None
     if recipe.warp:
-        bend = numbers[NUMBERS:].astype(np.float32).reshape(2, knots, knots)
+        bend = numbers[:, NUMBERS:].astype(np.float32).reshape(-1, 2, knots, knots)
         bend = (2 * bend - 1) * np.float32(recipe.warp)
     return View(
         recipe=recipe,
         area=_between(u[0], recipe.area),
         aspect=_factor(u[1], recipe.aspect),
         place=(u[2], u[3]),
-        mirror=u[4] < recipe.mirror,
-        flip=u[5] < recipe.flip,
+        mirror=_whether(u[4], recipe.mirror),
+        flip=_whether(u[5], recipe.flip),
         rotate=_either(u[6], recipe.rotate),
         shear=(_either(u[7], recipe.shear), _either(u[8], recipe.shear)),
         translate=(_either(u[9], recipe.translate), _either(u[10], recipe.translate)),
@@ -104,7 +129,7 @@ def sample(recipe: Recipe, seed: int, purpose: str, view: int, item: str) -> Vie
         contrast=1 + _either(u[15], recipe.contrast),
         saturation=1 + _either(u[16], recipe.saturation),
         hue=_either(u[17], recipe.hue),
-        grey=u[18] < recipe.grey,
+        grey=_whether(u[18], recipe.grey),
         channels=(
             _either(u[19], recipe.channels), _either(u[20], recipe.channels), _either(u[21], recipe.channels),
         ),
@@ -112,16 +137,16 @@ def sample(recipe: Recipe, seed: int, purpose: str, view: int, item: str) -> Vie
         gamma=_factor(u[25], recipe.gamma),
         blur=_some(u[26], recipe.damage) * recipe.blur,
         noise=_some(u[27], recipe.damage) * recipe.noise,
-        jpeg=100 - round(_some(u[28], recipe.damage) * (100 - recipe.jpeg)),
-        erase=_rectangle(u[30:34], recipe.erased) if u[29] < recipe.erase else None,
-        erase_level=int(256 * u[34]),
-        address=(seed, purpose, view, item),
+        jpeg=100 - np.rint(_some(u[28], recipe.damage) * (100 - recipe.jpeg)).astype(int),
+        erase=_rectangle(u[30:34], recipe.erased, _whether(u[29], recipe.erase)),
+        erase_level=(256 * u[34]).astype(int),
+        addresses=tuple((seed, purpose, view, item) for view, item in which),
     )  # fmt: skip
 
 
 def noise(view: View, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Standard normal numbers that belong to this view."""
-    seed, purpose, number, item = view.address
+    """Standard normal numbers that belong to this one view."""
+    seed, purpose, number, item = view.addresses[0]
     return generator(seed, f"{purpose} noise", number, item).standard_normal(shape, np.float32)
 
 
@@ -175,34 +200,40 @@ def _words(content: bytes) -> NDArray[np.uint64]:
     return np.frombuffer(hashlib.sha256(content).digest(), "<u8").astype(np.uint64)
 
 
-def _between(u: float, bounds: tuple[float, float]) -> float:
-    return bounds[0] + u * (bounds[1] - bounds[0])
+def _whether(u: Number, probability: float) -> Number:
+    return u < probability if probability else False
 
 
-def _factor(u: float, bounds: tuple[float, float]) -> float:
+def _between(u: Number, bounds: tuple[float, float]) -> Number:
+    return bounds[0] + u * (bounds[1] - bounds[0]) if bounds[0] < bounds[1] else bounds[0]
+
+
+def _factor(u: Number, bounds: tuple[float, float]) -> Number:
     """As often twice as half: uniform in the logarithm."""
-    return bounds[0] * math.exp(u * math.log(bounds[1] / bounds[0]))
+    return bounds[0] * np.exp(u * np.log(bounds[1] / bounds[0])) if bounds[0] < bounds[1] else bounds[0]
 
 
-def _either(u: float, most: float) -> float:
-    return (2 * u - 1) * most
+def _either(u: Number, most: float) -> Number:
+    return (2 * u - 1) * most if most else 0.0
 
 
-def _normal(u: float, deviation: float) -> float:
-    return NORMAL.inv_cdf(u or 2**-54) * deviation if deviation else 0.0
+def _normal(u: Number, deviation: float) -> Number:
+    return np.array([NORMAL.inv_cdf(one or 2**-54) for one in u.tolist()]) * deviation if deviation else 0.0
 
 
-def _some(u: float, probability: float) -> float:
+def _some(u: Number, probability: float) -> Number:
     """Nothing, or with this probability a uniform number: one draw does for both."""
-    return u / probability if u < probability else 0.0
+    return np.where(u < probability, u / probability, 0.0) if probability else 0.0
 
 
-def _rectangle(u: list[float], area: tuple[float, float]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of a rectangle up to twice as wide as high, or the reverse."""
-    share, stretch = _between(u[0], area) ** 0.5, 2 ** _either(u[1], 0.5)
-    wide, high = min(1.0, share * stretch), min(1.0, share / stretch)
+def _rectangle(u: Number, area: tuple[float, float], there: Number) -> tuple[Number, Number, Number, Number]:
+    """Left, top, right, bottom of a rectangle up to twice as wide as high, or the reverse, where one is."""
+    if there is False:
+        return 0.0, 0.0, 0.0, 0.0
+    share, stretch = np.sqrt(_between(u[0], area)), np.exp2(_either(u[1], 0.5))
+    wide, high = np.minimum(1.0, share * stretch), np.minimum(1.0, share / stretch)
     left, top = u[2] * (1 - wide), u[3] * (1 - high)
-    return left, top, left + wide, top + high
+    return there * left, there * top, there * (left + wide), there * (top + high)
 
 
 def _rounded(value: object) -> object:

@@ -8,23 +8,27 @@ map, exactly; so matrix and warp together are still one surface for x and one fo
 """
 
 import math
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, reduce
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.augment.sample import View
+from lexnet.augment.sample import Number, View
 from lexnet.config import PreprocessSpec
 
 Matrix = NDArray[np.float64]
 SOFTEN, NEUTRAL = 0.14, 1.49
-LEAST = 0.02  # a filter weaker than this is not seen
 FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
 
 
 def matrix(view: View, height: int, width: int, spec: PreprocessSpec) -> Matrix:
-    """(3, 3): (x, y, 1) of a pixel of the view → (x, y, w) of the picture's, centres at whole numbers."""
+    """(x, y, 1) of a pixel of the view → (x, y, w) of the picture's, centres at whole numbers.
+
+    (3, 3), or (N, 3, 3) for N views of pictures of one size.
+    """
     left, top, wide, high = crop_box(view, height, width, spec)
     across, down, depth = inside(view)
     rows = (
@@ -33,13 +37,22 @@ def matrix(view: View, height: int, width: int, spec: PreprocessSpec) -> Matrix:
         depth,
     )
     unit = 2 / spec.size
-    return np.array([[unit * x, unit * y, (unit / 2 - 1) * (x + y) + w] for x, y, w in rows])
+    return stacked([[unit * x, unit * y, (unit / 2 - 1) * (x + y) + w] for x, y, w in rows])
 
 
-def inside(view: View) -> list[list[float]]:
+def stacked(rows: Sequence[Sequence[Number]]) -> NDArray[np.float64]:
+    """Rows of numbers → a matrix, or of N numbers → N matrices."""
+    result = np.empty((*np.broadcast(*chain(*rows)).shape, len(rows), len(rows[0])))
+    for i, row in enumerate(rows):
+        for j, number in enumerate(row):
+            result[..., i, j] = number
+    return result
+
+
+def inside(view: View) -> list[list[Number]]:
     """(3, 3) in the square from -1 to 1, from the view to the crop: the product of the five, written out."""
-    cos, sin = math.cos(math.radians(view.rotate)), math.sin(math.radians(view.rotate))
-    across, down = math.tan(math.radians(view.shear[0])), math.tan(math.radians(view.shear[1]))
+    cos, sin = np.cos(np.radians(view.rotate)), np.sin(np.radians(view.rotate))
+    across, down = np.tan(np.radians(view.shear[0])), np.tan(np.radians(view.shear[1]))
     a, b = (cos + sin * down) / view.zoom, -(sin + cos * across) / view.zoom
     c, d = (sin - cos * down) / view.zoom, (cos - sin * across) / view.zoom
     (x, y), (p, q) = view.translate, view.perspective
@@ -48,11 +61,12 @@ def inside(view: View) -> list[list[float]]:
     return [[h * (a + e * p), v * (b + e * q), e], [h * (c + f * p), v * (d + f * q), f], [h * p, v * q, 1.0]]
 
 
-def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple[float, ...]:
+def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple[Number, ...]:
     """Left, top, width, height of the crop in the picture, pixels; a random one may reach beyond it."""
     if view.recipe.crop == "resized":
         whole = view.area * height * width
-        wide, high = min(width, math.sqrt(whole * view.aspect)), min(height, math.sqrt(whole / view.aspect))
+        wide = np.minimum(width, np.sqrt(whole * view.aspect))
+        high = np.minimum(height, np.sqrt(whole / view.aspect))
         return view.place[0] * (width - wide), view.place[1] * (height - high), wide, high
     short = min(height, width)
     side = short * spec.size / spec.short_side
@@ -60,49 +74,49 @@ def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple
     left, top = (place * room - room / 2 for place in view.place)
     left, top = (width - side) / 2 + left, (height - side) / 2 + top
     if side == spec.size:  # nothing is resampled, so nothing may be blurred
-        left, top = round(left), round(top)
+        left, top = np.rint(left), np.rint(top)
     return left, top, side, side
 
 
-def is_upright(view: View) -> bool:
+def is_upright(view: View) -> Number:
     """Whether the view is its crop, mirrored at most."""
-    moved = (view.rotate, *view.shear, *view.translate, *view.perspective)
-    return view.zoom == 1 and view.bend is None and not any(moved)
+    moved = (view.rotate, *view.shear, *view.translate, *view.perspective, view.zoom - 1)
+    still = np.logical_not(reduce(np.logical_or, moved))
+    return np.zeros_like(still) if view.bend is not None else still
 
 
-def halvings(matrix: Matrix, size: int) -> tuple[int, int]:
-    """How often the picture is halved along its x and its y before it is sampled, so that the view skips no
-    pixel: sampled with two or more from one to the next, fine stripes would turn into coarse ones."""
-    (a, b), (c, d) = slope(matrix, size)
-    across, down = (
-        math.floor(math.log2(max(1, scale) + 1e-6)) for scale in (math.hypot(a, b), math.hypot(c, d))
-    )
-    return across, down
+def halvings(matrix: Matrix, size: int) -> NDArray[np.int64]:
+    """(..., 2) how often the picture is halved along its x and its y before it is sampled.
+
+    Else the view would skip pixels, two or more from one to the next, and fine stripes turn into coarse ones.
+    """
+    scales = np.maximum(1, np.linalg.norm(slope(matrix, size), axis=-1))
+    return np.floor(np.log2(scales) + 1e-6).astype(int)
 
 
-def softness(matrix: Matrix, size: int) -> tuple[float, float]:
-    """(a, 1 - 2a, a) filters the view along its x and its y, so that it is as sharp as what evaluation sees.
+def softness(matrix: Matrix, size: int) -> NDArray[np.float64]:
+    """(..., 2) of which (a, 1 - 2a, a) filters the view along its x and its y, so that it is as sharp as what
+    evaluation sees.
 
     Sampled with more than a pixel from one to the next, a view is too sharp; with less, bilinear sampling
     blurs, and `a` is negative. `benchmarks/sharpness.py` found the line on photographs.
     """
-    (a, b), (c, d) = slope(matrix, size)
-    across, down = (SOFTEN * (max(1, scale) - NEUTRAL) for scale in (math.hypot(a, c), math.hypot(b, d)))
-    return across, down
+    scales = np.linalg.norm(slope(matrix, size), axis=-2)
+    return np.asarray(SOFTEN * (np.maximum(1, scales) - NEUTRAL))
 
 
-def slope(matrix: Matrix, size: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """In the middle of the view: (x by x, x by y), (y by x, y by y), picture pixels a view pixel."""
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+def slope(matrix: Matrix, size: int) -> Matrix:
+    """(..., 2, 2) in the view's middle: (x by x, x by y), (y by x, y by y), picture pixels a view pixel."""
     middle = (size - 1) / 2
-    w = (g + h) * middle + i
-    x, y = ((a + b) * middle + c) / w, ((d + e) * middle + f) / w
-    return ((a - x * g) / w, (b - x * h) / w), ((d - y * g) / w, (e - y * h) / w)
+    places = matrix @ (middle, middle, 1)
+    w = places[..., 2, None, None]
+    return np.asarray((matrix[..., :2, :2] - places[..., :2, None] / w * matrix[..., 2:, :2]) / w)
 
 
-def is_exact(matrix: Matrix) -> bool:
-    """Whether every pixel of the view is a pixel of the picture: mirrors, quarter turns, whole steps."""
-    return bool(np.abs(matrix - np.rint(matrix)).max() < 1e-6) and abs(abs(np.linalg.det(matrix)) - 1) < 1e-6
+def is_exact(matrix: Matrix) -> NDArray[np.bool_]:
+    """(...) whether all pixels of the view are pixels of the picture: mirrors, quarter turns, whole steps."""
+    whole = np.abs(matrix - np.rint(matrix)).max((-2, -1)) < 1e-6
+    return np.asarray(whole & (np.abs(np.abs(np.linalg.det(matrix)) - 1) < 1e-6))
 
 
 def surfaces(
@@ -129,11 +143,11 @@ def surfaces(
 
 
 def bent(matrix: Matrix, bend: NDArray[np.float32], size: int) -> NDArray[np.float64]:
-    """(3, n, n) x, y, w in the picture of the spline's knots, once the local warp has moved them."""
-    _, knots = spline(size, bend.shape[1])
-    knots = knots.copy()
-    knots[:2] += bend * np.float32(size)
-    return (matrix @ knots.reshape(3, -1)).reshape(knots.shape)
+    """(..., 3, n, n) x, y, w in the picture of the spline's knots, once the local warp has moved them."""
+    _, plain = spline(size, bend.shape[-1])
+    knots = np.broadcast_to(plain, (*bend.shape[:-3], *plain.shape)).copy()
+    knots[..., :2, :, :] += bend * np.float32(size)
+    return (matrix @ knots.reshape(*knots.shape[:-2], -1)).reshape(knots.shape)
 
 
 def points_needed(matrix: Matrix, size: int) -> int:

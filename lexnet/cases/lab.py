@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lexnet.augment.apply import apply
-from lexnet.augment.sample import sample
+from lexnet.augment.apply import Changes
+from lexnet.augment.sample import sample_all
 from lexnet.cases.case import Lab
 from lexnet.config import NO_CLIP, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.loader import open_pictures
@@ -218,11 +218,9 @@ def changed(some: Pictures, recipe: Recipe, seed: int, epoch: int, rows: NDArray
     if recipe == NOTHING:
         return some.x[rows]
     spec = levels(some.x.shape[-1], some.x.shape[1])
-    views = (sample(recipe, seed, "case", epoch, f"{row:064x}") for row in rows.tolist())
-    return normal(
-        np.stack([apply(some.pixels[row], view, spec) for row, view in zip(rows, views, strict=True)]),
-        some.scale,
-    )
+    views = sample_all(recipe, seed, "case", [(epoch, f"{row:064x}") for row in rows.tolist()])
+    changes = Changes(views, some.pixels.shape[1:], spec)
+    return normal(np.stack([changes(i, some.pixels[row]) for i, row in enumerate(rows)]), some.scale)
 
 
 @torch.inference_mode()

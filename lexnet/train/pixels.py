@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lexnet.augment.apply import apply
+from lexnet.augment.apply import Changes
 from lexnet.augment.mix import mix, sample_mixing, soft_labels
-from lexnet.augment.sample import sample
+from lexnet.augment.sample import sample_all
 from lexnet.config import Fit, PreprocessSpec, Recipe
 from lexnet.data.columns import repeats
 from lexnet.data.loader import Pictures
@@ -81,15 +81,16 @@ class Pixels:
         if not changing and self.spec.size == pictures.shape[1]:
             return pictures
 
-        def change(some: slice) -> list[NDArray[np.uint8]]:
-            views = (sample(self.recipe, self.seed, "train", epoch, name) for name in names[some])
-            return [
-                apply(picture, view, self.spec, self.axes)
-                for picture, view in zip(pictures[some], views, strict=True)
-            ]
+        views = sample_all(self.recipe, self.seed, "train", [(epoch, name) for name in names])
+        changes = Changes(views, pictures.shape[1:], self.spec, self.axes)
+        result = np.empty((len(rows), self.spec.size, self.spec.size, pictures.shape[3]), np.uint8)
 
-        pieces = [slice(start, start + PIECE) for start in range(0, len(rows), PIECE)]
-        return np.stack([view for piece in pool.map(change, pieces) for view in piece])
+        def change(start: int) -> None:
+            for i in range(start, min(start + PIECE, len(rows))):
+                result[i] = changes(i, pictures[i])
+
+        list(pool.map(change, range(0, len(rows), PIECE)))
+        return result
 
     def _batch(
         self,

@@ -37,13 +37,14 @@ def augmented(recipe: Recipe, seed: int, count: int, axes: NDArray[np.float64] |
     """So many views by the recipe, the same ones whenever the picture is met again."""
     import cv2
 
-    from lexnet.augment.apply import apply
-    from lexnet.augment.sample import sample
+    from lexnet.augment.apply import Changes
+    from lexnet.augment.sample import sample_all
 
     def show(content: bytes, spec: PreprocessSpec, name: str, digest: str) -> Pixels:
         picture = decode(content, spec, name)
-        views = (sample(recipe, seed, "train", number, digest) for number in range(count))
-        return np.stack([apply(picture, view, spec, axes) for view in views])
+        views = sample_all(recipe, seed, "train", [(number, digest) for number in range(count)])
+        changes = Changes(views, picture.shape, spec, axes)
+        return np.stack([changes(i, picture) for i in range(count)])
 
     kept = None if axes is None else axes.tolist()
     key = {"recipe": asdict(recipe), "seed": seed, "views": count, "axes": kept}
@@ -53,7 +54,7 @@ def augmented(recipe: Recipe, seed: int, count: int, axes: NDArray[np.float64] |
 def _code() -> str:
     """Digest of the code that makes a view, so that no older view is taken for it."""
     package = Path(__file__).parent.parent / "augment"
-    files = [package / f"{name}.py" for name in ("apply", "colour", "sample", "warp")]
+    files = [package / f"{name}.py" for name in ("apply", "colour", "compose", "region", "sample", "warp")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

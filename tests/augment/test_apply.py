@@ -13,9 +13,9 @@ from picture_makers import CLIPART
 from PIL import Image
 
 from lexnet.augment import colour
-from lexnet.augment.apply import apply
+from lexnet.augment.apply import Changes, apply
 from lexnet.augment.recipes import RECIPES
-from lexnet.augment.sample import View, noise, sample
+from lexnet.augment.sample import View, noise, sample, sample_all
 from lexnet.augment.warp import crop_box, matrix
 from lexnet.config import MAX_BEND, PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels, load
@@ -259,3 +259,15 @@ def test_the_recipes_make_views_of_clip_art(name: str) -> None:
         assert seen.shape == (64, 64, 3)
         if name not in ("none", "strong") and seen.std() < 1:
             pytest.fail(f"nothing is left of picture {i}: {view.numbers()}")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", RECIPES)
+def test_changes_worked_out_together_are_those_of_each_alone(name: str, channels: int) -> None:
+    """Bit for bit, in any order."""
+    spec, which = PreprocessSpec(size=48, short_side=50), [(n, "a") for n in range(40)]
+    pixels = picture()[..., :channels]
+    changes = Changes(sample_all(RECIPES[name], 0, "train", which), pixels.shape, spec, AXES)
+    for n in reversed(range(40)):
+        alone = apply(pixels, sample(RECIPES[name], 0, "train", n, "a"), spec, AXES)
+        assert np.array_equal(changes(n, pixels), alone), n

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,9 +50,25 @@ def one_by_one(pictures: Pixels, views: list[View], spec: PreprocessSpec) -> Pix
     return np.stack([apply(p, view, spec, AXES) for p, view in zip(pictures, views, strict=True)])
 
 
+def joined(views: list[View]) -> View:
+    """Many views as one, as `sample_all` gives them."""
+
+    def column(values: list[Any]) -> Any:
+        some = isinstance(values[0], tuple)
+        return tuple(column(list(part)) for part in zip(*values, strict=True)) if some else np.array(values)
+
+    names = set(vars(views[0])) - {"recipe", "bend", "addresses"}
+    fields = {name: column([getattr(view, name) for view in views]) for name in names}
+    bends = [view.bend for view in views if view.bend is not None]
+    bend = np.stack(bends) if bends else None
+    return View(
+        recipe=views[0].recipe, bend=bend, addresses=sum((view.addresses for view in views), ()), **fields
+    )
+
+
 def together(pictures: Pixels, views: list[View], spec: PreprocessSpec) -> Pixels:
     _, height, width, channels = pictures.shape
-    result = apply_batch(planes(pictures), prepare(views, (channels, height, width), spec, AXES))
+    result = apply_batch(planes(pictures), prepare(joined(views), (channels, height, width), spec, AXES))
     assert result.dtype == torch.uint8
     return result.permute(0, 2, 3, 1).numpy()
 
@@ -166,13 +183,16 @@ def test_the_pictures_given_are_left_as_they_were() -> None:
     before = pictures.clone()
     for recipe in HARSH.values():
         apply_batch(
-            pictures, prepare(views_of(recipe, 3), (3, 40, 40), PreprocessSpec(size=32, short_side=40))
+            pictures,
+            prepare(joined(views_of(recipe, 3)), (3, 40, 40), PreprocessSpec(size=32, short_side=40)),
         )
     assert torch.equal(pictures, before)
 
 
 def test_what_is_prepared_can_be_moved() -> None:
-    prepared = prepare(views_of(RECIPES["strong"], 4), (3, 40, 40), PreprocessSpec(size=32, short_side=40))
+    prepared = prepare(
+        joined(views_of(RECIPES["strong"], 4)), (3, 40, 40), PreprocessSpec(size=32, short_side=40)
+    )
     moved = prepared.to("cpu")
     assert moved.views is prepared.views and torch.equal(moved.matrices, prepared.matrices)
     assert prepared.to("meta").matrices.device.type == "meta"
@@ -187,7 +207,7 @@ def test_what_is_prepared_can_be_moved() -> None:
     ],
 )
 def test_other_pictures_than_the_views_need_are_refused(pictures: Tensor, told: str) -> None:
-    prepared = prepare([PLAIN, PLAIN], (3, 40, 40), PreprocessSpec(size=32, short_side=40))
+    prepared = prepare(joined([PLAIN, PLAIN]), (3, 40, 40), PreprocessSpec(size=32, short_side=40))
     with pytest.raises(ShapeError) as caught:
         apply_batch(pictures, prepared)
     assert told in str(caught.value) and "(2, C, H, W)" in str(caught.value)

@@ -232,7 +232,7 @@ def test_left_and_right_may_be_turned_upside_down_and_digits_a_little() -> None:
 # --- imports
 
 
-@pytest.mark.parametrize("module", ["sample", "warp", "colour", "recipes"])
+@pytest.mark.parametrize("module", ["sample", "warp", "colour", "compose", "region", "recipes"])
 def test_what_is_drawn_and_read_needs_neither_torch_nor_opencv(module: str) -> None:
     code = (
         f"import sys, lexnet.augment.{module}\n"

@@ -14,7 +14,7 @@ import pytest
 
 from lexnet.augment.apply import apply
 from lexnet.augment.recipes import RECIPES
-from lexnet.augment.sample import View, bend_knots, generator, noise, sample
+from lexnet.augment.sample import View, bend_knots, generator, noise, sample, sample_all
 from lexnet.config import PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels
 
@@ -69,7 +69,7 @@ EVERYTHING = replace(RECIPES["strong"], damage=1.0, erase=1.0)
 def numbers(view: View) -> dict[str, Any]:
     """All that was drawn, in a form that can be compared."""
     drawn = {field.name: getattr(view, field.name) for field in fields(View)}
-    del drawn["recipe"], drawn["address"]
+    del drawn["recipe"], drawn["addresses"]
     if view.bend is not None:
         drawn["bend"] = view.bend.tobytes()
     return drawn
@@ -135,7 +135,7 @@ def test_every_address_has_draws_of_its_own() -> None:
         assert len({getattr(view, name) for view in views}) == len(addresses), name
     assert len({view.bend.tobytes() for view in views if view.bend is not None}) == len(addresses)
     assert len({noise(view, (2, 2)).tobytes() for view in views}) == len(addresses)
-    assert views[0].address == addresses[0]
+    assert views[0].addresses == (addresses[0],)
 
 
 def test_numbers_of_one_view_are_unrelated_to_its_neighbours() -> None:
@@ -178,6 +178,17 @@ def test_draws_are_those_of_a_generator_of_their_own() -> None:
     for _ in range(2):
         np.testing.assert_array_equal(generator(1, "train", 2, "a.png").random(40), expected)
         generator(1, "train", 2, "b.png").integers(9, dtype=np.int32)
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), EVERYTHING])
+def test_many_views_at_once_are_those_drawn_one_by_one(recipe: Recipe) -> None:
+    which = [(n, item) for n in (0, 7) for item in ITEMS]
+    views = sample_all(recipe, 5, "train", which)
+    assert len(views) == len(which)
+    for i, (n, item) in enumerate(which):
+        alone = sample(recipe, 5, "train", n, item)
+        assert numbers(views[i]) == numbers(alone)
+        assert views[i].addresses == alone.addresses == ((5, "train", n, item),)
 
 
 # --- a recipe's fields
@@ -241,7 +252,7 @@ def test_chances_are_as_told() -> None:
     recipe = Recipe(mirror=0.5, flip=0.1, grey=0.9, erase=0.3, damage=0.2, blur=0.01)
     views = [sample(recipe, 0, "train", 0, str(i)) for i in range(4000)]
     for name, chance in {"mirror": 0.5, "flip": 0.1, "grey": 0.9, "erase": 0.3, "blur": 0.2}.items():
-        share = np.mean([bool(getattr(view, name)) for view in views])
+        share = np.mean([np.any(getattr(view, name)) for view in views])
         assert share == pytest.approx(chance, abs=4 * np.sqrt(chance * (1 - chance) / 4000)), name
 
 
@@ -262,7 +273,6 @@ def test_a_painted_rectangle_lies_within_the_square_and_has_the_area_asked_for(
 ) -> None:
     for i in range(200):
         erase = sample(Recipe(erase=1.0, erased=area), 0, "train", 0, str(i)).erase
-        assert erase is not None
         left, top, right, bottom = erase
         assert 0 <= left <= right <= 1 + 1e-12 and 0 <= top <= bottom <= 1 + 1e-12
         share = (right - left) * (bottom - top)

@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from lexnet.augment.apply import _cut_out as cut_out
-from lexnet.augment.apply import apply
+from lexnet.augment.apply import Changes, apply
 from lexnet.augment.sample import View, bend_knots, sample
 from lexnet.augment.warp import crop_box, halvings, is_exact, matrix, points_needed, slope, spline, surfaces
 from lexnet.config import MAX_BEND, Border, PreprocessSpec, Recipe
@@ -405,16 +404,14 @@ def test_a_crop_of_whole_pixels_is_what_sampling_makes_of_it(
     """Bit for bit: mirrored, flipped, and up to half its side beyond every edge."""
     recipe = Recipe(crop="random", pad=0.5, mirror=0.5, flip=0.5, border=border, colour=(250, 10, 91))
     picture, spec = noisy(*shape, channels), PreprocessSpec(size=24, short_side=min(shape))
-    cut, places, ways = 0, [], set()
+    cut, places, ways, cut_out = 0, [], set(), Changes._cut_out
     for i in range(60):
         view = sample(recipe, 0, "train", 0, str(i))
         with monkeypatch.context() as patch:
             taken = []
-            patch.setattr(
-                "lexnet.augment.apply._cut_out", lambda *a, taken=taken: taken.append(a) or cut_out(*a)
-            )
+            patch.setattr(Changes, "_cut_out", lambda *a, taken=taken: taken.append(a) or cut_out(*a))
             quick = apply(picture, view, spec)
-            patch.setattr("lexnet.augment.apply.is_upright", lambda view: False)
+            patch.setattr("lexnet.augment.apply.is_upright", lambda view: np.False_)
             assert np.array_equal(quick, apply(picture, view, spec)), view.numbers()
         cut += len(taken)
         places.append(crop_box(view, *shape, spec)[:2])
@@ -493,10 +490,9 @@ def test_a_part_of_the_picture_gives_what_the_whole_gives(
 ) -> None:
     """What the view shows is cut out of the picture first; nothing at the cut's edges may show."""
 
-    def all_of_it(*arguments: Any) -> list[tuple[int, int]]:
-        _, lengths, times = arguments
-        blocks = [1 << k for k in times]
-        return [(0, max(n, length - length % n)) for length, n in zip(lengths, blocks, strict=True)]
+    def all_of_it(seen: NDArray[Any], lengths: NDArray[Any], halved: NDArray[Any]) -> NDArray[Any]:
+        blocks = 1 << halved
+        return np.stack([np.zeros_like(blocks), np.maximum(blocks, lengths - lengths % blocks)], -1)
 
     recipe = Recipe(
         crop="resized", area=(0.02, 0.6), rotate=180.0, shear=20.0, perspective=0.1, warp=0.02, border=border
@@ -507,6 +503,6 @@ def test_a_part_of_the_picture_gives_what_the_whole_gives(
             view = sample(changed, 0, "train", 0, str(i))
             cut = apply(picture, view, whole(64)).astype(int)
             with monkeypatch.context() as patch:
-                patch.setattr("lexnet.augment.apply._spans", all_of_it)
+                patch.setattr("lexnet.augment.region._spans", all_of_it)
                 wrong.append((np.abs(apply(picture, view, whole(64)) - cut) > 1).mean())
     assert np.mean(wrong) < 5e-4 and np.max(wrong) < 2e-3, "no more than OpenCV's last bit of a coordinate"
