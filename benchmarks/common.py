@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ class Benchmark:
     def finish(self) -> None:
         """Prints everything that was collected."""
         packages = ("lexnet", "numpy", "pillow", "onnxruntime", "openvino", "scikit-learn", "torch")
-        versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+        there = {name: version for name in packages if (version := _version(name))}
+        versions = {"python": platform.python_version()} | there
         print(f"\n{self.name}: {machine()}, {time.strftime('%Y-%m-%d')}")
         for figure, f in self.figures.items():
             low, high = f["spread"]  # type: ignore[misc]
@@ -73,8 +75,16 @@ class Benchmark:
         print(json.dumps(document))
 
 
+def _version(package: str) -> str | None:
+    """None where it is not installed: not all of them are needed everywhere."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def machine() -> str:
-    """The processor, how many cores may be used, the memory, and the widest vector instructions."""
+    """The processor, how many cores may be used, the memory, the widest vector instructions, a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     lines = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
@@ -83,7 +93,13 @@ def machine() -> str:
     flags = set(fields.get("flags", "").split())
     vectors = next((name for name in ("avx512_vnni", "avx512f", "avx2") if name in flags), "?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
-    return f"{model}, {cores} cores, {vectors}, {memory:.0f} GiB, {platform.system()}"
+    return f"{model}, {cores} cores, {vectors}, {memory:.0f} GiB, {platform.system()}{_gpu()}"
+
+
+def _gpu() -> str:
+    """Its name, for scripts that use torch."""
+    torch = sys.modules.get("torch")
+    return f", {torch.cuda.get_device_name()}" if torch and torch.cuda.is_available() else ""
 
 
 def in_turn(runs: int, **functions: Callable[[], float]) -> dict[str, list[float]]:
@@ -106,14 +122,16 @@ def timed(*command: str, cwd: Path | None = None, cache: Path | None = None) -> 
     """(seconds from start to end, peak memory in GB, stdout) of a command; it must succeed."""
     environment = dict(os.environ) | ({"LEXNET_CACHE": str(cache)} if cache else {})
     start = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout
-    out = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=said, text=True
+        )
+        assert process.stdout
+        out = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}: {said.read()[-2000:]}")
     return seconds, usage.ru_maxrss * 1024 / 1e9, out

@@ -54,17 +54,22 @@ def finished(
     *,
     axes: NDArray[np.float64] | None,
     frozen: str | None,
+    device: torch.device = CPU,
 ) -> Learned:
-    """The net's graph, its head, its temperature (from the validation part), and its answers."""
+    """The net's graph, its head, its temperature (from the validation part), and its answers.
+
+    They are computed on `device`, in float32; the net is back on the CPU when they are.
+    """
     val = manifest.where("val")
     if history.stopped:
         job.tell(Note(f"training stopped {history.stopped}"))
     if np.array_equal(val, held_out):
         job.warn("there is no test part: the probabilities are calibrated on the pictures that measure them")
-    net = net.cpu().float().eval()
+    net = net.to(device).float().eval()
     seen = replace(spec, tta=job.plan.config.tta)
-    logits = _logits(net, manifest, val, job, seen, "calibrate")
-    held_out_logits = _logits(net, manifest, held_out, job, seen, "verify")
+    logits = _logits(net, manifest, val, job, seen, "calibrate", device)
+    held_out_logits = _logits(net, manifest, held_out, job, seen, "verify", device)
+    net.cpu()
     temperature = np.float32(fit_temperature(logits, manifest.labels[val]))
     answers = [softmax(one / temperature).mean(axis=1) for one in (held_out_logits, logits)]
     fc = net.head.fc
@@ -114,15 +119,22 @@ def identity(job: Job, manifest: Manifest, *decided: Any) -> str:
 
 
 def _logits(
-    net: Net, manifest: Manifest, rows: NDArray[np.int64], job: Job, spec: PreprocessSpec, step: str
+    net: Net,
+    manifest: Manifest,
+    rows: NDArray[np.int64],
+    job: Job,
+    spec: PreprocessSpec,
+    step: str,
+    device: torch.device,
 ) -> NDArray[np.float32]:
     """(N, views, classes)"""
     results = []
 
     def flush(batch: list[NDArray[np.uint8]]) -> None:
-        with torch.inference_mode():
-            logits = net(normalised(np.concatenate(batch), spec, CPU))
-        results.append(logits.numpy().reshape(len(batch), -1, len(manifest.classes)))
+        # a GPU would else round what a convolution takes to ten bits
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            logits = net(normalised(np.concatenate(batch), spec, device))
+        results.append(logits.cpu().numpy().reshape(len(batch), -1, len(manifest.classes)))
 
     with job.clock.step(step):
         batch: list[NDArray[np.uint8]] = []

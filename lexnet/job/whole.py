@@ -192,7 +192,7 @@ def _learn(
     net.cpu()
     laid_out(net, torch.contiguous_format)
     unfold_norms(folds)
-    learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None)
+    learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None, device=device)
     return replace(learned, lr=config.lr, rates=rates, compile=config.compile)
 
 

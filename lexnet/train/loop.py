@@ -205,8 +205,8 @@ class _Running:
     def average(self, decay: float) -> None:
         """Early on the average is of few steps, and follows them closely."""
         keep = min(decay, self.history.steps / (9 + self.history.steps))
-        for name, value in _learned(self.net):
-            self.mean[name].lerp_(value, 1 - keep)
+        learned = dict(_learned(self.net))
+        torch._foreach_lerp_([self.mean[name] for name in learned], [*learned.values()], 1 - keep)
 
     @contextmanager
     def averages_in(self) -> Iterator[None]:
