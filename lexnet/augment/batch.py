@@ -21,7 +21,7 @@ from lexnet.augment.warp import bent, spline
 from lexnet.config import PreprocessSpec
 from lexnet.errors import ShapeError
 
-PADDING = {"reflect": "reflection", "edge": "border", "colour": "zeros"}
+PADDING = {"reflect": "reflection", "edge": "border"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,9 @@ class Prepared:
     soften: Tensor | None
     """(N, 2) weight of either neighbour, across and down the view; None where no view is filtered."""
     matrices: Tensor
-    """(N, 3, 3) from the view's pixels to those of the halved picture."""
+    """(N, 3, 3) from the view's pixels to the picture, -1..1 from edge to edge."""
+    flat: bool
+    """Whether each of them ends in 0, 0, 1: no perspective."""
     knots: Tensor | None
     """(N, 3, n, n) the spline through the local warp; none without one."""
     colours: Tensor | None
@@ -60,7 +62,12 @@ def prepare(
     """What N views do to pictures of `shape` (C, H, W)."""
     channels, height, width = shape
     seen, levels = geometry(views, (height, width), spec), colours(views, axes)
-    matrices = seen.matrices / seen.matrices[:, 2:, 2:]
+    across, down, depth = np.split(seen.matrices / seen.matrices[:, 2:, 2:], 3, axis=1)
+    lengths = np.array([width, height]) // np.minimum(1 << seen.halved, (width, height))
+    rows = [
+        (2 * row + depth) / n[:, None, None] - depth for row, n in zip((across, down), lengths.T, strict=True)
+    ]
+    matrices = np.concatenate([*rows, depth], axis=1)
     gammas = np.broadcast_to(views.gamma, len(views))
     return Prepared(
         views=views,
@@ -68,6 +75,7 @@ def prepare(
         halved=seen.halved,
         soften=_floats(seen.soften) if seen.soften.any() else None,
         matrices=_floats(matrices),
+        flat=bool((depth == (0, 0, 1)).all()),
         knots=None if views.bend is None else _floats(bent(matrices, views.bend, spec.size)),
         colours=None if levels is None else _floats(levels),
         gammas=None if (gammas == 1).all() else _floats(gammas),
@@ -96,50 +104,60 @@ def apply_batch(pictures: Tensor, prepared: Prepared) -> Tensor:
 
 def _warp(pictures: Tensor, prepared: Prepared) -> Tensor:
     """(N, C, size, size) whole levels, rounded where `apply` rounds."""
-    size, channels, recipe = prepared.size, pictures.shape[1], prepared.views.recipe
-    result = torch.empty(len(pictures), channels, size, size, device=pictures.device)
+    groups = np.unique(prepared.halved, axis=0)
+    if len(groups) == 1:
+        return _softened(_sampled(pictures, prepared, slice(None), groups[0]), prepared.soften)
+    shape = len(pictures), pictures.shape[1], prepared.size, prepared.size
+    pixels = torch.empty(shape, device=pictures.device)
+    for times in groups:
+        rows = torch.from_numpy(np.flatnonzero((prepared.halved == times).all(1))).to(pictures.device)
+        pixels[rows] = _sampled(pictures[rows], prepared, rows, times)
+    return _softened(pixels, prepared.soften)
+
+
+def _sampled(pictures: Tensor, prepared: Prepared, rows: Tensor | slice, times: NDArray[np.int64]) -> Tensor:
+    """(n, C, size, size) the views of these rows, whose pictures are halved so many times across and down."""
+    recipe, (channels, high, wide) = prepared.views.recipe, pictures.shape[1:]
+    some = pictures.float()
+    if times.any():
+        block = min(1 << times[1], high), min(1 << times[0], wide)
+        some = F.avg_pool2d(some, block).round_()
+    grid = _grid(prepared, rows)
+    if recipe.border != "colour":
+        return F.grid_sample(some, grid, "bilinear", PADDING[recipe.border], align_corners=False).round_()
     level = torch.tensor(recipe.colour if channels == 3 else (float(colour.LUMA @ recipe.colour),))
-    outside = level.to(result).view(1, -1, 1, 1) * (recipe.border == "colour")
-    for times in np.unique(prepared.halved, axis=0):
-        mine = (prepared.halved == times).all(1)
-        rows = slice(None) if mine.all() else torch.from_numpy(np.flatnonzero(mine)).to(pictures.device)
-        some = pictures[rows].float()
-        if times.any():
-            _, _, high, wide = some.shape
-            block = min(1 << times[1], high), min(1 << times[0], wide)
-            some = F.avg_pool2d(some, block).round_()
-        grid = _grid(prepared, rows, some.shape[3], some.shape[2])
-        padding = PADDING[recipe.border]
-        result[rows] = F.grid_sample(some - outside, grid, "bilinear", padding, align_corners=False)
-    return _softened((result + outside).round_(), prepared.soften)
+    outside = level.to(some).view(1, -1, 1, 1)
+    return (
+        F.grid_sample(some - outside, grid, "bilinear", "zeros", align_corners=False).add_(outside).round_()
+    )
 
 
 def _softened(pixels: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return pixels
-    across, down = weights.view(len(weights), 2, 1, 1, 1).unbind(1)
-    wide = F.pad(pixels, (1, 1, 0, 0), "replicate")
-    pixels = pixels * (1 - 2 * across) + across * (wide[..., :-2] + wide[..., 2:])
-    high = F.pad(pixels, (0, 0, 1, 1), "replicate")
-    pixels = pixels * (1 - 2 * down) + down * (high[..., :-2, :] + high[..., 2:, :])
-    return pixels.round_().clamp_(0, 255)
+    lines = torch.stack([weights, 1 - 2 * weights, weights], -1)
+    kernels = lines[:, 1, :, None] * lines[:, 0, None, :]
+    count, channels, high, wide = pixels.shape
+    planes = F.pad(pixels, (1, 1, 1, 1), "replicate").view(1, -1, high + 2, wide + 2)
+    each = kernels.repeat_interleave(channels, 0)[:, None]
+    return F.conv2d(planes, each, groups=count * channels).view_as(pixels).round_().clamp_(0, 255)
 
 
-def _grid(prepared: Prepared, rows: Tensor | slice, wide: int, high: int) -> Tensor:
+def _grid(prepared: Prepared, rows: Tensor | slice) -> Tensor:
     """(n, size, size, 2) where in the picture each pixel lies, -1..1 from edge to edge."""
-    device = prepared.matrices.device
+    device, size = prepared.matrices.device, prepared.size
+    planes = slice(2 if prepared.flat else 3)
     if prepared.knots is not None:
-        basis = torch.from_numpy(spline(prepared.size, prepared.knots.shape[-1])[0]).to(device)
-        planes = basis @ prepared.knots[rows] @ basis.T
+        basis = torch.from_numpy(spline(size, prepared.knots.shape[-1])[0]).to(device)
+        places = basis @ prepared.knots[rows, planes] @ basis.T
     else:
-        at = torch.arange(prepared.size, device=device, dtype=torch.float32)
-        x, y = at.view(1, -1).expand(len(at), -1), at.view(-1, 1).expand(-1, len(at))
-        planes = torch.einsum(
-            "nij,jhw->nihw", prepared.matrices[rows], torch.stack([x, y, torch.ones_like(x)])
-        )
-    places = planes[:, :2] / planes[:, 2:]
-    lengths = torch.tensor([wide, high], device=device).view(1, 2, 1, 1)
-    return ((2 * places + 1) / lengths - 1).permute(0, 2, 3, 1)
+        at = torch.arange(size, device=device, dtype=torch.float32)
+        x, y = at.repeat(size), at.repeat_interleave(size)
+        places = prepared.matrices[rows, planes] @ torch.stack([x, y, torch.ones_like(x)])
+        places = places.view(*places.shape[:2], size, size)
+    if not prepared.flat:
+        places = places[:, :2] / places[:, 2:]
+    return places.permute(0, 2, 3, 1)
 
 
 def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
@@ -151,8 +169,8 @@ def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
     if pixels.shape[1] == 1:
         luma = torch.from_numpy(colour.LUMA).to(gains)
         gains, shifts = (luma @ gains.sum(2, keepdim=True))[:, None], (luma @ shifts)[:, None]
-    shape = pixels.shape
-    return (gains @ pixels.flatten(2) + shifts).view(shape)
+    levels = pixels.flatten(2)
+    return torch.baddbmm(shifts.expand_as(levels), gains.to(levels), levels).view_as(pixels)
 
 
 def _damage(pixels: Tensor, prepared: Prepared) -> Tensor:
