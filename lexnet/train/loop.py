@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -157,23 +158,25 @@ def _step(
 ) -> tuple[float, int]:
     """One step on these batches; (sum of the losses, how many pictures). An error says `where`."""
     optimiser.zero_grad(set_to_none=True)
-    total, count = torch.zeros(()), 0
+    losses, count = [], 0
     for inputs, targets in batches:
         with mixed(inputs.device, config):
             loss = F.cross_entropy(model(inputs), targets, reduction="sum")
         torch.autograd.backward(loss / config.batch_size)
-        total, count = total.to(loss) + loss.detach(), count + len(inputs)
+        losses.append(loss.detach())
+        count += len(inputs)
     for weight in net.parameters():
         if weight.grad is not None and count != config.batch_size:
             weight.grad.mul_(config.batch_size / count)
     length = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-    for name, value in (("loss", total), ("gradient", length)):
-        if not torch.isfinite(value):
+    total, steep = torch.stack([torch.stack(losses).sum(), length]).tolist()  # a GPU is waited for once
+    for name, value in (("loss", total), ("gradient", steep)):
+        if not isfinite(value):
             raise TrainingError(
-                f"the {name} is {value.item()} in {where}; train again with a lower --lr than {config.lr:g}"
+                f"the {name} is {value} in {where}; train again with a lower --lr than {config.lr:g}"
             )
     optimiser.step()
-    return total.item(), count
+    return total, count
 
 
 def mixed(device: torch.device, config: Fit) -> torch.autocast:
