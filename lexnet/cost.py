@@ -1,4 +1,4 @@
-"""What a net costs, counted from shapes on the meta device: no memory, no arithmetic.
+"""What a net costs, counted from the shapes of a batch of no pictures: no memory, no arithmetic.
 
 Multiply-adds are those of convolutions and linear layers, as everybody counts them.
 """
@@ -117,10 +117,11 @@ def cost(net: Net, size: int, channels: int = 3) -> Cost:
         if isinstance(module, WHOLE) or not [*module.children()]
     }
     handles = [module.register_forward_hook(watch(name)) for name, module in modules.items()]
-    weights = {name: value.to("meta") for name, value in net.state_dict().items()}
+    # a number each, wherever the net is: it may be on the meta device, where torch takes 20 times as long
+    weights = {k: torch.zeros((), dtype=v.dtype).expand(v.shape) for k, v in net.state_dict().items()}
     try:
-        with evaluating(net):
-            functional_call(net, weights, torch.empty(1, channels, size, size, device="meta"))
+        with torch.inference_mode(), evaluating(net):
+            functional_call(net, weights, torch.empty(0, channels, size, size))
     except RuntimeError as error:  # torch's own, where a window is larger than what is left of the picture
         raise ShapeError(f"the net cannot take pictures of {channels}x{size}x{size}: {error}") from error
     finally:
