@@ -12,6 +12,16 @@ from lexnet.nets import ALEXNET, NETS, VGG
 from lexnet.nets.net import Net
 from lexnet.nets.parts import OnlySize, dense_head
 
+# fmt: off
+KINDS = (
+    "lenet5", "lenet5_modern", "alexnet_2012", "alexnet", "nin_cifar", "nin_imagenet", "vgg11", "vgg16",
+    "vgg11_bn", "googlenet", "googlenet_2014", "resnet18", "resnet50", "resnet50_v1", "plain18", "resnet20",
+    "plain20", "mobilenet_v1", "mobilenet_v1_025", "mobilenet_v2", "mobilenet_v2_140", "mobilenet_v2_035",
+    "efficientnet_lite0", "efficientnet_lite2",
+)
+# fmt: on
+"""The lexicon without those that differ from two of these in depth or width alone."""
+
 
 def narrow(name: str, classes: int | None = None) -> Net:
     """The net at its own size; AlexNet's and VGG's two dense layers have 64 units for their 4,096."""

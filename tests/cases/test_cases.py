@@ -2,18 +2,23 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from picture_makers import clipart_folder
+from PIL import Image
 
 from lexnet.cases import NAMES, case, find_case, inception, lab, mobilenet, resnet, run
 from lexnet.cases.case import Lab
 from lexnet.cases.run import run_case, write_booklet
 from lexnet.config import Recipe
+from lexnet.data import fashion_mnist
 from lexnet.errors import ConfigError, DataError
 
 FEW: dict[str, dict[str, Any]] = {
@@ -27,7 +32,7 @@ FEW: dict[str, dict[str, Any]] = {
     "pointwise": {"train": 100, "test": 50, "epochs": 1},
     "inception": {"train": 100, "test": 50, "epochs": 1},
     "mobilenet": {"train": 100, "test": 50, "epochs": 1, "widths": (8, 16)},
-    "transfer": {"size": 32, "each": (3, 6), "steps": {"scratch": 1, "tail": 1, "finetune": 1}},
+    "transfer": {"size": 32, "each": (3,), "steps": {"scratch": 1, "tail": 1, "finetune": 1}},
     "augmentation": {
         "each": (2, 5),
         "pool": 10,
@@ -53,6 +58,32 @@ COUNTED = {
     "inception": ["the 1×1 bottleneck makes a 5×5 affordable: 120 M multiply-adds become 12.4 M"],
     "mobilenet": ["depthwise then pointwise costs 1/n' + 1/f² of an ordinary convolution"],
 }
+
+
+@pytest.fixture(scope="module")
+def few_clothes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with the first 3,000 and 1,000 pictures of Fashion-MNIST's parts, where that is here."""
+    cache = tmp_path_factory.mktemp("cases")
+    if fashion_mnist.is_here():
+        columns: dict[str, list[object]] = {"image": [], "label": [], "split": []}
+        for prefix, part in fashion_mnist.PARTS.items():
+            squares = fashion_mnist._read(f"{prefix}-images-idx3-ubyte")[16:].reshape(-1, 28, 28)
+            labels = fashion_mnist._read(f"{prefix}-labels-idx1-ubyte")[8:]
+            for i in range(3000 if part == "train" else 1000):
+                buffer = BytesIO()
+                Image.fromarray(squares[i]).save(buffer, "PNG")
+                columns["image"].append(buffer.getvalue())
+                columns["label"].append(fashion_mnist.CLASSES[labels[i]])
+                columns["split"].append(part)
+        (cache / "samples").mkdir()
+        pq.write_table(pa.table(columns), cache / "samples/fashion-mnist.parquet")
+    return cache
+
+
+@pytest.fixture(autouse=True)
+def own_cache(few_clothes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole set takes seconds to read, in each test anew."""
+    monkeypatch.setenv("LEXNET_CACHE", str(few_clothes))
 
 
 @pytest.fixture
@@ -154,8 +185,8 @@ def test_what_is_seen_in_an_epoch_is_changed_by_the_recipe_and_always_so() -> No
 
 
 def test_a_class_with_too_few_pictures_is_named(small: None, tmp_path: Path) -> None:
-    folder = clipart_folder(tmp_path / "pictures", ("birds", "flags"), 6)
-    with pytest.raises(DataError, match="has 4 training pictures, this case takes 6 of each class; add more"):
+    folder = clipart_folder(tmp_path / "pictures", ("birds", "flags"), 3)
+    with pytest.raises(DataError, match="has 2 training pictures, this case takes 3 of each class; add more"):
         run_case("transfer", replace(LAB, data=folder), tmp_path / "out")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from made_nets import blocks, lively, pictures, shift, small
+from made_nets import KINDS, blocks, lively, pictures, shift, small
 from torch import nn
 from torch.nn import functional as F
 
@@ -13,7 +13,7 @@ from lexnet.nets.net import Net
 ONE_BY_ONE = [name for name in NETS if name.startswith(("mobilenet_v2", "efficientnet_lite"))]
 
 
-@pytest.fixture(scope="module", params=NETS)
+@pytest.fixture(scope="module", params=KINDS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -105,7 +105,7 @@ def assert_only_the_tail_learns(net: Net, path: str, x: torch.Tensor) -> None:
         assert torch.equal(value, before[key]) == (key in frozen | constants), f"{key}, frozen to {path}"
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", KINDS)
 def test_what_is_frozen_does_not_change_and_the_rest_does(name: str) -> None:
     net = small(name).train()
     path = f"stage{(len(net.stages) + 1) // 2}"

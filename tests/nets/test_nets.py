@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from made_nets import lively, narrow, noise, pictures, shift, small
+from made_nets import KINDS, lively, narrow, noise, pictures, shift, small
 from torch import Tensor, nn
 
 from lexnet.cost import cost, params
@@ -44,7 +44,7 @@ class Step(NamedTuple):
     logits: Tensor
 
 
-@pytest.fixture(scope="module", params=NETS)
+@pytest.fixture(scope="module", params=KINDS)
 def step(request: pytest.FixtureRequest) -> Step:
     entry = NETS[request.param]
     net = narrow(request.param)
