@@ -97,9 +97,12 @@ def machine() -> str:
 
 
 def _gpu() -> str:
-    """Its name, for scripts that use torch."""
-    torch = sys.modules.get("torch")
-    return f", {torch.cuda.get_device_name()}" if torch and torch.cuda.is_available() else ""
+    """Its name, where there is one."""
+    try:
+        import torch
+    except ImportError:
+        return ""
+    return f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
 
 
 def in_turn(runs: int, **functions: Callable[[], float]) -> dict[str, list[float]]:

@@ -112,6 +112,8 @@ def rate(name: str) -> float:
     """Pictures a second over a round, its first batch not counted."""
     with freed_memory_kept() if name == "ours" else nullcontext():  # as in any training of ours
         next(loops[name])
+        if GPU:
+            torch.cuda.synchronize()
         start = time.perf_counter()
         for _ in range(BATCHES):
             next(loops[name])

@@ -44,9 +44,9 @@ class Changes:
         count, self._size, self._channels = len(views), spec.size, shape[2]
         self._views, self._moved = views, views.recipe.warp * spec.size
         self._bend = None if views.bend is None else views.bend.reshape(count, 2, *views.bend.shape[-2:])
-        beyond = views.recipe.colour
+        levels = views.recipe.colour
         self._border = BORDERS[views.recipe.border]
-        self._level = beyond if shape[2] == 3 else (float(colour.LUMA @ beyond),)
+        self._level = levels if shape[2] == 3 else (float(colour.LUMA @ levels),)
 
         def each(numbers: Any) -> list[Any]:
             some = np.asarray(numbers)
@@ -104,9 +104,8 @@ class Changes:
         (left, right), (top, bottom) = self._spans[i]
         region, (across, down) = picture[top:bottom, left:right], self._halved[i]
         if across or down:
-            mean = (
-                cv2.INTER_LINEAR if max(across, down) == 1 else cv2.INTER_AREA
-            )  # of two both; linear is faster
+            # of two both are means; the linear one is faster
+            mean = cv2.INTER_LINEAR if max(across, down) == 1 else cv2.INTER_AREA
             small = (right - left) >> across, (bottom - top) >> down
             region = cv2.resize(region, small, interpolation=mean)
         beside, beyond = self._beyond[i]

@@ -29,7 +29,10 @@ class Prepared:
     """What N views do to pictures of one shape, as tensors; `to` moves them to a device."""
 
     views: View
+    shape: tuple[int, int, int]
+    """(C, H, W) of the pictures."""
     size: int
+    """Of the views' sides, pixels."""
     halved: NDArray[np.int64]
     """(N, 2) how often each view's picture is halved across and down."""
     soften: Tensor | None
@@ -49,7 +52,7 @@ class Prepared:
 
     def to(self, device: torch.device | str) -> "Prepared":
         """The same on another device."""
-        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return Prepared(**{**vars(self), **moved})
 
 
@@ -71,6 +74,7 @@ def prepare(
     gammas = np.broadcast_to(views.gamma, len(views))
     return Prepared(
         views=views,
+        shape=shape,
         size=spec.size,
         halved=seen.halved,
         soften=_floats(seen.soften) if seen.soften.any() else None,
@@ -90,12 +94,13 @@ def _floats(array: NDArray[Any]) -> Tensor:
 def apply_batch(pictures: Tensor, prepared: Prepared) -> Tensor:
     """(N, C, H, W) uint8 → (N, C, size, size) uint8, on the device that both are on.
 
-    Raises `ShapeError` where there is not one view for each picture.
+    Raises `ShapeError` for other pictures than the views were prepared for.
     """
-    if pictures.dtype != torch.uint8 or pictures.ndim != 4 or len(pictures) != len(prepared.views):
+    needed = len(prepared.views), *prepared.shape
+    if pictures.dtype != torch.uint8 or pictures.shape != needed:
         raise ShapeError(
-            f"pictures are {pictures.dtype} {tuple(pictures.shape)}, "
-            f"the views need uint8 ({len(prepared.views)}, C, H, W)"
+            f"pictures are {pictures.dtype} {tuple(pictures.shape)}, and the views are for uint8 {needed}; "
+            "prepare them for pictures of this shape"
         )
     pixels = _warp(pictures, prepared)
     pixels = _colour(pixels, prepared).round_().clamp_(0, 255)

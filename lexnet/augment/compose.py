@@ -32,7 +32,7 @@ class Geometry:
 
 
 def geometry(views: View, shape: tuple[int, ...], spec: PreprocessSpec) -> Geometry:
-    """Of these views of pictures of `shape` (H, W, C)."""
+    """Of these views of pictures of `shape` (H, W, ...)."""
     whole = np.broadcast_to(matrix(views, shape[0], shape[1], spec), (len(views), 3, 3))
     halved = halvings(whole, spec.size)
     matrices = whole.copy()

@@ -14,7 +14,7 @@ from lexnet.augment.warp import Matrix
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Regions:
     """For each of N views; everything across first, then down."""
 
@@ -26,17 +26,17 @@ class Regions:
     """(N, 3, 3) from the view to that, border and all."""
 
 
-def regions(views: Geometry, lengths: tuple[int, int], size: int, moved: float) -> Regions:
+def regions(geometry: Geometry, lengths: tuple[int, int], size: int, moved: float) -> Regions:
     """For views of pictures of these lengths, whose local warp moves no point by more than `moved` pixels."""
-    seen = _bounds(views.whole, size, moved)
-    spans = _spans(seen, np.array(lengths), views.halved)
+    seen = _bounds(geometry.whole, size, moved)
+    spans = _spans(seen, np.array(lengths), geometry.halved)
     outside = np.stack([spans[..., 0] - seen[..., 0], seen[..., 1] - spans[..., 1]], -1)
-    beyond = np.maximum(0, outside) >> views.halved[..., None]
+    beyond = np.maximum(0, outside) >> geometry.halved[..., None]
     # the sampler sees to more; behind a border on one side alone its reflections would turn at a wrong place
     beyond[beyond.max(-1) > size] = 0
-    matrices = views.matrices.copy()
-    matrices[:, :2] += (beyond[..., 0] - (spans[..., 0] >> views.halved))[..., None] * matrices[:, 2:]
-    return Regions(spans, beyond, matrices)
+    matrices = geometry.matrices.copy()
+    matrices[:, :2] += (beyond[..., 0] - (spans[..., 0] >> geometry.halved))[..., None] * matrices[:, 2:]
+    return Regions(spans=spans, beyond=beyond, matrices=matrices)
 
 
 def _bounds(matrices: Matrix, size: int, moved: float) -> Ints:

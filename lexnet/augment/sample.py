@@ -1,4 +1,4 @@
-"""What happens to which picture: a recipe's ranges become one view's numbers; no pixel is touched here.
+"""What happens to which picture: a recipe's ranges become the numbers of views; no pixel is touched here.
 
     (seed, purpose, view) ─ sha256 ─ key ─────┐
                                               Philox ─ uniform numbers, each with its fixed meaning
@@ -47,7 +47,7 @@ class View:
     zoom: Number
     perspective: tuple[Number, Number]
     bend: NDArray[np.float32] | None
-    """(2, n, n) displacements at the knots of a cubic B-spline, shares of the square; none without a warp."""
+    """(2, n, n), or (N, 2, n, n), displacements at the knots of a cubic B-spline, shares of the square."""
     brightness: Number
     contrast: Number
     saturation: Number
@@ -81,12 +81,11 @@ class View:
         return View(**values | {"bend": bend, "addresses": (self.addresses[i],)})
 
     def numbers(self) -> dict[str, object]:
-        """What is not neutral, for people to read."""
+        """What is not neutral in one view, for people to read."""
         plain = sample(Recipe(), 0, "", 0, "")
         fixed = {"recipe", "addresses", "place", "erase_level"}
         shown = {name: value for name, value in vars(self).items() if name not in fixed}
-        changed = {name: value for name, value in shown.items() if value is not vars(plain)[name]}
-        changed = {name: value for name, value in changed.items() if np.any(value != vars(plain)[name])}
+        changed = {name: value for name, value in shown.items() if np.any(value != vars(plain)[name])}
         if self.recipe.crop != "centre":
             changed["place"] = self.place
         if self.bend is not None:
@@ -106,7 +105,9 @@ def sample_all(recipe: Recipe, seed: int, purpose: str, which: Sequence[tuple[in
     """For each (view, item) what `sample` gives, all at once."""
     knots = bend_knots(recipe.wavelength) if recipe.warp else 0
     count = NUMBERS + 2 * knots * knots
-    numbers = np.array([generator(seed, purpose, view, item).random(count) for view, item in which])
+    numbers = np.empty((len(which), count))
+    for row, (view, item) in zip(numbers, which, strict=True):
+        generator(seed, purpose, view, item).random(out=row)
     u = numbers[:, :NUMBERS].T
     bend = None
     if recipe.warp:
@@ -137,7 +138,7 @@ def sample_all(recipe: Recipe, seed: int, purpose: str, which: Sequence[tuple[in
         gamma=_factor(u[25], recipe.gamma),
         blur=_some(u[26], recipe.damage) * recipe.blur,
         noise=_some(u[27], recipe.damage) * recipe.noise,
-        jpeg=100 - np.rint(_some(u[28], recipe.damage) * (100 - recipe.jpeg)).astype(int),
+        jpeg=_quality(_some(u[28], recipe.damage), recipe.jpeg),
         erase=_rectangle(u[30:34], recipe.erased, _whether(u[29], recipe.erase)),
         erase_level=(256 * u[34]).astype(int),
         addresses=tuple((seed, purpose, view, item) for view, item in which),
@@ -223,7 +224,11 @@ def _normal(u: Number, deviation: float) -> Number:
 
 def _some(u: Number, probability: float) -> Number:
     """Nothing, or with this probability a uniform number: one draw does for both."""
-    return np.where(u < probability, u / probability, 0.0) if probability else 0.0
+    return np.where(u < probability, np.minimum(u, probability) / probability, 0.0) if probability else 0.0
+
+
+def _quality(share: Number, least: int) -> Number:
+    return 100 - np.rint(share * (100 - least)).astype(int) if np.ndim(share) else 100
 
 
 def _rectangle(u: Number, area: tuple[float, float], there: Number) -> tuple[Number, Number, Number, Number]:
@@ -237,6 +242,6 @@ def _rectangle(u: Number, area: tuple[float, float], there: Number) -> tuple[Num
 
 
 def _rounded(value: object) -> object:
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 3)
+    if isinstance(value, float):
+        return round(value, 3)
     return tuple(_rounded(v) for v in value) if isinstance(value, tuple) else value

@@ -145,7 +145,9 @@ def surfaces(
 def bent(matrix: Matrix, bend: NDArray[np.float32], size: int) -> NDArray[np.float64]:
     """(..., 3, n, n) x, y, w in the picture of the spline's knots, once the local warp has moved them."""
     _, plain = spline(size, bend.shape[-1])
-    knots = np.broadcast_to(plain, (*bend.shape[:-3], *plain.shape)).copy()
+    knots = np.broadcast_to(
+        plain, (*np.broadcast_shapes(matrix.shape[:-2], bend.shape[:-3]), *plain.shape)
+    ).copy()
     knots[..., :2, :, :] += bend * np.float32(size)
     return (matrix @ knots.reshape(*knots.shape[:-2], -1)).reshape(knots.shape)
 

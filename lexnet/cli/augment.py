@@ -104,9 +104,9 @@ def _place(out: Path | None, recipe: str) -> Path:
 def _rows(files: list[Path], recipe: Any, views: int, size: int, seed: int) -> list[Any]:
     import numpy as np
 
-    from lexnet.augment.apply import apply
+    from lexnet.augment.apply import Changes
     from lexnet.augment.colour import principal_axes
-    from lexnet.augment.sample import sample
+    from lexnet.augment.sample import sample_all
     from lexnet.config import PreprocessSpec
     from lexnet.preprocess import decode, load_bytes, read
     from lexnet.report.sheet import Row
@@ -118,8 +118,9 @@ def _rows(files: list[Path], recipe: Any, views: int, size: int, seed: int) -> l
     rows = []
     for file, content, square in zip(files, contents, plain, strict=True):
         digest = hashlib.sha256(content).hexdigest()
-        chosen = [sample(recipe, seed, "train", number, digest) for number in range(views)]
+        drawn = sample_all(recipe, seed, "train", [(number, digest) for number in range(views)])
         picture = decode(content, spec, display(file))
-        seen = [apply(picture, view, spec, axes) for view in chosen]
-        rows.append(Row(display(file), square, seen, [view.numbers() for view in chosen]))
+        changes = Changes(drawn, picture.shape, spec, axes)
+        seen = [changes(i, picture) for i in range(views)]
+        rows.append(Row(display(file), square, seen, [drawn[i].numbers() for i in range(views)]))
     return rows

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.backends import cudnn
 
 from lexnet.config import PreprocessSpec
 from lexnet.data.loader import load_row_views
@@ -132,7 +133,8 @@ def _logits(
 
     def flush(batch: list[NDArray[np.uint8]]) -> None:
         # a GPU would else round what a convolution takes to ten bits
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        exact = cudnn.flags(enabled=True, deterministic=cudnn.deterministic, allow_tf32=False)
+        with torch.inference_mode(), exact:
             logits = net(normalised(np.concatenate(batch), spec, device))
         results.append(logits.cpu().numpy().reshape(len(batch), -1, len(manifest.classes)))
 

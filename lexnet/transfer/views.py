@@ -53,8 +53,7 @@ def augmented(recipe: Recipe, seed: int, count: int, axes: NDArray[np.float64] |
 
 def _code() -> str:
     """Digest of the code that makes a view, so that no older view is taken for it."""
-    package = Path(__file__).parent.parent / "augment"
-    files = [package / f"{name}.py" for name in ("apply", "colour", "compose", "region", "sample", "warp")]
+    files = sorted((Path(__file__).parent.parent / "augment").glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from picture_makers import CLIPART
 from PIL import Image
@@ -214,6 +214,7 @@ def test_every_field_of_a_recipe_is_tried() -> None:
 
 
 @settings(max_examples=400, deadline=None)
+@example(recipe=Recipe(damage=5e-324), height=9, width=9, channels=3, size=16, rest=0, item="")
 @given(
     recipe=ANY_RECIPE,
     height=st.integers(1, 90),

@@ -14,7 +14,7 @@ from torch import Tensor
 from lexnet.augment.apply import apply
 from lexnet.augment.batch import apply_batch, prepare
 from lexnet.augment.recipes import RECIPES
-from lexnet.augment.sample import View, sample
+from lexnet.augment.sample import View, sample, sample_all
 from lexnet.config import MAX_BEND, PreprocessSpec, Recipe
 from lexnet.errors import ShapeError
 from lexnet.export.onnx import trunk_graph
@@ -51,7 +51,7 @@ def one_by_one(pictures: Pixels, views: list[View], spec: PreprocessSpec) -> Pix
 
 
 def joined(views: list[View]) -> View:
-    """Many views as one, as `sample_all` gives them."""
+    """Many views as one, whose numbers are not those that a recipe gives."""
 
     def column(values: list[Any]) -> Any:
         some = isinstance(values[0], tuple)
@@ -204,13 +204,14 @@ def test_what_is_prepared_can_be_moved() -> None:
         (torch.zeros(2, 3, 40, 40), "float32 (2, 3, 40, 40)"),
         (torch.zeros(3, 40, 40, dtype=torch.uint8), "uint8 (3, 40, 40)"),
         (torch.zeros(3, 3, 40, 40, dtype=torch.uint8), "uint8 (3, 3, 40, 40)"),
+        (torch.zeros(2, 3, 80, 80, dtype=torch.uint8), "uint8 (2, 3, 80, 80)"),
     ],
 )
 def test_other_pictures_than_the_views_need_are_refused(pictures: Tensor, told: str) -> None:
     prepared = prepare(joined([PLAIN, PLAIN]), (3, 40, 40), PreprocessSpec(size=32, short_side=40))
     with pytest.raises(ShapeError) as caught:
         apply_batch(pictures, prepared)
-    assert told in str(caught.value) and "(2, C, H, W)" in str(caught.value)
+    assert told in str(caught.value) and "uint8 (2, 3, 40, 40)" in str(caught.value)
 
 
 def test_a_blur_far_below_a_pixel_changes_nothing() -> None:
@@ -272,3 +273,16 @@ def test_any_recipe_makes_views_of_any_pictures_as_apply_does(
     seen, expected = together(pictures, views, spec), one_by_one(pictures, views, spec)
     assert seen.shape == expected.shape
     assert np.abs(seen.astype(int) - expected).mean() <= 3
+
+
+@pytest.mark.parametrize("name", [*RECIPES, *HARSH])
+def test_views_that_were_drawn_together_are_those_of_each_alone(name: str) -> None:
+    recipe, spec = (RECIPES | HARSH)[name], PreprocessSpec(size=48, short_side=56)
+    pictures = planes(np.random.default_rng(0).integers(0, 256, (3, 60, 70, 3)).astype(np.uint8))
+    which = [(0, str(i)) for i in range(3)]
+    whole = apply_batch(pictures, prepare(sample_all(recipe, 0, "train", which), (3, 60, 70), spec, AXES))
+    for i in range(3):
+        view = sample(recipe, 0, "train", 0, str(i))
+        alone = apply_batch(pictures[i : i + 1], prepare(view, (3, 60, 70), spec, AXES))
+        assert (alone[0].int() - whole[i].int()).abs().max() <= (1 if recipe.jpeg == 100 else 40)
+        assert (alone[0] != whole[i]).float().mean() < 0.001

@@ -191,6 +191,10 @@ def test_many_views_at_once_are_those_drawn_one_by_one(recipe: Recipe) -> None:
         assert views[i].addresses == alone.addresses == ((5, "train", n, item),)
 
 
+def test_no_views_can_be_drawn() -> None:
+    assert len(sample_all(EVERYTHING, 0, "train", [])) == 0
+
+
 # --- a recipe's fields
 
 

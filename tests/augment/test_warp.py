@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from lexnet.augment.apply import Changes, apply
+from lexnet.augment.compose import Geometry
+from lexnet.augment.region import regions
 from lexnet.augment.sample import View, bend_knots, sample
 from lexnet.augment.warp import crop_box, halvings, is_exact, matrix, points_needed, slope, spline, surfaces
 from lexnet.config import MAX_BEND, Border, PreprocessSpec, Recipe
@@ -506,3 +508,19 @@ def test_a_part_of_the_picture_gives_what_the_whole_gives(
                 patch.setattr("lexnet.augment.region._spans", all_of_it)
                 wrong.append((np.abs(apply(picture, view, whole(64)) - cut) > 1).mean())
     assert np.mean(wrong) < 5e-4 and np.max(wrong) < 2e-3, "no more than OpenCV's last bit of a coordinate"
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "expected"),
+    [(-10, 1.0, (11, 0)), (3, 1.0, (0, 12)), (-8, 1.75, (9, 13)), (-20, 1.75, (0, 0)), (-30, 1.0, (0, 0))],
+)
+def test_what_lies_beyond_is_left_to_the_sampler_on_both_sides_or_on_neither(
+    start: float, step: float, expected: tuple[int, int]
+) -> None:
+    """A view of 16 px from here on, of a picture of 8: no side gets a border of more than 16 px."""
+    along = np.array([[[step, 0, start], [0, 1, 0], [0, 0, 1]]])
+    none = np.zeros((1, 2), int)
+    views = Geometry(whole=along, matrices=along, halved=none, soften=np.zeros((1, 2)))
+    found = regions(views, (8, 16), 16, 0.0)
+    assert tuple(found.beyond[0, 0]) == expected
+    assert found.matrices[0, 0, 2] == start + expected[0] - found.spans[0, 0, 0]

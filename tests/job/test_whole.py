@@ -20,7 +20,7 @@ from lexnet.data.loader import Pictures
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, ConfigError, DataError, ShapeError
-from lexnet.job import whole
+from lexnet.job import finish, whole
 from lexnet.job.events import Event, Note, Warned
 from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
@@ -94,6 +94,26 @@ def said(run: Run, pixels: list[Pixels]) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         net = lexnet.net_from_bundle(run.folder / MODEL)
         return graph, net(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+
+
+# --- where it is trained
+
+
+def test_a_net_is_judged_where_it_was_trained_and_in_float32(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cpu:0` computes as `cpu` does and is another name: it stands for a GPU."""
+    seen, normalised = [], finish.normalised
+
+    def note(pixels: Pixels, spec: PreprocessSpec, device: torch.device) -> torch.Tensor:
+        seen.append((device, torch.backends.cudnn.allow_tf32))
+        return normalised(pixels, spec, device)
+
+    monkeypatch.setattr(finish, "normalised", note)
+    monkeypatch.setattr(whole, "device_of", lambda fit: torch.device("cpu", 0))
+    few = replace(SCRATCH, split=SplitConfig(per_class=10), fit=FitConfig(epochs=1))
+    train("digits", few, tmp_path / "run")
+    assert seen and set(seen) == {(torch.device("cpu", 0), False)}
 
 
 # --- a picture that changes
