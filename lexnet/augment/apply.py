@@ -84,14 +84,12 @@ class Changes:
         """As `_warped` where every pixel of the view is one of the picture's, several times faster."""
         size, left, top = self._size, int(self._left[i]), int(self._top[i])
         height, width = picture.shape[:2]
-        before, behind = (
-            (max(0, -top), max(0, -left)),
-            (max(0, top + size - height), max(0, left + size - width)),
-        )
-        if any(before) or any(behind):
-            edges = before[0], behind[0], before[1], behind[1]
+        above, below = max(0, -top), max(0, top + size - height)
+        before, behind = max(0, -left), max(0, left + size - width)
+        edges = above, below, before, behind
+        if any(edges):
             picture = cv2.copyMakeBorder(picture, *edges, borderType=self._border, value=self._level)
-            left, top = left + before[1], top + before[0]
+            left, top = left + before, top + above
         view_of = picture[top : top + size, left : left + size]
         return np.array(view_of[:: -1 if self._flip[i] else 1, :: -1 if self._mirror[i] else 1], order="C")
 
