@@ -14,7 +14,7 @@ demo: .venv/train.done
 	echo && echo "Open the report in a browser: $$(dirname $$bundle)/report.html"
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev.done
 	$(BIN)/ruff check .

@@ -42,6 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if needy:
             items[:] = [item for item in items if not item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=needy)
+    items.sort(
+        key=lambda item: "test_pretrained" not in item.nodeid
+    )  # few and slow: last, all would wait for them
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
