@@ -32,8 +32,8 @@ if not torch.cuda.is_available():
 files = sorted((pictures() / "imagenet-sample").glob("*.JPEG"))[:48]
 arrays = [np.array(Image.open(file).convert("RGB").resize((SHORT, SHORT))) for file in files]
 axes = principal_axes(np.stack(arrays))
-planes = torch.from_numpy(np.stack([arrays[i % 48] for i in range(BATCH)])).permute(0, 3, 1, 2)
-stack = planes.contiguous().cuda()
+many = np.stack([arrays[i % len(arrays)] for i in range(BATCH)])
+stack = torch.from_numpy(many).permute(0, 3, 1, 2).contiguous().cuda()
 
 
 def prepared(epoch: int) -> Prepared:
@@ -44,10 +44,10 @@ def prepared(epoch: int) -> Prepared:
 applied, before = [], []
 for epoch in range(4 if options.quick else 12):
     torch.cuda.synchronize()
-    start = time.perf_counter()
+    began = time.perf_counter()
     numbers = prepared(epoch)
     torch.cuda.synchronize()
-    before.append(1000 * (time.perf_counter() - start))
+    before.append(1000 * (time.perf_counter() - began))
     once = partial(apply_batch, stack, numbers)
     once()
     for _ in range(5):

@@ -42,7 +42,7 @@ class Changes:
     ) -> None:
         """`shape` is (H, W, C) of the pictures."""
         count, self._size, self._channels = len(views), spec.size, shape[2]
-        self._views, self._moved = views, views.recipe.warp * spec.size
+        self._views = views
         self._bend = None if views.bend is None else views.bend.reshape(count, 2, *views.bend.shape[-2:])
         levels = views.recipe.colour
         self._border = BORDERS[views.recipe.border]
@@ -65,7 +65,7 @@ class Changes:
         self._harmed = each(is_harmed(views))
 
     def _look(self, seen: Geometry, lengths: tuple[int, int]) -> None:
-        region = regions(seen, lengths, self._size, self._moved)
+        region = regions(seen, lengths, self._size, self._views.recipe.warp * self._size)
         self._matrices, self._spans = region.matrices, region.spans.tolist()
         self._halved, self._beyond = seen.halved.tolist(), region.beyond.tolist()
         self._straight = (region.matrices[:, 2] == (0, 0, 1)).all(1).tolist()
@@ -102,7 +102,7 @@ class Changes:
         (left, right), (top, bottom) = self._spans[i]
         region, (across, down) = picture[top:bottom, left:right], self._halved[i]
         if across or down:
-            # of two both are means; the linear one is faster
+            # of two pixels both are the mean, and the first is faster
             mean = cv2.INTER_LINEAR if max(across, down) == 1 else cv2.INTER_AREA
             small = (right - left) >> across, (bottom - top) >> down
             region = cv2.resize(region, small, interpolation=mean)

@@ -2,17 +2,14 @@
 
 import json
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.typing import NDArray
 from picture_makers import clipart_folder
-from PIL import Image
 
 from lexnet.cases import NAMES, case, find_case, inception, lab, mobilenet, resnet, run
 from lexnet.cases.case import Lab
@@ -63,20 +60,17 @@ COUNTED = {
 @pytest.fixture(scope="module")
 def few_clothes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with the first 3,000 and 1,000 pictures of Fashion-MNIST's parts, where that is here."""
-    cache = tmp_path_factory.mktemp("cases")
+    cache, read = tmp_path_factory.mktemp("cases"), fashion_mnist._read
+
+    def some(name: str) -> NDArray[np.uint8]:
+        header, each = (16, 28 * 28) if "images" in name else (8, 1)
+        return read(name)[: header + each * (3000 if name.startswith("train") else 1000)]
+
     if fashion_mnist.is_here():
-        columns: dict[str, list[object]] = {"image": [], "label": [], "split": []}
-        for prefix, part in fashion_mnist.PARTS.items():
-            squares = fashion_mnist._read(f"{prefix}-images-idx3-ubyte")[16:].reshape(-1, 28, 28)
-            labels = fashion_mnist._read(f"{prefix}-labels-idx1-ubyte")[8:]
-            for i in range(3000 if part == "train" else 1000):
-                buffer = BytesIO()
-                Image.fromarray(squares[i]).save(buffer, "PNG")
-                columns["image"].append(buffer.getvalue())
-                columns["label"].append(fashion_mnist.CLASSES[labels[i]])
-                columns["split"].append(part)
-        (cache / "samples").mkdir()
-        pq.write_table(pa.table(columns), cache / "samples/fashion-mnist.parquet")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LEXNET_CACHE", str(cache))
+            patch.setattr(fashion_mnist, "_read", some)
+            fashion_mnist.fashion_mnist()
     return cache
 
 
