@@ -17,7 +17,7 @@ from lexnet.augment import colour
 from lexnet.augment.apply import compressed, is_harmed
 from lexnet.augment.compose import colours, geometry
 from lexnet.augment.sample import View, noise
-from lexnet.augment.warp import bent, spline
+from lexnet.augment.warp import bent, spline, stacked
 from lexnet.config import PreprocessSpec
 from lexnet.errors import ShapeError
 
@@ -38,7 +38,7 @@ class Prepared:
     soften: Tensor | None
     """(N, 2) weight of either neighbour, across and down the view; None where no view is filtered."""
     matrices: Tensor
-    """(N, 3, 3) from the view's pixels to the picture, -1..1 from edge to edge."""
+    """(N, 3, 3) from the view's pixels to the halved picture, -1..1 from edge to edge."""
     flat: bool
     """Whether each of them ends in 0, 0, 1: no perspective."""
     knots: Tensor | None
@@ -65,12 +65,10 @@ def prepare(
     """What N views do to pictures of `shape` (C, H, W)."""
     channels, height, width = shape
     seen, levels = geometry(views, (height, width), spec), colours(views, axes)
-    across, down, depth = np.split(seen.matrices / seen.matrices[:, 2:, 2:], 3, axis=1)
-    lengths = np.array([width, height]) // np.minimum(1 << seen.halved, (width, height))
-    rows = [
-        (2 * row + depth) / n[:, None, None] - depth for row, n in zip((across, down), lengths.T, strict=True)
-    ]
-    matrices = np.concatenate([*rows, depth], axis=1)
+    wide, high = (np.array([width, height]) // np.minimum(1 << seen.halved, (width, height))).T
+    to_edges = stacked([[2 / wide, 0, 1 / wide - 1], [0, 2 / high, 1 / high - 1], [0, 0, 1]])
+    matrices = to_edges @ seen.matrices
+    matrices /= matrices[:, 2:, 2:]
     gammas = np.broadcast_to(views.gamma, len(views))
     return Prepared(
         views=views,
@@ -79,7 +77,7 @@ def prepare(
         halved=seen.halved,
         soften=_floats(seen.soften) if seen.soften.any() else None,
         matrices=_floats(matrices),
-        flat=bool((depth == (0, 0, 1)).all()),
+        flat=bool((matrices[:, 2] == (0, 0, 1)).all()),
         knots=None if views.bend is None else _floats(bent(matrices, views.bend, spec.size)),
         colours=None if levels is None else _floats(levels),
         gammas=None if (gammas == 1).all() else _floats(gammas),
