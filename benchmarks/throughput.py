@@ -154,6 +154,7 @@ with tempfile.TemporaryDirectory() as folder:
         sampled=False,
         workers=WORKERS,
         device=DEVICE,
+        batched=GPU,
     )
     loops = {"ours": ours(pixels), "plain": plain(loader)}
     for name in loops:

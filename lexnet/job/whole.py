@@ -162,6 +162,7 @@ def _learn(
         sampled=plan.config.class_weight == "sampled",
         workers=job.workers,
         device=device,
+        batched=device.type == "cuda",
     )
     seen = _decoded_again(job, manifest, "val", spec)
     folds = fold_norms(net) if config.norms == "frozen" else []

@@ -1,7 +1,8 @@
 """Batches of changed pictures: in an order, with changes and mixtures that belong to the epoch alone.
 
-working pictures ─ recipe, one picture a thread ─ uint8 batch ─ device ─ normalise ─ mix ─ net
-(decoded once)     the next batch is made while the net learns from this one
+working pictures ─┬ recipe, one picture a thread ─ batch ─ device ─┬ normalise ─ mix ─ net
+(decoded once)    └ batch ─ GPU ─ recipe, all of the batch at once ┘
+                  the next batch is made while the net learns from this one
 """
 
 from collections.abc import Generator
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lexnet.augment.apply import Changes
+from lexnet.augment.batch import Prepared, apply_batch, prepare
 from lexnet.augment.mix import mix, sample_mixing, soft_labels
 from lexnet.augment.sample import sample_all
 from lexnet.config import Fit, PreprocessSpec, Recipe
@@ -47,6 +49,8 @@ class Pixels:
     """Whether each class is drawn as often as any other, however many pictures it has."""
     workers: int
     device: torch.device
+    batched: bool
+    """Whether the recipe is done on `device` to all of a batch, or on the CPU, one picture a thread."""
 
     def per_epoch(self, config: Fit) -> int:
         """How many batches."""
@@ -58,14 +62,14 @@ class Pixels:
         names = self._names(chosen)
         weights = torch.from_numpy(self.weights / self.weights.mean())
         with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(self.workers) as pool:
-            coming: Future[NDArray[np.uint8]] | None = None
+            coming: Future[Made] | None = None
             before = slice(0)
             for start, stop in [*cuts(len(chosen), config.batch_size), (0, 0)]:
                 now = slice(start, stop)
-                made = ahead.submit(self._changed, chosen[now], names[now], epoch, pool) if stop else None
+                made = ahead.submit(self._made, chosen[now], names[now], epoch, pool) if stop else None
                 if coming is not None:
-                    rows, changed = chosen[before], coming.result()
-                    yield self._batch(changed, rows, names[before], epoch, weights, config.smoothing)
+                    rows = chosen[before]
+                    yield self._batch(*coming.result(), rows, names[before], epoch, weights, config.smoothing)
                 coming, before = made, now
 
     def _names(self, chosen: NDArray[np.int64]) -> list[str]:
@@ -73,28 +77,32 @@ class Pixels:
         digests, times = self.pictures.manifest.digests.take(chosen), repeats(chosen)
         return [f"{name} {k}" if k else name for name, k in zip(digests, times.tolist(), strict=True)]
 
-    def _changed(
+    def _made(
         self, rows: NDArray[np.int64], names: list[str], epoch: int, pool: ThreadPoolExecutor
-    ) -> NDArray[np.uint8]:
+    ) -> "Made":
         pictures = self.pictures.read(rows)
         changing = replace(self.recipe, mixup=0.0, cutmix=0.0) != Recipe()
         if not changing and self.spec.size == pictures.shape[1]:
-            return pictures
+            return pictures, None
 
         views = sample_all(self.recipe, self.seed, "train", [(epoch, name) for name in names])
-        changes = Changes(views, pictures.shape[1:], self.spec, self.axes)
-        result = np.empty((len(rows), self.spec.size, self.spec.size, pictures.shape[3]), np.uint8)
+        high, wide, channels = pictures.shape[1:]
+        if self.batched:
+            return pictures, prepare(views, (channels, high, wide), self.spec, self.axes)
+        changes = Changes(views, (high, wide, channels), self.spec, self.axes)
+        result = np.empty((len(rows), self.spec.size, self.spec.size, channels), np.uint8)
 
         def change(start: int) -> None:
             for i in range(start, min(start + PIECE, len(rows))):
                 result[i] = changes(i, pictures[i])
 
         list(pool.map(change, range(0, len(rows), PIECE)))
-        return result
+        return result, None
 
     def _batch(
         self,
-        pixels: NDArray[np.uint8],
+        pictures: NDArray[np.uint8],
+        prepared: Prepared | None,
         rows: NDArray[np.int64],
         names: list[str],
         epoch: int,
@@ -102,12 +110,19 @@ class Pixels:
         smoothing: float,
     ) -> Batch:
         labels = torch.from_numpy(self.labels[rows]).to(self.device)
-        inputs = normalised(pixels, self.spec, self.device)
+        pixels = _on(pictures, self.device)
+        if prepared is not None:
+            pixels = apply_batch(pixels, prepared.to(self.device))
+        inputs = _normalised(pixels, self.spec)
         share = None
         if mixing := sample_mixing(self.recipe, self.seed, epoch, names):
             inputs, share = mix(inputs, mixing)
         counts = weights[rows].to(self.device)
         return inputs, soft_labels(labels, self.classes, share, smoothing, counts)
+
+
+Made = tuple[NDArray[np.uint8], Prepared | None]
+"""A batch (n, H, W, C), and what is still to be done to it on the device."""
 
 
 def cuts(count: int, size: int) -> list[tuple[int, int]]:
@@ -130,9 +145,19 @@ def order(labels: NDArray[np.int64], seed: int, epoch: int, sampled: bool) -> ND
 
 def normalised(pixels: NDArray[np.uint8], spec: PreprocessSpec, device: torch.device) -> Tensor:
     """(N, H, W, C) uint8 → (N, C, H, W) float32, channels last in memory."""
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).float()
-    mean, std = torch.tensor(spec.mean, device=device), torch.tensor(spec.std, device=device)
-    return x.sub_(mean).div_(std).permute(0, 3, 1, 2)
+    return _normalised(_on(pixels, device), spec)
+
+
+def _on(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(N, H, W, C) → (N, C, H, W), channels last in memory."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True).permute(0, 3, 1, 2)
+
+
+def _normalised(pixels: Tensor, spec: PreprocessSpec) -> Tensor:
+    mean, std = (
+        torch.tensor(levels, device=pixels.device).view(-1, 1, 1) for levels in (spec.mean, spec.std)
+    )
+    return pixels.float().contiguous(memory_format=torch.channels_last).sub_(mean).div_(std)
 
 
 @torch.no_grad()

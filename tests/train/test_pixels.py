@@ -11,6 +11,7 @@ import torch
 from picture_makers import clipart_folder
 from torch import Tensor, nn
 
+from lexnet.augment.recipes import RECIPES
 from lexnet.config import Fit, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import Pictures, open_pictures
@@ -37,7 +38,7 @@ def made(pictures: Pictures, **changed: Any) -> Pixels:
     usual: dict[str, Any] = {
         "pictures": pictures, "labels": labels, "weights": np.ones(len(labels), np.float32), "spec": SPEC,
         "classes": 2, "recipe": Recipe(), "axes": None, "seed": 0, "sampled": False, "workers": 2,
-        "device": CPU,
+        "device": CPU, "batched": False,
     }  # fmt: skip
     return Pixels(**usual | changed)
 
@@ -83,6 +84,20 @@ def test_every_epoch_changes_pictures_anew_and_alike_with_any_number_of_threads(
 
     different = (by_row(0) != by_row(1)).flatten(1).any(1)
     assert different.sum() > COUNT / 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_batch_changed_at_once_is_as_if_its_pictures_were_changed_one_by_one(
+    folder: Path, channels: int
+) -> None:
+    spec = PreprocessSpec(
+        size=32, short_side=40, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels
+    )
+    pixels = made(opened(folder, replace(spec, size=40)), spec=spec, recipe=RECIPES["lecture"])
+    one_by_one, at_once = epoch_of(pixels)[0], epoch_of(replace(pixels, batched=True))[0]
+    assert at_once.shape == (COUNT, channels, 32, 32)
+    assert at_once.is_contiguous(memory_format=torch.channels_last)
+    assert (at_once - one_by_one).abs().mean() <= 1.5
 
 
 def test_how_much_a_picture_counts_is_in_its_target(folder: Path) -> None:
