@@ -102,7 +102,11 @@ def _folder(out: Path | None, name: str, root: Path) -> Path:
     if out is not None and (out / FIXES).exists():
         raise OutputError(f"{out} holds a {FIXES} already; choose another --out")
     names = (RUNS / f"{name}-check{f'-{number}' if number > 1 else ''}" for number in count(1))
-    return out or next(path for path in names if not path.exists())
+    folder = out or next(path for path in names if not path.exists())
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OutputError(f"{display(there)} is no folder to write in; choose another --out")
+    return folder
 
 
 def _document(found: Findings) -> dict[str, Any]:

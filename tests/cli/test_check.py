@@ -79,7 +79,8 @@ def test_1_where_something_blocks(call: Call, faulty: Path, tmp_path: Path) -> N
         (["pictures", "--workers", "0"], "--workers"),
         (["pictures", "--out", "pictures/out"], "lies inside the pictures' folder"),
         (["pictures", "--out", "pictures"], "lies inside the pictures' folder"),
-        (["pictures", "--out", "a file"], "cannot write a file"),
+        (["pictures", "--out", "a file"], "a file is no folder to write in; choose another --out"),
+        (["pictures", "--out", "a file/out"], "a file is no folder to write in; choose another --out"),
     ],
 )
 def test_2_for_bad_usage(
@@ -92,6 +93,7 @@ def test_2_for_bad_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a file").write_text("x")
+    monkeypatch.setattr("lexnet.job.check.examine", pytest.fail)  # it is refused before anything takes time
     before = state_of(folder)
     said = call("check", *arguments)
     assert (said.code, said.out) == (2, "") and message in said.err and "Traceback" not in said.err
