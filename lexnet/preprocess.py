@@ -44,6 +44,7 @@ UPRIGHT = {  # how a picture with this value is turned
 }
 SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # what its values do
 MARGIN = 2
+BLACK = 4096  # of 65,536: 16-bit grey with all levels below is a picture of 8 or 12 bits in disguise
 NO_MEMORY = "needs more memory than there is; fewer workers may help"
 Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
 """A decoded picture, and the size and place in it of what is shown."""
@@ -273,10 +274,17 @@ def _plain(image: Image.Image, name: str) -> Image.Image:
 
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     """16-bit grey by its high byte; Pillow's own conversion clips everything above 255 to white."""
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65_535:
+    if image.mode == "F":
         raise PictureError(
-            name, f"has values of mode {image.mode} beyond 16 bits; convert it to 8 or 16 bits"
+            name, "has levels in floating point, of no certain range; convert it to 8 or 16 bits"
+        )
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65_535:
+        raise PictureError(name, "has levels beyond 16 bits; convert it to 8 or 16 bits")
+    if 0 < values.max() < BLACK:
+        raise PictureError(
+            name,
+            f"uses {values.max():,} of its 65,535 levels and would be black; make use of all 16 bits",
         )
     grey = Image.fromarray((values >> 8).astype(np.uint8))
     if "transparency" not in image.info:

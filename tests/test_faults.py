@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from picture_makers import (
     CLIPART,
@@ -128,7 +129,10 @@ BAD = {
     "bomb.png": (png_header(60_000, 60_000), "has over 64,000,000 pixels; make it smaller"),
     "large.png": (png_header(8001, 8000), "has 8001x8000 pixels, over 64,000,000; make it smaller"),
     "line.png": (png_header(1, 65_535), "is 1x65535, longer than 100 times its width; crop it"),
-    "float.tif": (encode(Image.new("F", (8, 8), 0.5), "TIFF"), "has values of mode F beyond 16 bits"),
+    "float.tif": (
+        encode(Image.new("F", (8, 8), 0.5), "TIFF"),
+        "has levels in floating point, of no certain range; convert it to 8 or 16 bits",
+    ),
 }
 
 
@@ -174,9 +178,10 @@ def test_every_mode_and_orientation_is_trained_on(train: Command, tmp_path: Path
     for label, name in enumerate(("noise", "more noise")):
         folder = root / name
         folder.mkdir(parents=True)
-        for k, mode in enumerate(("1", "L", "LA", "P", "RGB", "RGBA", "I;16")):
-            picture = noise(100 * label + k).convert("L" if mode == "I;16" else "RGB").convert(mode)
-            picture.save(folder / f"{k}.png")
+        for k, mode in enumerate(("1", "L", "LA", "P", "RGB", "RGBA")):
+            noise(100 * label + k).convert("RGB").convert(mode).save(folder / f"{k}.png")
+        grey = np.asarray(noise(100 * label + 6).convert("L"))
+        Image.fromarray(grey.astype(np.uint16) << 8).save(folder / "deep.png")
         noise(100 * label + 20).convert("CMYK").save(folder / "cmyk.jpg")
         noise(100 * label + 21).convert("L").save(folder / "grey.jpg")
         for k in range(1, 9):
@@ -242,9 +247,9 @@ def both_sides(root: Path) -> None:
         (one_class, ["has 1 class (cat)", "a classifier needs two or more"]),
         (
             one_picture_a_class,
-            ["class 'cat' has 1 different picture, at least 3 are needed", "add some or remove"],
+            ["class 'cat' has 1 different picture, at least 3 are needed", "add some or drop"],
         ),
-        (an_empty_class, ["class 'emu' has no usable picture", "add some or remove its folder"]),
+        (an_empty_class, ["class 'emu' has no usable picture", "add some or drop the class"]),
         (nothing, ["holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg"]),
         (pictures_without_classes, ["holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg"]),
         (

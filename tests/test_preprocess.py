@@ -313,7 +313,14 @@ def test_values_beyond_16_bits_are_refused(value: int) -> None:
 
 
 def test_floating_point_pictures_are_refused_in_words() -> None:
-    assert "mode F" in refusal(encode(Image.new("F", (8, 8), 0.5), "TIFF"))
+    assert "in floating point" in refusal(encode(Image.new("F", (8, 8), 0.5), "TIFF"))
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_fewer_bits_in_the_place_of_16_are_refused_and_not_black(bits: int) -> None:
+    ramp = np.linspace(0, 2**bits - 1, 64 * 64).astype(np.uint16).reshape(64, 64)
+    assert f"uses {2**bits - 1:,} of its 65,535 levels" in refusal(encode(Image.fromarray(ramp), "PNG"))
+    assert middle(Image.fromarray(np.zeros((64, 64), np.uint16))) == (0, 0, 0)
 
 
 def palette_red(transparency: int | bytes) -> bytes:

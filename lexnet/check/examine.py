@@ -14,6 +14,7 @@ from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice, available_cores
 from lexnet.data.manifest import Manifest, Skipped
+from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, stratified
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.trunk import Trunk
 
@@ -29,10 +30,10 @@ FAULTS = {
     "outliers": "pictures far from all others",
     "balance": "a class with over ten times the pictures of another",
     "oddities": "headers worth knowing of: turned, very small, of another type than their name says",
+    "left_out": "files that were not looked at: of another kind, hidden, or outside the class folders",
 }
 BLOCKING = ("unreadable", "classes", "label_conflicts", "leaks", "groups")
-"""What `train` would refuse, or should."""
-LEAST = 3
+"""What spoils training, which `train` refuses, or its measure, of which it warns."""
 RATIO = 10
 
 Progress = Callable[[str, int, int], None]
@@ -54,6 +55,8 @@ class Findings:
     """(class, what is wrong with it)."""
     groups: dict[str, list[str]] = field(default_factory=dict)
     """The parts of each group that has several."""
+    kept: frozenset[tuple[str, str]] = frozenset()
+    """(path, fault) that a person has looked at and keeps."""
 
     def alike(self) -> list[tuple[int, ...]]:
         """Rows of each set of exact copies, then of each near pair."""
@@ -61,11 +64,22 @@ class Findings:
 
     def conflicts(self) -> list[tuple[int, ...]]:
         """Those of them that have several labels."""
-        return [rows for rows in self.alike() if len({int(self.manifest.labels[row]) for row in rows}) > 1]
+        found = (rows for rows in self.alike() if len({int(self.manifest.labels[row]) for row in rows}) > 1)
+        return [rows for rows in found if not self._settled(rows, "label_conflicts")]
 
     def leaks(self) -> list[tuple[int, ...]]:
         """Those of them that lie in several parts."""
-        return [rows for rows in self.alike() if len({self.manifest.parts[row] for row in rows}) > 1]
+        found = (rows for rows in self.alike() if len({self.manifest.parts[row] for row in rows}) > 1)
+        return [rows for rows in found if not self._settled(rows, "leaks")]
+
+    def _settled(self, rows: tuple[int, ...], fault: str) -> bool:
+        """Whether somebody keeps these pictures, which are not the same file."""
+        exact = len({self.manifest.digests[row] for row in rows}) == 1
+        return not exact and any((self.manifest.paths[row], fault) in self.kept for row in rows)
+
+    def left_out(self) -> list[Skipped]:
+        """Files that nobody meant as pictures, or that lie where none is looked for."""
+        return [skip for skip in self.manifest.skipped if not skip.bad]
 
     def counts(self) -> dict[str, int]:
         """How many of each fault, in the order of `FAULTS`."""
@@ -82,6 +96,7 @@ class Findings:
             "outliers": len(self.outliers),
             "balance": 0 if balanced else 1,
             "oddities": sum(bool(header.oddities) for header in self.headers),
+            "left_out": len(self.left_out()),
         }
 
     def balance(self) -> dict[str, Any]:
@@ -171,14 +186,25 @@ def _classes(manifest: Manifest) -> list[tuple[str, str]]:
     if len(manifest.classes) < 2:
         found.append((", ".join(manifest.classes) or "-", "is the only class; two are needed"))
     parts = [part for part in ("train", "val", "test") if len(manifest.where(part))] or [""]
+    grouped = " (a group counts as one)" * bool(manifest.groups.lengths.any())
     for part in parts:
-        counts = manifest.counts(part)
-        least = LEAST if part == "" else 2 if part == "train" else 1
-        where = f" in the {part} part" if part else ""
-        for name, count in zip(manifest.classes, counts.tolist(), strict=True):
+        least = MIN_UNDIVIDED if part == "" else MIN_TRAIN if part == "train" else 1
+        where = f" in the {part} part" if part else grouped
+        for name, count in zip(manifest.classes, _different(manifest, part), strict=True):
             if count < least:
-                found.append((name, f"has {count or 'no'} picture{'s' * (count != 1)}{where}"))
+                found.append((name, f"has {count or 'no'} different picture{'s' * (count != 1)}{where}"))
     return found
+
+
+def _different(manifest: Manifest, part: str) -> list[int]:
+    """How many pictures of each class the part has, as they count for training: copies of a file as one, and
+    before they are divided a group too."""
+    rows = manifest.where(part)
+    if part == "":
+        return [len(mine) for mine in stratified(manifest, rows, seed=0)]
+    different = {(manifest.labels[row], manifest.digests[row]) for row in rows}
+    labels = np.array([label for label, _ in different], np.int64)
+    return np.bincount(labels, minlength=len(manifest.classes)).tolist()
 
 
 def straddling(manifest: Manifest) -> dict[str, list[str]]:

@@ -62,8 +62,11 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
 def _straddlers(found: Findings, dropped: set[int]) -> Iterator[tuple[Fix, int]]:
     """Of a group that is in several parts: the pictures outside the part that has most of what stays."""
     manifest = found.manifest
+    members: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(manifest.groups):
+        members[name].append(row)
     for group, held in found.groups.items():
-        mine = [row for row, name in enumerate(manifest.groups) if name == group and row not in dropped]
+        mine = [row for row in members[group] if row not in dropped]
         if not mine:
             continue
         best = Counter(manifest.parts[row] for row in mine).most_common(1)[0][0]

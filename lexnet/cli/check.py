@@ -23,7 +23,7 @@ FAILED = 1
 @click.option(
     "--fail-on",
     help="Faults that block, with commas between them, such as suspect_labels; a wrong name lists them all.  "
-    "[default: those that train refuses]",
+    "[default: those that spoil training or its measure]",
 )
 @click.option(
     "--group-by", help="Regular expression on the path: pictures with the same match belong together."
@@ -53,7 +53,7 @@ def command(
     """Look pictures over before anything is trained on them: broken files, copies, wrong labels.
 
     DATA is a folder with a folder of pictures for each class, or with train, val and test folders of those;
-    a zip or tar of either; a CSV or Parquet file (path, label); or a sample set (clipart, digits,
+    a CSV or Parquet file (path, label); a zip or tar of any of these; or a sample set (clipart, digits,
     fashion-mnist).
 
     Writes a page with the pictures side by side, and fixes.csv with a proposal for each finding, to

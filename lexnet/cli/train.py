@@ -22,9 +22,9 @@ from lexnet.files import display
 def command(data: str, dry_run: bool, out: Path | None, as_json: bool, **values: Any) -> None:
     """Train a classifier on DATA: a folder with a folder of pictures for each class.
 
-    DATA may also hold train, val and test folders of such folders; be a zip or tar of either, a CSV
-    or Parquet file (path, label), a sample set (clipart, digits, fashion-mnist), or the plan.yaml of
-    an earlier run, which then runs again.
+    DATA may also hold train, val and test folders of such folders; be a CSV or Parquet file (path, label),
+    a zip or tar of any of these, a sample set (clipart, digits, fashion-mnist), or the plan.yaml of an
+    earlier run, which then runs again.
     """
     from lexnet.cli.printing import choices_table, found_table, print_json
     from lexnet.cli.progress import Bars

@@ -27,8 +27,8 @@ def command(
 ) -> None:
     """Score a bundle on labelled pictures: a folder of class folders, or the test part of a divided one.
 
-    DATA may also be a zip or tar of either, a CSV or Parquet file (path, label), or a sample set (clipart,
-    digits, fashion-mnist).
+    DATA may also be a CSV or Parquet file (path, label), a zip or tar of any of these, or a sample set
+    (clipart, digits, fashion-mnist).
     """
     from dataclasses import asdict
 

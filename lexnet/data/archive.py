@@ -1,20 +1,23 @@
-"""A zip or tar file with the tree of a folder inside; members are read one by one, never extracted.
+"""A zip or tar file with the tree of a folder inside, or a table; pictures are never extracted.
 
 Names that leave the archive, links and devices are left out with their reason, and a member is read
 no further than the largest picture that is taken. A compressed tar, which cannot be read in any
-order, is unpacked as a whole into one plain tar in the cache.
+order, is unpacked as a whole into one plain tar in the cache; a table comes to lie there too.
 """
 
 import hashlib
+import posixpath
+import re
 import shutil
 import tarfile
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
+from lexnet.data.table import digested, is_listing, is_table, list_table
 from lexnet.data.tree import MAX_MEMBERS, PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
 from lexnet.files import atomic_file, cache_folder, left_out, natural, write_atomic
@@ -39,9 +42,10 @@ def is_archive(path: Path) -> bool:
 def read_archive(
     path: Path, classes: list[str] | None = None, progress: Progress = lambda done, total: None
 ) -> Manifest:
-    """The pictures of an archive; see `read_tree`. Raises `DataError` for one that is damaged.
+    """The pictures of an archive, by the one table at its top or else by its folders; see `read_tree`.
 
-    Where everything lies in one folder, as archives often have it, that folder is looked into.
+    Where everything lies in one folder, as archives often have it, that folder is looked into. Raises
+    `DataError` for an archive that is damaged.
     """
     try:
         members: Members = ZipMembers(path) if path.suffix.lower() == ".zip" else _tar_members(path)
@@ -50,7 +54,10 @@ def read_archive(
     except Exception as error:
         raise _damaged(path, error) from error
     names = sorted(members.reasons, key=lambda name: natural(name.replace("/", "\0")))  # a/b before a!
-    top = _only_folder([name for name in names if members.reasons[name] is None])
+    sound = [name for name in names if members.reasons[name] is None]
+    if table := _table(path, members, sound):
+        return _by_table(path, members, *table, classes, progress)
+    top = _only_folder(sound)
     folders: dict[str, set[str]] = {"": set()}
     for name in (*names, *members.folders):
         pieces = name.removeprefix(top).split("/")
@@ -75,22 +82,22 @@ class Members:
         self._letters = 0
 
     def note(self, name: str, regular: bool, folder: bool) -> str | None:
-        """Files the member; returns its name if it is to be read, the first of two with one name."""
+        """Files the member; returns its name if it is to be read. Of two with one name the last counts, as
+        when they are unpacked."""
         if len(name) > LONGEST:
             raise ValueError(f"a name of {len(name):,} letters, over {LONGEST:,}")
         plain, reason = _plain(name), _reason(name, regular)
         key = name if reason == LEAVES else plain
-        new = key not in self.reasons
         if folder and plain and reason != LEAVES:
             self.folders.add(plain)
         elif not folder and key:
-            self.reasons.setdefault(key, reason)
+            self.reasons[key] = reason
         if len(self.reasons) + len(self.folders) > MAX_MEMBERS:
             raise ValueError(f"over {MAX_MEMBERS:,} members")
         self._letters += len(name)
         if self._letters > ALL_NAMES:
             raise ValueError(f"names of over {ALL_NAMES:,} letters")
-        return plain if new and not folder and reason is None else None
+        return None if folder or reason else plain
 
     def read(self, name: str) -> bytes:
         """At most one byte more than the largest picture that is taken; each kind of archive has its way."""
@@ -176,7 +183,9 @@ class Archive:
 
     def read(self, path: str) -> bytes:
         try:
-            content = self.members.read(self.top + path)
+            content = self.members.read(posixpath.normpath(self.top + path))
+        except KeyError as error:
+            raise PictureError(self.where(path), "is not in the archive") from error
         except Exception as error:
             raise PictureError(self.where(path), f"cannot be read ({error})") from error
         if len(content) > MAX_BYTES:
@@ -205,7 +214,7 @@ def _plain(name: str) -> str:
 
 def _reason(name: str, regular: bool) -> str | None:
     pieces = _plain(name).split("/")
-    if name.startswith(("/", "\\")) or ".." in pieces or name[1:2] == ":":
+    if name.startswith(("/", "\\")) or ".." in pieces or re.match("[A-Za-z]:(?! )", name):
         return LEAVES
     for piece in pieces:
         if reason := left_out(piece):
@@ -220,6 +229,35 @@ def _only_folder(names: list[str]) -> str:
     deep = all(name.count("/") >= 2 for name in pictures)
     top = tops.pop() if len(tops) == 1 and deep else ""
     return f"{top}/" if top and top.lower() not in PART_NAMES else ""
+
+
+def _table(path: Path, members: Members, names: list[str]) -> tuple[Path, str] | None:
+    """The one table of pictures at the top or in the only folder there, as a file of its own, and `top/`.
+
+    A table without the columns that it takes is none: then the folders are looked at.
+    """
+    tops = {name.split("/")[0] for name in names}
+    depth = 1 if len(tops) == 1 and not is_table(Path(*tops)) else 0
+    tables = [name for name in names if name.count("/") == depth and is_table(Path(name))]
+    if len(tables) != 1:
+        return None
+    try:
+        content = members.read(tables[0])
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{path}/{tables[0]} has over {MAX_BYTES:,} bytes; unpack it and give the table")
+    folder, _, name = tables[0].rpartition("/")
+    file = cache_folder("archives", hashlib.sha256(content).hexdigest(), path.name, name)
+    write_atomic(file, content)
+    return (file, f"{folder}/" if folder else "") if is_listing(file) else None
+
+
+def _by_table(
+    path: Path, members: Members, table: Path, top: str, classes: list[str] | None, progress: Progress
+) -> Manifest:
+    listed = list_table(table, classes, Archive(path, members, top))
+    return digested(replace(listed, name=f"{path}/{top}{table.name}"), progress)
 
 
 def _tar_members(path: Path) -> TarMembers:

@@ -18,7 +18,7 @@ KINDS = {
     "features": "pictures as a frozen net sees them, for a linear head",
     "pictures": "decoded pictures",
     "trunks": "the graphs of frozen nets",
-    "archives": "compressed tars, unpacked",
+    "archives": "compressed tars, unpacked, and tables out of archives",
     "samples": "sample sets that were fetched or made",
     "weights": "published weights that were fetched",
 }

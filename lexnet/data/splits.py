@@ -28,7 +28,7 @@ def assign_parts(
     the class that most of it is of. `known` (N,) marks pictures that the net has learned from before: the
     test part takes them last. Raises `DataError` where a class is too small.
     """
-    check_classes(manifest)
+    check_classes(manifest, config)
     if is_divided(manifest):
         return manifest
     parts = [""] * len(manifest)
@@ -99,7 +99,7 @@ def _shares(n: int, config: SplitConfig, new: int) -> list[str]:
     return ["test"] * test + ["val"] * val + ["train"] * (n - test - val)
 
 
-def check_classes(manifest: Manifest) -> None:
+def check_classes(manifest: Manifest, config: SplitConfig) -> None:
     """Raises `DataError` for fewer than two classes, an empty class, or one too small to divide."""
     names = manifest.classes
     if len(names) < 2:
@@ -112,16 +112,19 @@ def check_classes(manifest: Manifest) -> None:
         )
     divided = is_divided(manifest)
     least = MIN_TRAIN if divided else MIN_UNDIVIDED
+    where = " to train on" if divided else ""
+    mend = "add some or drop the class"
+    if config.limit is not None or config.per_class is not None:
+        mend = "take more than --limit and --per-class let through"
     for label, name in enumerate(names):
         mine = np.flatnonzero(manifest.labels == label)
         different = len({manifest.digests[i] for i in mine if manifest.parts[i] in ("", "train")})
         if different == 0:
-            raise DataError(f"class {name!r} has no usable picture; add some or remove its folder")
+            raise DataError(f"class {name!r} has no usable picture{where}; {mend}")
         if different < least:
-            where = " to train on" if divided else ""
             raise DataError(
                 f"class {name!r} has {different} different picture{'s' * (different > 1)}{where}, "
-                f"at least {least} are needed; add some or remove its folder"
+                f"at least {least} are needed; {mend}"
             )
 
 

@@ -1,11 +1,12 @@
 """A CSV or Parquet file with a row a picture: `path`, `label`, perhaps `split`, `group`, `weight`, `sha256`.
 
-Paths are relative to the file's folder. A Parquet file may hold the pictures themselves, in a column
-`image` or `bytes`; each is then called after its row.
+Paths are relative to the file's folder, or to its place in an archive. A Parquet file may hold the
+pictures themselves, in a column `image` or `bytes`; each is then called after its row.
 """
 
 import csv
 import unicodedata
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -38,15 +39,29 @@ def read_table(
 
     Raises `DataError` naming the first row that makes no sense.
     """
-    return _digested(list_table(path, classes), progress)
+    return digested(list_table(path, classes), progress)
 
 
-def list_table(path: Path, classes: list[str] | None = None) -> Manifest:
+def is_listing(path: Path) -> bool:
+    """Whether the table has the columns by which it lists pictures."""
+    try:
+        if path.suffix.lower() == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                _check_head(path, _head(csv.reader(file, delimiter=delimiter(file))), pictures=False)
+        else:
+            read_parquet(path, (), partial(_check_head, path))
+    except (DataError, OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return True
+
+
+def list_table(path: Path, classes: list[str] | None = None, source: Source | None = None) -> Manifest:
     """The rows of a table as a manifest, with the sha256 it gives or none; no picture is read.
 
-    Raises `DataError` naming the first row that makes no sense.
+    `source` has the pictures where that is not the file's folder. Raises `DataError` naming the first row
+    that makes no sense.
     """
-    source: Source = Files(path.parent)
+    source = source or Files(path.parent)
     if path.suffix.lower() == ".csv":
         columns = _csv_columns(path)
     else:
@@ -76,7 +91,7 @@ def list_table(path: Path, classes: list[str] | None = None) -> Manifest:
     )
 
 
-def _digested(manifest: Manifest, progress: Progress) -> Manifest:
+def digested(manifest: Manifest, progress: Progress) -> Manifest:
     """With the sha256 of each picture's bytes; rows that cannot be used are skipped with their reason."""
     found = digest_all(manifest.source, list(manifest.paths), progress)
     reasons = list(map(_fault, found, manifest.digests))
@@ -99,8 +114,8 @@ def _fault(found: str | PictureError, given: str) -> str | None:
 def _csv_columns(path: Path) -> dict[str, Strings]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=delimiter(file))
-            head = [name.strip().lower() for name in next(rows, [])]
+            rows = csv.reader(file, delimiter=delimiter(file), skipinitialspace=True)
+            head = _head(rows)
             check_twice(head, COLUMNS, path)
             _check_head(path, head, pictures=False)
             table: dict[str, list[str]] = {name: [] for name in COLUMNS}
@@ -117,6 +132,11 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as CSV ({error}); save it as UTF-8") from error
     return {name: Strings.of(values) for name, values in table.items()}
+
+
+def _head(rows: Iterator[list[str]]) -> list[str]:
+    """The columns' names in small letters."""
+    return [name.strip().lower() for name in next(rows, [])]
 
 
 def _place(path: Path, row: int) -> str:

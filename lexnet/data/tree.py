@@ -18,7 +18,10 @@ from lexnet.errors import DataError, PictureError, listed
 from lexnet.files import OUTSIDE, display, is_loss, natural
 from lexnet.preprocess import SUFFIXES, check
 
-PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PART_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
 Progress = Callable[[int, int], None]
 MAX_MEMBERS = 5_000_000  # files of an archive, rows of a table
 SHARE = 16  # pictures that a thread takes at a time: to hand them out costs as much as to read one

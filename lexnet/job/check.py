@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -65,8 +65,9 @@ def check(
     manifest = read_data(data, progress=lambda done, total: tell(Progress("read pictures", done, total)))
     if grouping is not None:
         manifest = group_by(manifest, grouping)
+    agreed = read_fixes(fixes) if fixes is not None else []
     if fixes is not None:
-        manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
+        manifest = apply_fixes(manifest, agreed, display(fixes))
     found = examine(
         manifest,
         open_trunk(DEFAULT_NET, None, lambda text: tell(Warned(text))),
@@ -75,6 +76,7 @@ def check(
         warn=lambda text: tell(Warned(text)),
         progress=lambda step, done, total: tell(Progress(step, done, total)),
     )
+    found = replace(found, kept=frozenset((fix.path, fix.fault) for fix in agreed if fix.proposal == "keep"))
     counts = found.counts()
     blocking = [name for name in FAULTS if counts[name] and name in fail_on]
     facts = {
@@ -151,6 +153,7 @@ def _document(found: Findings) -> dict[str, Any]:
             for row, header in enumerate(found.headers)
             if header.oddities
         ],
+        "left_out": [{"path": skip.path, "reason": skip.reason} for skip in found.left_out()],
     }
 
 
@@ -190,16 +193,21 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
         "groups": [((), f"{group} is in {' and '.join(parts)}") for group, parts in found.groups.items()],
         "oddities": [((row,), "; ".join(h.oddities)) for row, h in enumerate(found.headers) if h.oddities],
     }
-    unreadable = [
-        Case([Shot(path=skip.path, label="", part="", thumbnail=None)], skip.reason)
-        for skip in found.unreadable
-    ]
+    files = {
+        name: [
+            Case([Shot(path=skip.path, label="", part="", thumbnail=None)], skip.reason)
+            for skip in skips[:SHOWN]
+        ]
+        for name, skips in (("unreadable", found.unreadable), ("left_out", found.left_out()))
+    }
     for name, number in found.counts().items():
-        cases = [Case([shot(row) for row in rows], note) for rows, note in notes.get(name, [])[:SHOWN]]
+        cases = files.get(name) or [
+            Case([shot(row) for row in rows], note) for rows, note in notes.get(name, [])[:SHOWN]
+        ]
         yield Section(
             name=name,
             meaning=FAULTS[name],
             blocking=name in fail_on,
             count=number,
-            cases=(unreadable[:SHOWN] if name == "unreadable" else cases) if number else [],
+            cases=cases if number else [],
         )

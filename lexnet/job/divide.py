@@ -42,7 +42,7 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
 
 def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
     """Each picture in its part, near copies together, and weighted. Raises `DataError`."""
-    check_classes(manifest)
+    check_classes(manifest, config.split)
     for pairs, what in (
         ([p for p in near if manifest.labels[p.first] != manifest.labels[p.second]], "have two labels"),
         ([p for p in near if manifest.parts[p.first] != manifest.parts[p.second]], "lie in two parts"),
@@ -60,7 +60,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         if config.mode != "probe" and not len(manifest.where("val")):
             joined = [(pair.first, pair.second) for pair in near]
             divided = with_val(manifest, config.split.val, config.seed, joined)
-            check_classes(divided)
+            check_classes(divided, config.split)
             count = len(divided.where("val"))
             tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):

@@ -10,7 +10,7 @@ import pytest
 from picture_makers import CLIPART, HEIC, encode, noise, png_header, state_of, stored_as
 from PIL import Image, ImageOps
 
-from lexnet.check.examine import BLOCKING, FAULTS, LEAST, RATIO, Findings, examine
+from lexnet.check.examine import BLOCKING, FAULTS, RATIO, Findings, _classes, examine
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import read_data
 from lexnet.job.plan import DEFAULT_NET
@@ -105,7 +105,7 @@ def test_unreadable_files_are_named_with_their_reason(clean: Path) -> None:
     (clean / "birds" / "notes.txt").write_text("not meant as a picture")
     (clean / "birds" / ".hidden.png").write_text("nor this")
     findings = examined(clean)
-    assert found(findings) == {"unreadable": len(BROKEN)}
+    assert found(findings) == {"unreadable": len(BROKEN), "left_out": 2}
     assert {skip.path for skip in findings.unreadable} == {f"birds/{name}" for name in BROKEN}
     assert all(skip.reason for skip in findings.unreadable)
     assert "birds/notes.txt" in {skip.path for skip in findings.manifest.skipped}
@@ -147,19 +147,42 @@ def test_one_class_alone(clean: Path) -> None:
     assert findings.doubts == []
 
 
-@pytest.mark.parametrize("count", [0, 1, LEAST - 1])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_a_class_with_hardly_any_picture(count: int, clean: Path) -> None:
     for file in sorted((clean / "desserts").iterdir())[count:]:
         file.unlink()
-    said = f"has {count or 'no'} picture{'s' * (count != 1)}"
+    said = f"has {count or 'no'} different picture{'s' * (count != 1)}"
     assert examined(clean).classes == [("desserts", said)]
+
+
+def test_copies_of_a_file_and_pictures_of_a_group_count_once(clean: Path) -> None:
+    """As when `train` divides them."""
+    files = sorted((clean / "desserts").iterdir())
+    for file in files[1:]:
+        shutil.copy(files[0], file)
+    assert examined(clean).classes == [("desserts", "has 1 different picture")]
+    groups = ("series" if path.startswith("flags") else "" for path in read_data(str(clean)).paths)
+    found = [("desserts", "has 1 different picture"), ("flags", "has 1 different picture")]
+    said = [(name, f"{what} (a group counts as one)") for name, what in found]
+    assert _classes(read_data(str(clean)).with_groups(groups)) == said
+
+
+def test_what_is_not_looked_at_is_told(clean: Path) -> None:
+    shutil.move(clean / "flags/00.png", clean / "cover.png")
+    (clean / "flags/01.tga").write_bytes(b"")
+    findings = examined(clean)
+    assert findings.counts()["left_out"] == 2 and "left_out" not in BLOCKING
+    assert [(skip.path, skip.reason) for skip in findings.left_out()] == [
+        ("cover.png", "lies outside the class folders"),
+        ("flags/01.tga", "is no picture by its name (.tga)"),
+    ]
 
 
 @pytest.mark.parametrize(("part", "left"), [("train", 1), ("val", 0), ("test", 0)])
 def test_a_class_that_a_part_lacks(part: str, left: int, divided: Path) -> None:
     for file in sorted((divided / part / "flags").iterdir())[left:]:
         file.unlink()
-    said = f"has {left or 'no'} picture{'s' * (left != 1)} in the {part} part"
+    said = f"has {left or 'no'} different picture{'s' * (left != 1)} in the {part} part"
     findings = examined(divided)
     assert findings.classes == [("flags", said)] and findings.counts()["classes"] == 1
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -323,6 +325,11 @@ def test_a_name_that_leads_out_is_left_out_and_nothing_is_written(
     assert not cache.exists()
 
 
+def test_a_colon_in_a_name_leads_nowhere(tmp_path: Path) -> None:
+    manifest = read_archive(make_zip(tmp_path / "a.zip", {**SOUND, "b: emu/x.png": PICTURES[20]}))
+    assert manifest.classes == ["b: emu", "cat", "dog"] and not manifest.skipped
+
+
 @pytest.mark.parametrize("name", ["../evil/x.png", "/evil/x.png", "C:/evil/x.png", "\\evil/x.png"])
 def test_a_name_that_leads_out_is_recorded_with_its_reason(tmp_path: Path, name: str) -> None:
     manifest = read_archive(make_zip(tmp_path / "a.zip", {**SOUND, name: PICTURES[20]}))
@@ -412,7 +419,8 @@ def test_a_link_to_a_folder_does_not_lead_a_later_member_elsewhere(tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_of_two_members_with_one_name_the_first_is_read(tmp_path: Path, kind: str) -> None:
+def test_of_two_members_with_one_name_the_last_is_read(tmp_path: Path, kind: str) -> None:
+    """As when they are unpacked: `tar --update` and `zip` append."""
     path = MAKERS[kind](tmp_path / f"a.{kind}", SOUND)
     if kind == "zip":
         with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
@@ -420,7 +428,9 @@ def test_of_two_members_with_one_name_the_first_is_read(tmp_path: Path, kind: st
     else:
         with tarfile.open(path, "a") as archive:
             add(archive, "cat/0.png", PICTURES[20])
-    assert_only_the_sound(read_archive(path))
+    manifest = read_archive(path)
+    assert set(manifest.paths) == set(SOUND)
+    assert manifest.read(list(manifest.paths).index("cat/0.png")) == PICTURES[20]
 
 
 # --- names that cannot be shown
@@ -795,6 +805,69 @@ def test_an_archive_that_is_not_there_or_may_not_be_read(
     for suffix in SUFFIXES.values():
         with pytest.raises(DataError, match=r"cannot be read as an archive .*No such file"):
             read_archive(tmp_path / f"none{suffix}")
+
+
+# --- a table inside
+
+
+TABLE = "path,label,split\n" + "".join(
+    f'{place}, "{"bird" if i % 2 else "fish"}",{"train" if i % 4 < 2 else "test"}\n'
+    for i, place in enumerate(SOUND)
+)
+"""The same pictures under other labels than their folders'."""
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("top", ["", "photos/"])
+def test_a_table_in_an_archive_says_what_its_pictures_are(tmp_path: Path, kind: str, top: str) -> None:
+    members = {f"{top}labels.csv": TABLE.encode(), **{top + place: SOUND[place] for place in SOUND}}
+    manifest = read_archive(MAKERS[kind](tmp_path / f"a.{kind}", members))
+    assert manifest.classes == ["bird", "fish"] and list(manifest.paths) == list(SOUND)
+    assert manifest.labels.tolist() == [1, 0] * 4
+    assert list(manifest.parts) == ["train", "train", "test", "test"] * 2
+    assert [manifest.read(row) for row in range(8)] == list(SOUND.values())
+    assert manifest.name == f"{tmp_path / f'a.{kind}'}/{top}labels.csv" and manifest.skipped == []
+
+
+def test_a_row_for_a_picture_that_is_not_in_the_archive_is_bad(tmp_path: Path) -> None:
+    table = "path,label\ncat/0.png,cat\n./dog/0.png,dog\nnone.png,dog\n../secret.png,dog\n"
+    manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table.encode(), **SOUND}))
+    assert list(manifest.paths) == ["cat/0.png", "./dog/0.png"]
+    assert [(skip.path, skip.reason, skip.bad) for skip in manifest.skipped] == [
+        ("none.png", "is not in the archive", True),
+        ("../secret.png", "is not in the archive", True),
+    ]
+
+
+def test_a_parquet_file_with_its_pictures_is_read_out_of_an_archive(tmp_path: Path) -> None:
+    table = io.BytesIO()
+    pq.write_table(pa.table({"image": PICTURES[:4], "label": ["a", "b"] * 2}), table)
+    path = make_tar(tmp_path / "a.tar.gz", {"pictures.parquet": table.getvalue()}, "w:gz")
+    manifest = read_archive(path)
+    assert manifest.classes == ["a", "b"] and [manifest.read(row) for row in range(4)] == PICTURES[:4]
+
+
+def test_a_faulty_row_is_named_with_its_table(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"labels.csv": b"path,label\ncat/0.png,\n", **SOUND})
+    with pytest.raises(DataError, match=r"a\.zip/labels\.csv has no label in line 2"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"notes.csv": b"when,who\n1,2\n"},
+        {"a.csv": TABLE.encode(), "b.csv": TABLE.encode()},
+        {"cat/labels.csv": TABLE.encode()},
+    ],
+    ids=["without the columns", "two of them", "further down"],
+)
+def test_any_other_table_is_no_picture_and_the_folders_count(
+    tmp_path: Path, members: dict[str, bytes]
+) -> None:
+    manifest = read_archive(make_zip(tmp_path / "a.zip", {**members, **SOUND}))
+    assert manifest.classes == ["cat", "dog"]
+    assert {skip.path for skip in manifest.skipped} == set(members)
 
 
 # --- the cache of compressed tars

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from picture_makers import HEIC, class_folder, noise, png_header, state_of
 
+from lexnet.config import SplitConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import find_data
@@ -206,6 +207,7 @@ SPELLINGS = [
     ("train", "validation", "test"),
     ("Train", "Valid", "TEST"),
     ("TRAIN", "Validation", "Test"),
+    ("Training", "valid", "Testing"),
 ]
 
 
@@ -304,17 +306,17 @@ def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path: Path, monkeypatch
     ("counts", "message"),
     [
         ({"cat": 5}, r"has 1 class \(cat\); a classifier needs two or more"),
-        ({"cat": 5, "dog": 0}, "class 'dog' has no usable picture; add some or remove its folder"),
+        ({"cat": 5, "dog": 0}, "class 'dog' has no usable picture; add some or drop the class"),
         (
             {"cat": 1, "dog": 1},
-            "class 'cat' has 1 different picture, at least 3 are needed; add some or remove",
+            "class 'cat' has 1 different picture, at least 3 are needed; add some or drop",
         ),
         ({"cat": 5, "dog": 2}, "class 'dog' has 2 different pictures, at least 3 are needed"),
     ],
 )
 def test_too_few_classes_or_pictures_are_named(tmp_path: Path, counts: dict[str, int], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        check_classes(read_folder(class_folder(tmp_path / "data", **counts)))
+        check_classes(read_folder(class_folder(tmp_path / "data", **counts)), SplitConfig())
 
 
 def test_copies_do_not_count_as_different_pictures(tmp_path: Path) -> None:
@@ -322,20 +324,20 @@ def test_copies_do_not_count_as_different_pictures(tmp_path: Path) -> None:
     for i in range(5):
         (root / f"dog/copy{i}.png").write_bytes((root / "dog/0.png").read_bytes())
     with pytest.raises(DataError, match="class 'dog' has 1 different picture, at least 3"):
-        check_classes(read_folder(root))
+        check_classes(read_folder(root), SplitConfig())
 
 
 def test_a_divided_folder_needs_two_different_pictures_of_a_class_to_train_on(tmp_path: Path) -> None:
     class_folder(tmp_path / "train", cat=2, dog=1)
     class_folder(tmp_path / "test", cat=2, dog=2)
     with pytest.raises(DataError, match="'dog' has 1 different picture to train on, at least 2 are needed"):
-        check_classes(read_folder(tmp_path))
+        check_classes(read_folder(tmp_path), SplitConfig())
 
 
 def test_a_folder_with_only_a_train_part_is_still_to_be_divided(tmp_path: Path) -> None:
     class_folder(tmp_path / "train", cat=2, dog=2)
     with pytest.raises(DataError, match="'cat' has 2 different pictures, at least 3 are needed"):
-        check_classes(read_folder(tmp_path))
+        check_classes(read_folder(tmp_path), SplitConfig())
 
 
 # --- size
@@ -350,7 +352,7 @@ def test_ten_thousand_classes_are_read_in_order(tmp_path: Path) -> None:
     assert manifest.classes == [f"c{k}" for k in range(10_000)]
     assert manifest.labels.tolist() == list(range(10_000))
     with pytest.raises(DataError, match="has 10,000 classes, over 2,000"):
-        check_classes(manifest)
+        check_classes(manifest, SplitConfig())
 
 
 def test_pictures_are_only_read_and_never_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

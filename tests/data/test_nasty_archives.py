@@ -156,15 +156,15 @@ def test_every_member_is_a_row_or_is_listed_with_its_reason(
         assert_sound(manifest)
         told = {*manifest.paths, *(skip.path for skip in manifest.skipped)}
         told |= {manifest.source.top + place for place in told}
-        first: dict[str, Member] = {}
+        last: dict[str, Member] = {}
         for member in members:
             name = member.name if leaves(member.name) else plain(member.name)
             if name and not is_folder(member, kind):
-                first.setdefault(name, member)
+                last[name] = member
                 assert {display(name), display(name.rstrip("/"))} & told, member
         for row, place in enumerate(manifest.paths):
-            member = first[manifest.source.top + place]
-            assert manifest.read(row) == member.content, "of two members with one name the first is read"
+            member = last[manifest.source.top + place]
+            assert manifest.read(row) == member.content, "of two members with one name the last is read"
 
 
 @both

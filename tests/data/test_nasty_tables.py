@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from picture_makers import encode, noise, state_of
 
+from lexnet.config import SplitConfig
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import check_classes
 from lexnet.data.table import COLUMNS, list_table, read_table
@@ -188,4 +189,4 @@ def test_a_hundred_thousand_classes_are_read_in_order_and_then_refused(tmp_path:
     assert manifest.classes == [f"c{i}" for i in range(100_000)]
     assert np.array_equal(manifest.labels, np.arange(100_000)[::-1])
     with pytest.raises(DataError, match="has 100,000 classes, over 2,000"):
-        check_classes(manifest)
+        check_classes(manifest, SplitConfig())

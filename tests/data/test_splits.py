@@ -58,6 +58,19 @@ def distinct(*counts: int) -> Manifest:
     return listing(labels, [f"{label}:{i}" for i, label in enumerate(labels)])
 
 
+@pytest.mark.parametrize("config", [SplitConfig(limit=4), SplitConfig(per_class=2)])
+def test_where_a_subset_leaves_too_few_the_subset_is_named(config: SplitConfig) -> None:
+    manifest = choose(distinct(9, 9), config, 0)
+    with pytest.raises(DataError, match="take more than --limit and --per-class let through"):
+        assign_parts(manifest, config, 0)
+
+
+def test_a_class_without_pictures_to_train_on_is_told_as_that() -> None:
+    manifest = distinct(4, 4).with_parts(["train"] * 4 + ["test"] * 4)
+    with pytest.raises(DataError, match="class 'class1' has no usable picture to train on; add some or drop"):
+        check_classes(manifest, SplitConfig())
+
+
 def part_of(manifest: Manifest) -> dict[str, str]:
     """Part by content."""
     return dict(zip(manifest.digests, manifest.parts, strict=True))
@@ -423,7 +436,7 @@ def test_of_many_copies_twenty_are_named_and_the_rest_counted() -> None:
 def test_too_few_pictures_after_leaving_some_out_are_still_told() -> None:
     manifest = resolve_copies(listing([0, 0, 0, 1, 1, 1], ["a", "b", "c", "c", "d", "e"]), skip_bad=True)
     with pytest.raises(DataError, match="class 'class0' has 2 different pictures, at least 3"):
-        check_classes(manifest)
+        check_classes(manifest, SplitConfig())
 
 
 # --- the record

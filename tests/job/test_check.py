@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from lexnet.check.examine import FAULTS
 from lexnet.config import PreprocessSpec, TrainConfig
+from lexnet.data.fixes import Fix, fixes_csv
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.job import check as module
@@ -98,6 +99,18 @@ def test_every_fault_with_a_picture_has_its_row(first: Checked) -> None:
     assert faults["near_duplicates"] == 2 and faults["label_conflicts"] >= 2
     proposals = {row["path"]: row["proposal"] for row in rows if row["fault"] == "unreadable"}
     assert proposals == {"train/music/text.png": "drop", "val/fruit/half.png": "drop"}
+
+
+def test_near_copies_that_somebody_keeps_no_longer_block(data: Path, first: Checked, tmp_path: Path) -> None:
+    """Copies of one file still do: they would spoil the measure."""
+    near = [path for pair in first.document["near_duplicates"] for path in pair["paths"]]
+    kept = [Fix(path, fault, "keep") for path in near for fault in ("leaks", "label_conflicts")]
+    (tmp_path / "fixes.csv").write_text(fixes_csv(kept), encoding="utf-8")
+    again = check(str(data), tmp_path / "out", fixes=tmp_path / "fixes.csv")
+    assert again.document["near_duplicates"] == first.document["near_duplicates"]
+    for fault in ("leaks", "label_conflicts"):
+        exact = [found for found in first.document[fault] if not set(found["paths"]) <= set(near)]
+        assert again.document[fault] == exact and len(exact) == 1 < len(first.document[fault])
 
 
 def test_the_page_shows_each_finding(first: Checked) -> None:
