@@ -446,7 +446,9 @@ def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
 
 def seconds(budget: str) -> float:
     """90s, 5m, 1h or 1h30m in seconds; a number alone is seconds too. Raises `ConfigError`."""
-    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m(?:in)?)?(?:([\d.]+)s?)?", str(budget).strip().lower())
+    found = re.fullmatch(
+        r"(?:([\d.]+)h(?![\d.]+$))?(?:([\d.]+)m(?:in)?)?(?:([\d.]+)s?)?", str(budget).strip().lower()
+    )
     try:
         hours, minutes, rest = (float(piece or 0) for piece in found.groups()) if found else (0.0, 0.0, 0.0)
     except ValueError:

@@ -13,7 +13,9 @@ from lexnet.config import Recipe
 from lexnet.errors import ConfigError, shown_plain
 
 TURNED = 45.0  # degrees from which on a 6 may be taken for a 9
-SIDES = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
+LYING = 90.0  # and an arrow for one that points elsewhere
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")  # of class names like left_hand, TurnLeft, digit_6
+COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 RECIPES = {
     "none": Recipe(),
@@ -69,7 +71,31 @@ def read_recipe(path: Path) -> Recipe:
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ConfigError(f"{path} has settings that no recipe has: {shown_plain(unknown)}{hint}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
-    return Recipe(**values)
+    recipe = Recipe(**values)
+    for name, needed in idle(recipe).items():
+        raise ConfigError(f"{path}: {name}={getattr(recipe, name)} does nothing without {needed}; give both")
+    return recipe
+
+
+def idle(recipe: Recipe) -> dict[str, str]:
+    """The settings that change nothing, and what each of them needs beside it."""
+    harms = recipe.blur > 0 or recipe.noise > 0 or recipe.jpeg < 100
+    needs = (
+        (("area", "aspect"), "crop: resized", recipe.crop == "resized"),
+        (("pad",), "crop: random", recipe.crop == "random"),
+        (("blur", "noise", "jpeg"), "damage, their probability", recipe.damage > 0),
+        (("damage",), "blur, noise or jpeg", harms),
+        (("erased",), "erase, its probability", recipe.erase > 0),
+        (("wavelength",), "warp", recipe.warp > 0),
+        (("colour",), "border: colour", recipe.border == "colour"),
+    )
+    alone = Recipe()
+    return {
+        name: needed
+        for names, needed, there in needs
+        for name in names
+        if not there and getattr(recipe, name) != getattr(alone, name)
+    }
 
 
 def recipe_yaml(recipe: Recipe) -> str:
@@ -83,12 +109,39 @@ def recipe_yaml(recipe: Recipe) -> str:
 def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     """Why the recipe may turn a picture of one class into one of another, judged by the classes' names."""
     found = []
-    sides = [name for name in classes if SIDES.search(name.replace("_", " "))]
+    turned = f"turned by up to {recipe.rotate:g} degrees"
+    sides, ends = _called(classes, "left", "right"), _called(classes, "up", "down", "top", "bottom")
     if sides and recipe.mirror:
         found.append(f"mirror turns left into right, and there is a class {sides[0]!r}")
-    signs = [name for name in classes if len(name) == 1 and name.isalnum()]
-    if len(signs) > 1 and (recipe.mirror or recipe.flip):
-        found.append(f"mirrored, signs such as {signs[0]!r} and {signs[1]!r} are others or none")
-    if {"6", "9"} <= set(classes) and recipe.rotate > TURNED:
-        found.append(f"turned by up to {recipe.rotate:g} degrees, a 6 is a 9")
+    if ends and recipe.flip:
+        found.append(f"flip turns top into bottom, and there is a class {ends[0]!r}")
+    if (sides or ends) and recipe.rotate > LYING:
+        found.append(f"{turned}, things point elsewhere, and there is a class {(sides or ends)[0]!r}")
+    if len(known := signs(classes)) > 1 and (recipe.mirror or recipe.flip):
+        found.append(f"mirrored, signs such as {known[0]!r} and {known[1]!r} are others or none")
+    if recipe.rotate > TURNED and all(_called(known, number, word) for number, word in SAME_TURNED):
+        found.append(f"{turned}, a 6 is a 9")
     return found
+
+
+SAME_TURNED = (("6", "six"), ("9", "nine"))
+
+
+def signs(classes: Sequence[str]) -> list[str]:
+    """Those of the classes that are called after a digit or a letter: 7, q, digit_7, seven."""
+    return [
+        name
+        for name in classes
+        if (len(name) == 1 and name.isalnum())
+        or (words := _words(name)) in ([word] for word in COUNTED)
+        or (len(words) == 2 and words[0] in ("digit", "number", "letter", "character") and len(words[1]) == 1)
+    ]
+
+
+def _called(classes: Sequence[str], *words: str) -> list[str]:
+    """The classes with one of these words in their names."""
+    return [name for name in classes if set(words) & set(_words(name))]
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(name)]

@@ -47,8 +47,9 @@ def command(
 ) -> None:
     """Show what training will see: a contact sheet of pictures (files, or some of a folder's).
 
-    The views are those that `lexnet train` with the same recipe and seed takes; the colours' principal axes,
-    where a recipe uses them, are those of the pictures on the sheet.
+    The views are those that `lexnet train` with the same recipe and seed takes for a probe or a tail; a whole
+    net has new ones of each picture's middle in every epoch. The colours' principal axes, where a recipe uses
+    them, are those of the pictures on the sheet.
     """
     from lexnet.augment.recipes import find_recipe, recipe_yaml
     from lexnet.cli.printing import print_json

@@ -97,6 +97,12 @@ def choose_within(job: Job, manifest: Manifest) -> tuple[Plan, float]:
     left = None if job.deadline is None else job.deadline - time.perf_counter()
     job.tell(Choices(tuple(found), chosen, left))
     fits = f"mode {chosen.mode}: the best that fits into {config.budget}"
+    if left is not None and chosen.seconds > left:
+        fits = f"mode {chosen.mode}: the quickest"
+        job.warn(
+            f"budget={config.budget} will not be kept to: mode {chosen.mode} takes some "
+            f"{chosen.seconds:.0f} s, and {max(0.0, left):.0f} s are left; give more time, or a --limit"
+        )
     why = (few or fits) if config.mode == "auto" else ""
     cut = f"{chosen.limit:,} pictures: more would take longer than {config.budget}" if chosen.limit else ""
     plan = decided(

@@ -39,10 +39,11 @@ from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Event, Listener, Warned
+from lexnet.job.events import Event, Listener, Note, Warned
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
+from lexnet.job.run import check_bundle
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -54,8 +55,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A picture classifier with scikit-learn's conventions.
 
     The parameters are `lexnet train`'s flags: `lexnet.config` (`TrainConfig`, `SplitConfig`, `ProbeConfig`,
-    `FitConfig`) says what each does. Once fitted there are `classes_`, `metrics_` (as in metrics.json) and
-    `bundle_` (the bytes that `save` writes).
+    `FitConfig`) says what each does. Once fitted there are `classes_`, `metrics_` (as in metrics.json),
+    `plan_` (with nothing left open) and `bundle_` (the verified bytes that `save` writes).
 
     `fit` keeps back the shares `val` and `test` of the pictures (where a folder does not say which)
     to measure with and to verify the exported graph, and trains on the rest: `metrics_` says how
@@ -174,13 +175,17 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
         config = self._config()
         manifest, labels = self._manifest(X, y)
-        plan = make_plan(manifest.name, config)
-        pictures = admit(manifest, plan.config, on_event)
+        pictures = admit(manifest, config, on_event)
+        plan = make_plan(manifest.name, config, pictures.classes)
+        for line in (*plan.reasons, plan.summary()):
+            on_event(Note(line))
         outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
+        check_bundle(outcome.bundle)
         self._predictor = self._open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
         self.bundle_ = outcome.bundle
+        self.plan_ = outcome.plan
         return self
 
     def predict(self, X: Picture | Iterable[Picture]) -> NDArray[Any]:

@@ -71,7 +71,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     if every_stage:
         cut = chosen.place.stage or "none"
         settled = replace(settled, cut=cut, max_macs=None, max_size=None, max_latency=None)
-    return replace(job, plan=make_plan(job.plan.data, settled)), curve
+    return replace(job, plan=make_plan(job.plan.data, settled, job.plan.classes)), curve
 
 
 def _counted(job: Job, before: int, nets: int) -> Callable[[int, int], None]:

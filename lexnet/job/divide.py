@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
 from lexnet.check.examine import straddling
-from lexnet.config import TrainConfig
+from lexnet.config import MODES, TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
@@ -35,6 +35,10 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
         manifest = apply_fixes(manifest, read_fixes(Path(config.fixes)), config.fixes)
     refuse_bad(manifest.skipped, config.skip_bad)
     manifest = choose(resolve_copies(manifest, config.skip_bad), config.split, config.seed)
+    if config.mode in MODES and not config.split.val and not len(manifest.where("val")):
+        raise DataError(
+            f"mode={config.mode} needs a val part to calibrate on, and --val 0 leaves none; raise it"
+        )
     assign_parts(manifest, config.split, config.seed)  # what cannot be divided is refused before the work
     tell(Found(manifest))
     return manifest

@@ -67,6 +67,14 @@ def cut_short(
         cut = chosen.place.stage or "none"
     if cut == "none":
         return trunk, examples, curve
+    stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
+    end, whole = next(one for one in stages if one.stage == cut), stages[-1]
+    job.tell(
+        Note(
+            f"cut {cut}: {100 * end.macs / whole.macs:.0f} % of the whole net's multiply-adds, "
+            f"{100 * end.params / whole.params:.0f} % of its parameters, head apart"
+        )
+    )
     short = job.trunk(cut)
     features = job.extract(short, manifest, f"net up to {cut}").features
     return short, replace(examples, features=features), curve

@@ -18,7 +18,7 @@ from lexnet.data.splits import split_hash
 from lexnet.errors import PictureError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.export.onnx import trunk_graph
-from lexnet.job.events import Note
+from lexnet.job.events import Note, Warned
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned
 from lexnet.nets.adapt import with_classes
@@ -63,7 +63,8 @@ def finished(
     """
     val = manifest.where("val")
     if history.stopped:
-        job.tell(Note(f"training stopped {history.stopped}"))
+        tell = Warned if job.late() else Note
+        job.tell(tell(f"training stopped {history.stopped}"))
     if np.array_equal(val, held_out):
         job.warn("there is no test part: the probabilities are calibrated on the pictures that measure them")
     net = net.to(device).float().eval()

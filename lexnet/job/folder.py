@@ -1,5 +1,7 @@
 """Which folder a run writes to: never one that holds a finished run, but to train that one for longer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -61,6 +63,18 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
         folder.rmdir()
         raise
     return plan, False
+
+
+@contextmanager
+def given_back(folder: Path, resumed: bool) -> Iterator[None]:
+    """Where something is refused before anything but the plan was written, the folder goes: it is no run."""
+    try:
+        yield
+    except LexNetError:
+        if not resumed and all(file.name == PLAN for file in folder.iterdir()):
+            (folder / PLAN).unlink(missing_ok=True)
+            folder.rmdir()
+        raise
 
 
 def _half_written(file: Path) -> bool:

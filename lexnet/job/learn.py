@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.augment.recipes import breaks_labels
 from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
@@ -72,7 +71,7 @@ def learn(
     """
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
-    _warn_of_recipe(job, manifest)
+    _warn_of_changes(job, manifest)
     job, admitted, looked, rivals = look(job, manifest, keep)
     divided, part = _divided(job, admitted, looked)
     tried = plan.config.mode == "auto" and job.plan.config.mode == "tail"
@@ -80,7 +79,7 @@ def learn(
     if tried:
         job = replace(job, tell=lambda event: (held.append if isinstance(event, Warned) else tell)(event))
     if job.plan.recipe() != plan.recipe():
-        _warn_of_recipe(job, admitted)
+        _warn_of_changes(job, admitted)
     taught = _taught(job, looked, divided, part, keep)
     if tried and not _pays(taught, divided):
         why = "mode probe: the tail is not right more often on the val part"
@@ -90,6 +89,8 @@ def learn(
         )
         outcome = learn(admitted, again, clock, tell, keep)
         return replace(outcome, metrics=outcome.metrics | ({"stages": stages(rivals)} if rivals else {}))
+    if not tried:
+        _warn_of_no_gain(taught, divided)
     for event in held:
         tell(event)
     taught = replace(taught, job=replace(taught.job, tell=tell), curve=rivals or taught.curve)
@@ -249,9 +250,25 @@ def _as_it_was(fit: FitConfig, learned: Learned) -> FitConfig:
     return fit if learned.compile is None else replace(fit, compile=learned.compile)
 
 
-def _warn_of_recipe(job: Job, manifest: Manifest) -> None:
-    for risk in breaks_labels(job.plan.recipe(), manifest.classes):
-        job.warn(f"recipe {job.plan.recipe_name()} may change what a picture shows: {risk}")
+def _warn_of_changes(job: Job, manifest: Manifest) -> None:
+    for risk in job.plan.risks(manifest.classes):
+        job.warn(risk)
+
+
+def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
+    """Where what was trained is right no more often than what was there without it."""
+    job, mode = taught.job, taught.job.plan.config.mode
+    if mode in ("tail", "finetune") and not _pays(taught, manifest):
+        why = "on the val part it is right no more often than the linear head that it began with"
+        job.tell(Note(f"mode {mode}: {why}; --mode probe takes less time"))
+    if mode == "scratch":
+        truth = manifest.labels[manifest.where("val")]
+        usual = int(manifest.counts("train").argmax())
+        if (taught.learned.val.argmax(axis=1) == truth).sum() <= (truth == usual).sum():
+            job.warn(
+                f"the net is right no more often on the val part than who always says "
+                f"{manifest.classes[usual]!r}: it has learned nothing yet; give it more --epochs or time"
+            )
 
 
 def _pays(taught: Taught, manifest: Manifest) -> bool:

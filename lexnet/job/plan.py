@@ -1,12 +1,13 @@
 """What will be done, decided before it is done: printed, saved, and run again from the file."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lexnet.augment.recipes import RECIPES, find_recipe
+from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, signs
 from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
 from lexnet.job.refuse import refuse_several, refuse_unused
@@ -37,6 +38,8 @@ class Plan:
     config: TrainConfig
     reasons: tuple[str, ...] = ()
     """Why each automatic choice came out as it did."""
+    classes: tuple[str, ...] = ()
+    """What pictures may be called, where that was known: what is chosen for them keeps them apart."""
 
     def weights(self) -> Weights:
         """What the net knows before it learns: the published weights, or those of a bundle."""
@@ -54,6 +57,18 @@ class Plan:
         if recipe == "auto":
             return Recipe()
         return recipe if isinstance(recipe, Recipe) else find_recipe(recipe)
+
+    def risks(self, classes: Sequence[str]) -> list[str]:
+        """How pictures of one class may come to show another."""
+        views = {
+            f"recipe {self.recipe_name()} may change what a picture shows": self.recipe(),
+            f"tta {self.config.tta} also looks at what a picture does not show": (
+                Recipe(mirror=1.0) if self.config.tta in ("mirror", "ten") else Recipe()
+            ),
+        }
+        return [
+            f"{what}: {risk}" for what, recipe in views.items() for risk in breaks_labels(recipe, classes)
+        ]
 
     def summary(self) -> str:
         """The decisions in one line."""
@@ -80,8 +95,9 @@ class Plan:
         return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
 
 
-def make_plan(data: str, config: TrainConfig) -> Plan:
-    """Decides what the user left open; raises for a net without weights before any work is done."""
+def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Plan:
+    """Decides what the user left open, to suit the classes if they are known; raises for a net without
+    weights before any work is done."""
     reasons: list[str] = []
     mode, net, recipe = config.mode, config.net, config.recipe
     if config.fixes is not None:
@@ -109,7 +125,8 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
         recipe, why = RECIPE_OF[mode]
         if mode == "scratch" and not _is_small(net):
             recipe = "photo"
-        reasons.append(f"recipe {recipe}: {why}")
+        recipe, reason = _suited(recipe, why, classes)
+        reasons.append(reason)
     elif isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
         recipe = find_recipe(recipe)
     views, unchanged = config.views, recipe in ("none", Recipe())
@@ -134,7 +151,16 @@ def make_plan(data: str, config: TrainConfig) -> Plan:
             | ({"epochs": fit.epochs} if mode == "tail" else {})  # until the pictures are counted
         )
     chosen = replace(config, net=net, mode=mode, recipe=recipe, views=views, fit=fit)
-    return Plan(data=data, config=chosen, reasons=tuple(reasons))
+    return Plan(data=data, config=chosen, reasons=tuple(reasons), classes=tuple(classes))
+
+
+def _suited(recipe: str, why: str, classes: Sequence[str]) -> tuple[str | Recipe, str]:
+    """The recipe, or one like it that does not turn a picture of one class into one of another; and why."""
+    if not (risks := breaks_labels(RECIPES[recipe], classes)):
+        return recipe, f"recipe {recipe}: {why}"
+    if recipe == "cifar" and signs(classes):
+        return "digits", f"recipe digits: {risks[0]}"
+    return replace(RECIPES[recipe], mirror=0.0), f"recipe {recipe} without its mirror: {risks[0]}"
 
 
 def decided(
@@ -162,7 +188,7 @@ def decided(
         fit=fit,
         split=replace(config.split, limit=limit or config.split.limit),
     )
-    resolved = make_plan(plan.data, config)
+    resolved = make_plan(plan.data, config, plan.classes)
     new = [reason for reason in resolved.reasons if reason not in plan.reasons]
     return replace(resolved, reasons=(*([why] if why else []), *new))
 

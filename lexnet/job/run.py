@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -18,7 +19,7 @@ from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
-from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim
+from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim, given_back
 from lexnet.job.job import Clock, Job
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, make_plan, read_plan
@@ -73,9 +74,9 @@ def train(
             plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
         )
         manifest = admit(found, plan.config, listen)
-    asked = plan
+    asked = plan = _plan(data, config, manifest.classes)
     folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
-    with alone_in(folder):
+    with alone_in(folder), given_back(folder, resumed):
         if (folder / DONE).exists() and not plan.config.fit.raised:
             raise OutputError(f"another process has just finished this run in {folder}")
         for line in (*plan.reasons, plan.summary()):
@@ -148,12 +149,15 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     if len(plan.config.nets()) > 1:
         raise ConfigError(f"net={plan.config.net!r}: a dry run measures one net; name it")
     manifest = admit(read_data(plan.data), plan.config, tell)
+    plan = _plan(data, config, manifest.classes)
     for line in (*plan.reasons, plan.summary()):
         tell(Note(line))
     if new := without_a_look(Job(plan=plan, clock=Clock(), tell=tell, workers=1), manifest):
         plan = new
         for line in (*plan.reasons, plan.summary()):
             tell(Note(line))
+    for risk in plan.risks(manifest.classes):
+        tell(Warned(risk))
     left = seconds(plan.config.budget) if plan.config.budget else None
     deadline = None if left is None else time.perf_counter() + left
     workers = plan.config.workers or available_cores()
@@ -171,14 +175,14 @@ def is_plan(data: str) -> bool:
     return Path(data).suffix.lower() in (".yaml", ".yml") and Path(data).is_file()
 
 
-def _plan(data: str, config: TrainConfig | None) -> Plan:
+def _plan(data: str, config: TrainConfig | None, classes: Sequence[str] = ()) -> Plan:
     if is_plan(data):
         if config is not None:
             raise ConfigError(f"{data} brings its own settings; leave out the others, or change them in it")
         return read_plan(Path(data))
     if data not in SAMPLES or Path(data).exists():
         data = str(Path(data).absolute())
-    return make_plan(data, config or TrainConfig())
+    return make_plan(data, config or TrainConfig(), classes)
 
 
 def check_bundle(content: bytes) -> None:

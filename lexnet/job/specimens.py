@@ -1,6 +1,7 @@
 """Pictures that a run keeps: golden ones for its bundle, its worst mistakes for the report."""
 
 from collections import Counter
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -67,19 +68,39 @@ def training_sheet(
     plan: Plan, manifest: Manifest, spec: PreprocessSpec, axes: NDArray[np.float64] | None
 ) -> bytes:
     """A JPEG of some training pictures, each of another class: as they are, and their changed copies."""
-    seed, count = plan.config.seed, min(plan.config.views or SHEET_VIEWS, SHEET_VIEWS)
-    look = augmented(plan.recipe(), seed, count, axes)
+    count = min(plan.config.views or SHEET_VIEWS, SHEET_VIEWS)
     train = manifest.where("train").tolist()
     first = {int(manifest.labels[row]): row for row in reversed(train)}
     rows = []
     for row in list(first.values())[:SHEET_ROWS]:
-        content, _, where = read_row(manifest, row, spec)
-        views = look.show(content, spec, where, manifest.digests[row])
+        views = _views(plan, manifest, row, spec, axes, count)
         plain = load_row(manifest, row, spec)
         rows.append(Row(manifest.paths[row], _smaller(plain), [_smaller(view) for view in views]))
     buffer = BytesIO()
     draw_sheet(rows, explain=False).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def _views(
+    plan: Plan,
+    manifest: Manifest,
+    row: int,
+    spec: PreprocessSpec,
+    axes: NDArray[np.float64] | None,
+    count: int,
+) -> Pixels:
+    """(count, size, size, channels): views that were learned from; of whole nets, by the first epochs."""
+    recipe, seed, digest = plan.recipe(), plan.config.seed, manifest.digests[row]
+    if plan.config.mode not in ("finetune", "scratch"):
+        content, _, where = read_row(manifest, row, spec)
+        return augmented(recipe, seed, count, axes).show(content, spec, where, digest)
+    from lexnet.augment.apply import Changes
+    from lexnet.augment.sample import sample_all
+
+    square = load_row(manifest, row, replace(spec, size=spec.short_side))
+    epochs = sample_all(recipe, seed, "train", [(epoch, digest) for epoch in range(count)])
+    changes = Changes(epochs, square.shape, spec, axes)
+    return np.stack([changes(epoch, square) for epoch in range(count)])
 
 
 def _smaller(pixels: Pixels) -> Pixels:

@@ -121,6 +121,7 @@ def fit(
             continue
         with run.averages_in():
             seen = judge(net)
+        _finite(seen, f"the net after epoch {epoch}; {kept}", config)
         last = (history.steps - 1) // per_epoch  # a stop may come before this epoch's first step
         history.epochs.append({"epoch": last, "loss": total / pictures, "lr": rate, **seen})
         total, pictures = 0.0, 0
@@ -170,13 +171,18 @@ def _step(
             weight.grad.mul_(config.batch_size / count)
     length = nn.utils.clip_grad_norm_(net.parameters(), config.clip)
     total, steep = torch.stack([torch.stack(losses).sum(), length]).tolist()  # a GPU is waited for once
-    for name, value in (("loss", total), ("gradient", steep)):
+    _finite({"loss": total, "gradient": steep}, where, config)
+    optimiser.step()
+    return total, count
+
+
+def _finite(values: dict[str, float], where: str, config: Fit) -> None:
+    """Raises `TrainingError` for a number that is none."""
+    for name, value in values.items():
         if not isfinite(value):
             raise TrainingError(
                 f"the {name} is {value} in {where}; train again with a lower --lr than {config.lr:g}"
             )
-    optimiser.step()
-    return total, count
 
 
 def mixed(device: torch.device, config: Fit) -> torch.autocast:

@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, read_recipe, recipe_yaml
+from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, idle, read_recipe, recipe_yaml
 from lexnet.config import MAX_BEND, Recipe
 from lexnet.errors import ConfigError
 
@@ -83,6 +83,10 @@ ANY_RECIPE = st.fixed_dictionaries(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(recipe=ANY_RECIPE)
 def test_any_recipe_comes_back_from_yaml(recipe: Recipe, tmp_path: Path) -> None:
+    """Without the settings that would do nothing."""
+    alone = Recipe()
+    recipe = replace(recipe, **{name: getattr(alone, name) for name in idle(recipe)})
+    recipe = replace(recipe, **{name: getattr(alone, name) for name in idle(recipe)})  # damage without harm
     assert as_read(recipe, tmp_path) == recipe
 
 
@@ -187,6 +191,28 @@ def test_a_warp_that_would_fold_is_refused() -> None:
     assert "warp=0.11 must lie in [0.0, 0.1]" in refusal(warp=0.11, wavelength=2.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("blur: 0.02", "blur=0.02 does nothing without damage, their probability"),
+        ("damage: 1", "damage=1 does nothing without blur, noise or jpeg"),
+        ("area: [0.3, 0.6]", r"area=\(0.3, 0.6\) does nothing without crop: resized"),
+        ("{pad: 0.1, crop: resized}", "pad=0.1 does nothing without crop: random"),
+        ("erased: [0.1, 0.2]", r"erased=\(0.1, 0.2\) does nothing without erase"),
+        ("{colour: [0, 0, 0], rotate: 5}", r"colour=\(0, 0, 0\) does nothing without border: colour"),
+        ("wavelength: 0.5", "wavelength=0.5 does nothing without warp"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(tmp_path: Path, text: str, needed: str) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"{needed}.*; give both"):
+        read_recipe(tmp_path / "own.yaml")
+
+
+def test_no_recipe_of_ours_has_a_setting_that_does_nothing() -> None:
+    assert {name: idle(recipe) for name, recipe in RECIPES.items()} == {name: {} for name in RECIPES}
+
+
 # --- labels
 
 
@@ -206,6 +232,11 @@ def test_digits_are_never_mirrored() -> None:
         (Recipe(mirror=0.5), ["arrow-left", "arrow-up"], "there is a class 'arrow-left'"),
         (Recipe(rotate=90.0), DIGITS, "turned by up to 90 degrees, a 6 is a 9"),
         (Recipe(rotate=180.0), ["6", "9"], "turned by up to 180 degrees, a 6 is a 9"),
+        (Recipe(rotate=180.0), ["six", "nine"], "turned by up to 180 degrees, a 6 is a 9"),
+        (Recipe(mirror=0.5), ["TurnLeft", "Straight"], "there is a class 'TurnLeft'"),
+        (Recipe(mirror=0.5), ["digit_6", "digit_7"], "signs such as 'digit_6' and 'digit_7'"),
+        (Recipe(flip=0.5), ["arrow_up", "arrow_down"], "flip turns top into bottom"),
+        (Recipe(rotate=180.0), ["left", "right"], "things point elsewhere, and there is a class 'left'"),
     ],
 )
 def test_what_breaks_labels_is_told(recipe: Recipe, classes: list[str], told: str) -> None:
@@ -214,7 +245,7 @@ def test_what_breaks_labels_is_told(recipe: Recipe, classes: list[str], told: st
 
 
 def test_all_that_breaks_labels_is_told_at_once() -> None:
-    assert len(breaks_labels(Recipe(mirror=0.5, rotate=180.0), [*DIGITS, "left"])) == 3
+    assert len(breaks_labels(Recipe(mirror=0.5, rotate=180.0), [*DIGITS, "left"])) == 4
 
 
 @pytest.mark.parametrize("name", RECIPES)

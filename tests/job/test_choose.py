@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from picture_makers import clipart_folder
+from picture_makers import class_folder, clipart_folder
 
 from lexnet.config import FitConfig, Recipe, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
 from lexnet.job import budget, choose, learn, measure
-from lexnet.job.events import Choices, Event, Note, Option
+from lexnet.job.events import Choices, Event, Note, Option, Warned
 from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
 from lexnet.job.measure import Speeds
@@ -284,7 +284,9 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     monkeypatch.setattr(choose, "try_tail", fake(0.5, 0))
     monkeypatch.setattr("lexnet.job.learn._pays", lambda *arguments: False)
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
-    monkeypatch.setattr(learn, "breaks_labels", lambda recipe, classes: ["a risk"] * (recipe != Recipe()))
+    monkeypatch.setattr(
+        "lexnet.job.plan.breaks_labels", lambda recipe, classes: ["a risk"] * (recipe != Recipe())
+    )
     run = train(str(folder), TrainConfig(size=64))
     assert not any("a risk" in text for text in run.metrics["warnings"]), "which was the tail's"
     assert run.metrics["mode"] == "probe" and run.metrics["frozen"] is None
@@ -368,7 +370,25 @@ def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: py
     assert choose.without_a_look(job(folder, TrainConfig()), read_data(str(folder))) is None
 
 
-@pytest.mark.parametrize("text", ["5", "-5m", "m", "soon", "1.2.3m", "40d"])
+def test_a_budget_that_cannot_be_kept_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: QUICK)
+    told: list[str] = []
+    for left, warned in ((60.0, 0), (1.0, 1)):
+        given = replace(SMALL, mode="probe", split=SplitConfig(limit=60))  # which is never cut down
+        wanted = replace(job(folder, given, left), tell=lambda event: told.append(getattr(event, "text", "")))
+        told.clear()
+        budget.choose_within(wanted, read_data(str(folder)))
+        assert sum("budget=5m will not be kept to: mode probe takes some" in text for text in told) == warned
+
+
+def test_a_dry_run_warns_of_what_breaks_labels(tmp_path: Path, speeds: None) -> None:
+    class_folder(tmp_path / "signs", left=8, right=8)
+    events: list[Event] = []
+    preview(str(tmp_path / "signs"), TrainConfig(mode="probe", recipe="mirror", size=64), events.append)
+    assert any(isinstance(e, Warned) and "there is a class 'left'" in e.text for e in events)
+
+
+@pytest.mark.parametrize("text", ["5", "-5m", "m", "soon", "1.2.3m", "40d", "1h30"])
 def test_a_budget_that_is_no_time_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="must be a time of 10 seconds or more, such as 90s, 5m or 1h30m"):
         TrainConfig(budget=text)

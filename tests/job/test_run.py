@@ -409,9 +409,16 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
     assert again.metrics["history"] == metrics["history"]
 
 
+def test_what_is_refused_before_it_began_leaves_no_folder(few: Path, tmp_path: Path) -> None:
+    wrong = TrainConfig(mode="scratch", net="lenet5_modern", size=48)
+    with pytest.raises(ConfigError, match="lenet5_modern takes 32 px only"):
+        train(str(few), wrong, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"needs a val part to calibrate on, and there is none; raise --val from 0"
+        DataError, match=r"needs a val part to calibrate on, and --val 0 leaves none; raise it"
     ):
         train(str(few), replace(TAIL, split=SplitConfig(val=0.0)), tmp_path / "a")
     with pytest.raises(ConfigError, match=r"max_macs=1e\+06 limits a cut net, mode=tail keeps it whole"):

@@ -590,7 +590,9 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_without_pictures_to_calibrate_on_it_says_so(two: Path, tmp_path: Path, mode: Any) -> None:
     net = "resnet20" if mode == "scratch" else "auto"
     config = TrainConfig(mode=mode, net=net, size=64, workers=1, split=SplitConfig(val=0.0))
-    with pytest.raises(DataError, match=f"mode={mode} needs a val part to calibrate on, and there is none"):
+    with pytest.raises(
+        DataError, match=f"mode={mode} needs a val part to calibrate on, and --val 0 leaves none"
+    ):
         train(str(two), config, tmp_path / "a")
 
 

@@ -358,6 +358,21 @@ def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
     assert kept is not None and len(kept[1]["history"]) == 1
 
 
+def test_an_average_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) -> None:
+    judged: list[float] = []
+
+    def spoiled(part: nn.Module) -> dict[str, float]:
+        judged.append(float("nan") if len(judged) == 1 else 0.5)
+        return {"val_accuracy": 0.5, "val_log_loss": judged[-1]}
+
+    with pytest.raises(
+        TrainingError, match=r"the val_log_loss is nan in the net after epoch 1; what epoch 0"
+    ):
+        fit(net(), batches, STEPS, CONFIG, seed=0, judge=spoiled, checkpoint=tmp_path / "c")
+    kept = read_checkpoint(tmp_path / "c")
+    assert kept is not None and len(kept[1]["history"]) == 1
+
+
 def test_a_checkpoint_of_something_else_is_not_taken(tmp_path: Path) -> None:
     part = net()
     fit(part, batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c", of="other pictures")
