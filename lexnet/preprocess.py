@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ from lexnet.config import MAX_ASPECT, MAX_BYTES, MAX_PIXELS, PreprocessSpec
 from lexnet.errors import PictureError
 
 Pixels = NDArray[np.uint8]
-Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""A path, an encoded file's bytes, a PIL image or a decoded uint8 array (H, W) or (H, W, 3)."""
+Picture = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
+"""A path, an encoded file's bytes, an open file, a PIL image or a decoded uint8 array (H, W) or (H, W, 3)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = frozenset(
@@ -58,8 +58,12 @@ def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixel
     """
     if isinstance(picture, (str, os.PathLike)):
         return load_bytes(read(picture), spec, os.fspath(picture))
-    if isinstance(picture, bytes):
-        return load_bytes(picture, spec, name)
+    if hasattr(picture, "read"):
+        name = str(getattr(picture, "name", name))
+        if not isinstance(picture := picture.read(), bytes):
+            raise PictureError(name, "is opened as text; open it with 'rb'")
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return load_bytes(bytes(picture), spec, name)
     if isinstance(picture, Image.Image):
         name = getattr(picture, "filename", "") or "PIL image"
         if content := _undecoded(picture):

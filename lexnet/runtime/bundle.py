@@ -91,8 +91,9 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     name = display(path)
     try:
         content = Path(path).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{name} cannot be read ({error.strerror}); check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        why = getattr(error, "strerror", error)
+        raise BundleError(f"{name} cannot be read ({why}); check the path") from error
     return parse_bundle(content, name)
 
 

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import available_cores
-from lexnet.errors import PictureError
+from lexnet.errors import ConfigError, PictureError
 from lexnet.files import display, is_loss, walk
 from lexnet.preprocess import SUFFIXES, Picture, Pixels, load_views
 from lexnet.runtime.bundle import Bundle, read_bundle
@@ -39,6 +39,8 @@ class Predictor:
     """A loaded bundle. `predict`, `predict_proba` and `embed` follow scikit-learn's conventions."""
 
     def __init__(self, bundle: Bundle, *, engine: str = "auto", workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise ConfigError(f"workers={workers} must be 1 or more; leave it out for all cores")
         self.bundle = bundle
         self.spec = bundle.spec
         self.engine = open_engine(engine, bundle.model, workers or available_cores())
@@ -120,9 +122,10 @@ def as_pictures(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
         return found
     if isinstance(pictures, np.ndarray) and pictures.dtype.kind not in "OU":  # pixels, not names
         return list(pictures) if pictures.ndim == 4 else [pictures]
-    if isinstance(pictures, bytes) or not isinstance(pictures, Iterable):
-        return [pictures]
-    return pictures
+    one = isinstance(pictures, (bytes, bytearray, memoryview)) or hasattr(pictures, "read")
+    if one or not isinstance(pictures, Iterable):  # bytes and open files are iterables too
+        return [cast(Picture, pictures)]
+    return cast(Iterable[Picture], pictures)
 
 
 def pictures_under(path: Path) -> Sequence[Path]:

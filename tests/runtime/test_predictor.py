@@ -18,7 +18,7 @@ from tiny import CLASSES, SPEC, forged, tiny_bundle
 
 import lexnet
 from lexnet.data.samples import sample_folder
-from lexnet.errors import BundleError, PictureError
+from lexnet.errors import BundleError, ConfigError, PictureError
 from lexnet.preprocess import load, load_views
 from lexnet.runtime.predictor import Prediction, Predictor, load_predictor
 
@@ -133,12 +133,25 @@ def test_a_folder_of_which_something_is_left_out_is_refused(model: Predictor, tm
 def test_a_stream_takes_a_single_picture_and_a_folder_as_its_siblings_do(tmp_path: Path) -> None:
     model = tiny(tmp_path)
     expected = model.predict_proba(BIRDS[0])[0]
-    with Image.open(BIRDS[0]) as image:
-        for given in (BIRDS[0], str(BIRDS[0]), BIRDS[0].read_bytes(), image):
+    content = BIRDS[0].read_bytes()
+    with Image.open(BIRDS[0]) as image, BIRDS[0].open("rb") as file:
+        encoded = content, bytearray(content), memoryview(content), BytesIO(content), file
+        for given in (BIRDS[0], str(BIRDS[0]), *encoded, image):
             ((picture, prediction),) = model.stream(given)
             assert picture in (given, BIRDS[0])
             assert np.array_equal(prediction.probabilities, expected)
     assert len(list(model.stream(CLIPART / "birds"))) == len(list((CLIPART / "birds").iterdir()))
+
+
+def test_what_python_gives_in_the_wrong_way_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("a picture")
+    with (tmp_path / "a.png").open() as file, pytest.raises(PictureError, match="is opened as text; open it"):
+        tiny(tmp_path).predict(file)
+    for workers in (0, -1):
+        with pytest.raises(ConfigError, match=f"workers={workers} must be 1 or more"):
+            load_predictor(tmp_path / "tiny.lexnet", workers=workers)
+    with pytest.raises(BundleError, match=r"cannot be read \(embedded null byte\)"):
+        lexnet.load("a\0b")
 
 
 def test_a_stream_is_taken_from_as_it_goes(tmp_path: Path) -> None:
