@@ -1,6 +1,7 @@
 """A Parquet file as columns of text, and the pictures in it. Nobody vouches for the file: nothing is unpacked
 before it is known how large it will be, and what many rows share is kept once."""
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,13 +56,16 @@ def read_parquet(
         packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]
         shared = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
         columns = {name: _column(path, (shared, file), head[name]) for name in wanted if name in head}
+        if pictures is not None and "path" in wanted:
+            columns["path"] = _named(columns.get("path") or _own_names(path, file, pictures), rows)
+        if "label" in columns and (names := _label_names(file, head["label"])):
+            columns["label"] = _spelt_out(columns["label"], names, path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet ({error})") from error
     if {file.metadata.num_rows, int(starts[-1]), *map(len, columns.values())} != {rows}:
         raise DataError(f"{path} cannot be read as Parquet (its columns are not of one length)")
     source = None
     if pictures is not None:
-        columns["path"] = Strings.of(f"row-{row:08}" for row in range(rows))
         source = Rows(path, pictures, starts)
     columns = {name: columns[name] if name in columns else Strings.empty(rows) for name in wanted}
     return columns, source
@@ -96,6 +100,40 @@ def _leaf(file: Any, column: str) -> str | None:
     return leaf if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else None
 
 
+def _named(names: Strings | None, rows: int) -> Strings:
+    """A path for each row: its number, by which it is found again, and the name it came with."""
+    if names is None or len(names) != rows:
+        return Strings.of(f"row-{row:08}" for row in range(rows))
+    return Strings.of(f"row-{row:08}/{name}".rstrip("/") for row, name in enumerate(names))
+
+
+def _own_names(path: Path, file: Any, leaf: str) -> Strings | None:
+    """The other half of the Hugging Face pair, if it is there."""
+    column, _, inner = leaf.partition(".")
+    if not inner or file.schema_arrow.field(column).type.get_field_index("path") < 0:
+        return None
+    return _texts(path, file, f"{column}.path")
+
+
+def _label_names(file: Any, column: str) -> list[str]:
+    """What the numbers of a Hugging Face ClassLabel stand for, by the notes that such a file carries."""
+    try:
+        notes = json.loads((file.schema_arrow.metadata or {})[b"huggingface"])
+        feature = notes["info"]["features"][column]
+        return list(map(str, feature["names"])) if feature["_type"] == "ClassLabel" else []
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+
+
+def _spelt_out(labels: Strings, names: list[str], path: Path) -> Strings:
+    """The names for the numbers; -1 stands for no label there."""
+    codes, numbers = labels.codes()
+    known = {str(number): name for number, name in enumerate(names)} | {"": "", "-1": ""}
+    if odd := [number for number in numbers if number not in known]:
+        raise DataError(f"{path} has the label {odd[0]}, and names for {len(names)} labels only; correct it")
+    return Strings.of([known[number] for number in numbers]).take(codes)
+
+
 def _column(path: Path, files: tuple[Any, Any], column: str) -> Strings:
     """The column's texts by the first of the two openings, which keeps what many rows share once; by the
     other where Parquet's delta encodings, which pyarrow cannot read so, repeat it anyway."""
@@ -114,10 +152,11 @@ def _texts(path: Path, file: Any, column: str) -> Strings:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    packed = pa.types.is_dictionary(file.schema_arrow.field(column).type)
+    outer, _, inner = column.partition(".") if column not in file.schema_arrow.names else (column, "", "")
+    packed = not inner and pa.types.is_dictionary(file.schema_arrow.field(outer).type)
     pieces, size, rows = [], 0, 0
     for batch in file.iter_batches(columns=[column], batch_size=PACKED_BATCH if packed else BATCH):
-        values = batch.column(0)
+        values = batch.column(0).field(inner) if inner else batch.column(0)
         texts = _text(values.dictionary if packed else values, strip=column.lower() != "path")
         lengths = pc.binary_length(texts)
         size += pc.sum(lengths.take(values.indices) if packed else lengths).as_py() or 0
@@ -177,7 +216,7 @@ class Rows:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def read(self, path: str) -> bytes:
-        row = int(path.removeprefix("row-"))
+        row = int(path.removeprefix("row-").partition("/")[0])
         group = int(np.searchsorted(self.starts, row, side="right")) - 1
         try:
             content = self._group(group)[row - int(self.starts[group])]

@@ -1,7 +1,7 @@
 """A CSV or Parquet file with a row a picture: `path`, `label`, perhaps `split`, `group`, `weight`, `sha256`.
 
 Paths are relative to the file's folder, or to its place in an archive. A Parquet file may hold the
-pictures themselves, in a column `image` or `bytes`; each is then called after its row.
+pictures themselves, in a column `image` or `bytes`; each is then called after its row, and by its path.
 """
 
 import csv

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import os
 import sys
 import tracemalloc
@@ -22,6 +23,7 @@ from picture_makers import class_folder, encode, noise
 from lexnet.config import PreprocessSpec, SplitConfig
 from lexnet.data import parquet
 from lexnet.data.folder import read_folder
+from lexnet.data.groups import group_by
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import assign_parts, split_csv
@@ -442,8 +444,9 @@ def test_pictures_inside_the_file(tmp_path: Path, shape: str, name: str) -> None
     manifest = read_table(path)
     assert manifest.digests == SHA and manifest.classes == ["a", "b"]
     assert [manifest.read(row) for row in reversed(range(12))] == PICTURES[::-1]
-    assert list(manifest.paths)[:2] == ["row-00000000", "row-00000001"]
-    assert manifest.source.where(manifest.paths[7]) == f"{path}/row-00000007"
+    own = "/a.png" * (shape == "Hugging Face")
+    assert list(manifest.paths)[:2] == [f"row-00000000{own}", f"row-00000001{own}"]
+    assert manifest.source.where(manifest.paths[7]) == f"{path}/row-00000007{own}"
     for row in (0, 5, 11):
         (tmp_path / "one.png").write_bytes(PICTURES[row])
         one = read_table(make_csv(tmp_path / "one.csv", [{"path": "one.png", "label": "a"}]))
@@ -477,7 +480,55 @@ def test_rows_without_a_picture_are_skipped_as_bad(tmp_path: Path) -> None:
     }
     hugging = [{"bytes": PICTURES[0], "path": "a"}, {"bytes": None, "path": "a"}, None]
     manifest = read_table(embedded(tmp_path / "b.parquet", hugging, HUGGING_FACE))
-    assert manifest.digests == SHA[:1] and set(bad(manifest)) == {"row-00000001", "row-00000002"}
+    assert manifest.digests == SHA[:1] and set(bad(manifest)) == {"row-00000001/a", "row-00000002"}
+
+
+@pytest.mark.parametrize("pair", [True, False])
+def test_the_paths_beside_the_pictures_stay_in_their_names(tmp_path: Path, pair: bool) -> None:
+    """A group can be told from them, and a person knows the picture again."""
+    names = [f"scene{i // 3}/{i}.png" for i in range(12)]
+    own = [{"bytes": content, "path": name} for content, name in zip(PICTURES, names, strict=True)]
+    columns = {"image": own} if pair else {"image": PICTURES, "path": names}
+    pq.write_table(pa.table({**columns, "label": ["a", "b"] * 6}), tmp_path / "a.parquet")
+    manifest = read_table(tmp_path / "a.parquet")
+    assert list(manifest.paths) == [f"row-{i:08}/{name}" for i, name in enumerate(names)]
+    assert [manifest.read(row) for row in range(12)] == PICTURES
+    assert len(set(group_by(manifest, r"scene\d+").groups)) == 4
+
+
+def noted(path: Path, labels: list[int | None], notes: object) -> Path:
+    """Pictures with numbers for labels, and what a Hugging Face file notes of them."""
+    table = pa.table({"image": PICTURES[: len(labels)], "label": labels})
+    content = notes if isinstance(notes, bytes) else json.dumps(notes).encode()
+    pq.write_table(table.replace_schema_metadata({b"huggingface": content}), path)
+    return path
+
+
+CLASS_LABEL = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+
+
+def test_the_numbers_of_a_class_label_are_spelt_out(tmp_path: Path) -> None:
+    manifest = read_table(noted(tmp_path / "a.parquet", [1, 0, 1, 1], CLASS_LABEL))
+    assert manifest.classes == ["cat", "dog"] and manifest.labels.tolist() == [1, 0, 1, 1]
+    with pytest.raises(DataError, match="has the label 2, and names for 2 labels only"):
+        read_table(noted(tmp_path / "a.parquet", [1, 0, 2], CLASS_LABEL))
+    with pytest.raises(DataError, match="has no label in row 2"):  # which is what -1 means
+        read_table(noted(tmp_path / "a.parquet", [1, -1], CLASS_LABEL))
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        b"no JSON",
+        b"[" * 100_000,
+        [],
+        {"info": None},
+        {"info": {"features": {"label": {"dtype": "int64", "_type": "Value"}}}},
+        {"info": {"features": {"label": {"names": 5, "_type": "ClassLabel"}}}},
+    ],
+)
+def test_notes_that_name_no_labels_change_nothing(tmp_path: Path, notes: object) -> None:
+    assert read_table(noted(tmp_path / "a.parquet", [1, 0], notes)).classes == ["0", "1"]
 
 
 def test_many_threads_over_many_row_groups_get_the_right_bytes(tmp_path: Path) -> None:
