@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 import unicodedata
@@ -30,6 +31,12 @@ def cache_folder(*parts: str) -> Path:
     else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lexnet"
     return root.joinpath(*parts)
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free where the folder is, or will be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """A manifest's pictures as a net sees them: decoded once, then read from disk."""
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import PIL
@@ -17,6 +15,7 @@ from lexnet.data.manifest import Manifest
 from lexnet.data.store import Store, fill
 from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError
+from lexnet.files import free_bytes
 from lexnet.preprocess import Pixels, load_bytes, load_views
 from lexnet.runtime.stream import in_order
 
@@ -110,7 +109,7 @@ def open_pictures(
     }
     store = Store("pictures", recipe, warn)
     each = int(np.prod(shape(spec)))
-    needed, free = each * int((store.find(manifest.digests) < 0).sum()), _free(store.folder)
+    needed, free = each * int((store.find(manifest.digests) < 0).sum()), free_bytes(store.folder)
     if needed > SHARE * free:
         warn(
             f"decoded, the pictures take {needed / 1e9:.1f} GB, over half of the {free / 1e9:.1f} GB "
@@ -139,9 +138,3 @@ def seen_again(before: Manifest, after: Manifest) -> None:
 def shape(spec: PreprocessSpec) -> tuple[int, int, int]:
     """Of a picture as the net sees it."""
     return spec.size, spec.size, spec.channels
-
-
-def _free(folder: Path) -> int:
-    """Bytes free where the folder is, or will be."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(there).free

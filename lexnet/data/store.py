@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from lexnet.config import available_cores
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.errors import DataError, PictureError
-from lexnet.files import cache_folder, write_atomic
+from lexnet.errors import DataError, OutputError, PictureError
+from lexnet.files import cache_folder, free_bytes, write_atomic
 
 Rows = NDArray[Any]
 """(N, ...) of any type and shape; a recipe's are all alike."""
@@ -179,6 +179,15 @@ def _intact(file: Path, warn: Callable[[str], None]) -> Path | None:
     return None
 
 
+def _refuse_too_much(needed: int, count: int) -> None:
+    """Raises `OutputError` where the cache's disk has less room than that."""
+    if needed > (free := free_bytes(cache_folder())):
+        raise OutputError(
+            f"what is kept of {count:,} pictures takes {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are "
+            f"free at {cache_folder()}; make room there, or name another place by LEXNET_CACHE"
+        )
+
+
 def fill(
     store: Store | SideBySide,
     manifest: Manifest,
@@ -191,7 +200,8 @@ def fill(
 
     `compute` is given the numbers of the pictures and gives each with its row, or with why there is
     none, which the manifest's `skipped` then says. `shard` rows are kept at a time, and also what
-    there is when it is interrupted: it is not computed again.
+    there is when it is interrupted: it is not computed again. Raises `OutputError` at the first where the
+    disk has no room for all.
     """
     lacking = np.flatnonzero(store.find(manifest.digests) < 0)
     _, first = np.unique(_keys(manifest.digests.take(lacking)), return_index=True)  # one of several copies
@@ -209,6 +219,8 @@ def fill(
             if isinstance(row, PictureError):
                 reasons[manifest.digests[i]] = row.reason
             else:
+                if done == 1 + len(reasons):
+                    _refuse_too_much(row.nbytes * len(missing), len(missing))
                 fresh.append((manifest.digests[i], row))
             if len(fresh) == shard:
                 keep()

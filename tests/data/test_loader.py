@@ -53,7 +53,7 @@ def opened(
 
 
 def no_room(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(module, "_free", lambda folder: 1000)
+    monkeypatch.setattr(module, "free_bytes", lambda folder: 1000)
     return []
 
 

@@ -5,6 +5,7 @@ import mmap
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lexnet.data.store import Store
-from lexnet.errors import DataError
+from lexnet.data.columns import Strings
+from lexnet.data.manifest import Files, Manifest
+from lexnet.data.store import Store, fill
+from lexnet.errors import DataError, OutputError
 
 RECIPE = {"net": "x", "engine": "y 1"}
 DIGESTS = [f"{256 * i:064x}" for i in range(1, 7)]  # they end in zeros
@@ -207,6 +210,28 @@ def test_rows_with_python_objects_are_never_unpickled() -> None:
     (store.folder / f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.npy").write_bytes(buffer.getvalue())
     with pytest.raises(ValueError, match=r"Python objects|Object arrays"):
         opened()
+
+
+def test_what_the_disk_has_no_room_for_is_told_at_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = Manifest(
+        name="six", source=Files(Path()), classes=["a"], paths=Strings.of("abcdef"),
+        labels=np.zeros(6, np.int64), parts=Strings.empty(6), digests=Strings.of(DIGESTS),
+    )  # fmt: skip
+    monkeypatch.setattr("lexnet.data.store.free_bytes", lambda folder: 6 * ROWS[0].nbytes - 1)
+    computed: list[int] = []
+
+    def compute(rows: list[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        for row in rows:
+            computed.append(row)
+            yield row, ROWS[row]
+
+    with pytest.raises(
+        OutputError, match=r"what is kept of 6 pictures takes .* GB are free at .*LEXNET_CACHE"
+    ):
+        fill(opened(), manifest, compute, 4, lambda done, total: None)
+    assert computed == [0] and not has(opened(), DIGESTS)[0]
+    monkeypatch.setattr("lexnet.data.store.free_bytes", lambda folder: 6 * ROWS[0].nbytes)
+    assert fill(opened(), manifest, compute, 4, lambda done, total: None)[1] == 6
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (4, 4, 3)])
