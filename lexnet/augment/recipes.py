@@ -14,7 +14,8 @@ from lexnet.errors import ConfigError, shown_plain
 
 TURNED = 45.0  # degrees from which on a 6 may be taken for a 9
 LYING = 90.0  # and an arrow for one that points elsewhere
-WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")  # of class names like left_hand, TurnLeft, digit_6
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")  # of class names like left_hand, TurnLeft, digit_6
+SAME_TURNED = (("6", "six"), ("9", "nine"))
 COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 RECIPES = {
@@ -122,9 +123,6 @@ def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     if recipe.rotate > TURNED and all(_called(known, number, word) for number, word in SAME_TURNED):
         found.append(f"{turned}, a 6 is a 9")
     return found
-
-
-SAME_TURNED = (("6", "six"), ("9", "nine"))
 
 
 def signs(classes: Sequence[str]) -> list[str]:

@@ -65,14 +65,14 @@ class Findings:
     def conflicts(self) -> list[tuple[int, ...]]:
         """Those of them that have several labels."""
         found = (rows for rows in self.alike() if len({int(self.manifest.labels[row]) for row in rows}) > 1)
-        return [rows for rows in found if not self._settled(rows, "label_conflicts")]
+        return [rows for rows in found if not self.settled(rows, "label_conflicts")]
 
     def leaks(self) -> list[tuple[int, ...]]:
         """Those of them that lie in several parts."""
         found = (rows for rows in self.alike() if len({self.manifest.parts[row] for row in rows}) > 1)
-        return [rows for rows in found if not self._settled(rows, "leaks")]
+        return [rows for rows in found if not self.settled(rows, "leaks")]
 
-    def _settled(self, rows: tuple[int, ...], fault: str) -> bool:
+    def settled(self, rows: tuple[int, ...], fault: str) -> bool:
         """Whether somebody keeps these pictures, which are not the same file."""
         exact = len({self.manifest.digests[row] for row in rows}) == 1
         return not exact and any((self.manifest.paths[row], fault) in self.kept for row in rows)

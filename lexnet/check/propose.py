@@ -22,7 +22,8 @@ def proposals(found: Findings) -> list[Fix]:
     for drops in (_copies(found), _straddlers(found, dropped)):
         for fix, row in drops:
             fixes.append(fix)
-            dropped.add(row)
+            if fix.proposal == "drop":
+                dropped.add(row)
     fixes += _regroups(found, dropped)
     paths, classes = found.manifest.paths, found.manifest.classes
     for doubt in found.doubts:
@@ -45,16 +46,18 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
         if len(names) > 1:
             sound = [row for row in rows if row not in suspects]
             left = sound if len({int(labels[row]) for row in sound}) == 1 else []
+            proposal = "keep" if found.settled(tuple(rows), "label_conflicts") else "drop"
             for row in set(rows) - set(left):
                 why = f"one picture, called {' and '.join(names)}"
-                yield Fix(paths[row], "label_conflicts", "drop", why=why), row
+                yield Fix(paths[row], "label_conflicts", proposal, why=why), row
         best = max((parts[row] for row in left), key=RANK.__getitem__, default="")
         keep: dict[str, int] = {}
+        leak = "keep" if found.settled(tuple(rows), "leaks") else "drop"
         for row in sorted(left, key=lambda row: (-RANK[parts[row]], row)):
             first = keep.setdefault(manifest.digests[row], row)
             if parts[row] != best:
                 why = f"nearly or wholly the same as {paths[next(iter(keep.values()))]}"
-                yield Fix(paths[row], "leaks", "drop", why=why), row
+                yield Fix(paths[row], "leaks", leak, why=why), row
             elif first != row:
                 yield Fix(paths[row], "exact_duplicates", "drop", why=f"the same file as {paths[first]}"), row
 

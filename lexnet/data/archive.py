@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
+from lexnet.data.parquet import Rows
 from lexnet.data.table import digested, is_listing, is_table, list_table
 from lexnet.data.tree import MAX_MEMBERS, PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
@@ -182,10 +183,11 @@ class Archive:
     top: str = ""
 
     def read(self, path: str) -> bytes:
+        name = posixpath.normpath(self.top + path)
+        if reason := self.members.reasons.get(name, "is not in the archive"):
+            raise PictureError(self.where(path), reason)
         try:
-            content = self.members.read(posixpath.normpath(self.top + path))
-        except KeyError as error:
-            raise PictureError(self.where(path), "is not in the archive") from error
+            content = self.members.read(name)
         except Exception as error:
             raise PictureError(self.where(path), f"cannot be read ({error})") from error
         if len(content) > MAX_BYTES:
@@ -232,7 +234,7 @@ def _only_folder(names: list[str]) -> str:
 
 
 def _table(path: Path, members: Members, names: list[str]) -> tuple[Path, str] | None:
-    """The one table of pictures at the top or in the only folder there, as a file of its own, and `top/`.
+    """The one table of pictures at the top or in the only folder there: as a file of its own, and its name.
 
     A table without the columns that it takes is none: then the folders are looked at.
     """
@@ -247,17 +249,27 @@ def _table(path: Path, members: Members, names: list[str]) -> tuple[Path, str] |
         raise _damaged(path, error) from error
     if len(content) > MAX_BYTES:
         raise DataError(f"{path}/{tables[0]} has over {MAX_BYTES:,} bytes; unpack it and give the table")
-    folder, _, name = tables[0].rpartition("/")
-    file = cache_folder("archives", hashlib.sha256(content).hexdigest(), path.name, name)
-    write_atomic(file, content)
-    return (file, f"{folder}/" if folder else "") if is_listing(file) else None
+    suffix = PurePosixPath(tables[0]).suffix.lower()
+    file = cache_folder("archives", f"{hashlib.sha256(content).hexdigest()}{suffix}")
+    if not file.exists():
+        write_atomic(file, content)
+    if is_listing(file):
+        return file, tables[0]
+    file.unlink(missing_ok=True)
+    return None
 
 
 def _by_table(
-    path: Path, members: Members, table: Path, top: str, classes: list[str] | None, progress: Progress
+    path: Path, members: Members, file: Path, table: str, classes: list[str] | None, progress: Progress
 ) -> Manifest:
-    listed = list_table(table, classes, Archive(path, members, top))
-    return digested(replace(listed, name=f"{path}/{top}{table.name}"), progress)
+    """The pictures of the archive's `table`, which lies in `file` by itself."""
+    shown, folder = f"{path}/{table}", table.rpartition("/")[0]
+    try:
+        found = list_table(file, classes, Archive(path, members, f"{folder}/" if folder else ""))
+    except DataError as error:
+        raise DataError(str(error).replace(str(file), shown)) from error
+    source = replace(found.source, name=shown) if isinstance(found.source, Rows) else found.source
+    return digested(replace(found, name=shown, source=source), progress)
 
 
 def _tar_members(path: Path) -> TarMembers:

@@ -112,7 +112,10 @@ def _own_names(path: Path, file: Any, leaf: str) -> Strings | None:
     column, _, inner = leaf.partition(".")
     if not inner or file.schema_arrow.field(column).type.get_field_index("path") < 0:
         return None
-    return _texts(path, file, f"{column}.path")
+    try:
+        return _texts(path, file, f"{column}.path")
+    except DataError:  # too long for names: perhaps addresses, or pictures again
+        return None
 
 
 def _label_names(file: Any, column: str) -> list[str]:
@@ -128,7 +131,8 @@ def _label_names(file: Any, column: str) -> list[str]:
 def _spelt_out(labels: Strings, names: list[str], path: Path) -> Strings:
     """The names for the numbers; -1 stands for no label there."""
     codes, numbers = labels.codes()
-    known = {str(number): name for number, name in enumerate(names)} | {"": "", "-1": ""}
+    numbered = {str(number): name for number, name in enumerate(names)}
+    known = {name: name for name in names} | numbered | {"": "", "-1": ""}
     if odd := [number for number in numbers if number not in known]:
         raise DataError(f"{path} has the label {odd[0]}, and names for {len(names)} labels only; correct it")
     return Strings.of([known[number] for number in numbers]).take(codes)
@@ -210,6 +214,8 @@ class Rows:
     """The column, or `column.bytes`."""
     starts: NDArray[np.int64]
     """The first row of each group, and the number of rows."""
+    name: str | None = None
+    """What the file is called, where that is not its path."""
     _open: OrderedDict[int, tuple[list[bytes | None], int]] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
@@ -231,7 +237,7 @@ class Rows:
         return content
 
     def where(self, path: str) -> str:
-        return f"{self.file}/{path}"
+        return f"{self.name or self.file}/{path}"
 
     def _group(self, number: int) -> list[bytes | None]:
         with self._lock:

@@ -113,9 +113,9 @@ def check_classes(manifest: Manifest, config: SplitConfig) -> None:
     divided = is_divided(manifest)
     least = MIN_TRAIN if divided else MIN_UNDIVIDED
     where = " to train on" if divided else ""
-    mend = "add some or drop the class"
-    if config.limit is not None or config.per_class is not None:
-        mend = "take more than --limit and --per-class let through"
+    limits = {"--limit": config.limit, "--per-class": config.per_class}
+    raised = "".join(f", or raise {name}" for name, limit in limits.items() if limit is not None)
+    mend = f"add some or drop the class{raised}"
     for label, name in enumerate(names):
         mine = np.flatnonzero(manifest.labels == label)
         different = len({manifest.digests[i] for i in mine if manifest.parts[i] in ("", "train")})

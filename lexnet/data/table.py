@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +47,13 @@ def is_listing(path: Path) -> bool:
     try:
         if path.suffix.lower() == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
-                _check_head(path, _head(csv.reader(file, delimiter=delimiter(file))), pictures=False)
+                _check_head(path, _head(_reader(file)), pictures=False)
         else:
             read_parquet(path, (), partial(_check_head, path))
-    except (DataError, OSError, UnicodeDecodeError, csv.Error):
+    except DataError:
         return False
+    except (UnicodeDecodeError, csv.Error):  # which is told when it is read
+        pass
     return True
 
 
@@ -114,7 +116,7 @@ def _fault(found: str | PictureError, given: str) -> str | None:
 def _csv_columns(path: Path) -> dict[str, Strings]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=delimiter(file), skipinitialspace=True)
+            rows = _reader(file)
             head = _head(rows)
             check_twice(head, COLUMNS, path)
             _check_head(path, head, pictures=False)
@@ -134,6 +136,10 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
     return {name: Strings.of(values) for name, values in table.items()}
 
 
+def _reader(file: TextIO) -> Any:
+    return csv.reader(file, delimiter=delimiter(file), skipinitialspace=True)
+
+
 def _head(rows: Iterator[list[str]]) -> list[str]:
     """The columns' names in small letters."""
     return [name.strip().lower() for name in next(rows, [])]
@@ -144,7 +150,7 @@ def _place(path: Path, row: int) -> str:
     if path.suffix.lower() != ".csv":
         return f"row {row + 1}"
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter(file))
+        rows = _reader(file)
         lines = (rows.line_num for fields in islice(rows, 1, None) if any(fields))
         return f"line {next(islice(lines, int(row), None))}"
 

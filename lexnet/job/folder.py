@@ -1,7 +1,7 @@
 """Which folder a run writes to: never one that holds a finished run, but to train that one for longer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -66,14 +66,17 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
 
 
 @contextmanager
-def given_back(folder: Path, resumed: bool) -> Iterator[None]:
-    """Where something is refused before anything but the plan was written, the folder goes: it is no run."""
+def given_back(folder: Path, *, resumed: bool, named: bool) -> Iterator[None]:
+    """Where something is refused before anything but the plan was written, the plan goes, and the folder too
+    unless it was named: it is no run, and the corrected command may take it."""
     try:
         yield
     except LexNetError:
-        if not resumed and all(file.name == PLAN for file in folder.iterdir()):
-            (folder / PLAN).unlink(missing_ok=True)
-            folder.rmdir()
+        with suppress(OSError):
+            if not resumed and all(file.name == PLAN for file in folder.iterdir()):
+                (folder / PLAN).unlink()
+                if not named:
+                    folder.rmdir()
         raise
 
 

@@ -86,7 +86,11 @@ class Plan:
 
     def recipe_name(self) -> str:
         """The recipe's name; "own" for one from a file."""
-        return self.config.recipe if isinstance(self.config.recipe, str) else "own"
+        recipe = self.config.recipe
+        if isinstance(recipe, str):
+            return recipe
+        like = (name for name, one in RECIPES.items() if one.mirror and replace(one, mirror=0.0) == recipe)
+        return next((f"{name} without its mirror" for name in like), "own")
 
     def to_yaml(self) -> str:
         """The plan as `lexnet train plan.yaml` reads it."""
@@ -224,7 +228,7 @@ def _is_small(net: str) -> bool:
     return find(net).size <= SMALL
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path, classes: Sequence[str] = ()) -> Plan:
     """A plan from its file; raises `ConfigError` for anything that is not one."""
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -239,7 +243,7 @@ def read_plan(path: Path) -> Plan:
         )
     data = record.pop("data")
     try:
-        return make_plan(str(data), _build(TrainConfig, record, path))
+        return make_plan(str(data), _build(TrainConfig, record, path), classes)
     except (AttributeError, TypeError) as error:
         raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
 

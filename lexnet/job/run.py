@@ -76,7 +76,7 @@ def train(
         manifest = admit(found, plan.config, listen)
     asked = plan = _plan(data, config, manifest.classes)
     folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
-    with alone_in(folder), given_back(folder, resumed):
+    with alone_in(folder), given_back(folder, resumed=resumed, named=out is not None):
         if (folder / DONE).exists() and not plan.config.fit.raised:
             raise OutputError(f"another process has just finished this run in {folder}")
         for line in (*plan.reasons, plan.summary()):
@@ -179,7 +179,7 @@ def _plan(data: str, config: TrainConfig | None, classes: Sequence[str] = ()) ->
     if is_plan(data):
         if config is not None:
             raise ConfigError(f"{data} brings its own settings; leave out the others, or change them in it")
-        return read_plan(Path(data))
+        return read_plan(Path(data), classes)
     if data not in SAMPLES or Path(data).exists():
         data = str(Path(data).absolute())
     return make_plan(data, config or TrainConfig(), classes)

@@ -27,6 +27,8 @@ from lexnet.train.loop import Batch, mixed
 
 PIECE = 16  # pictures that a thread changes before it takes the next
 JUDGED = 128  # pictures at a time, when nothing has to be remembered for the way back
+Made = tuple[NDArray[np.uint8], Prepared | None]
+"""A batch (n, H, W, C), and what is still to be done to it on the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,7 @@ class Pixels:
         digests, times = self.pictures.manifest.digests.take(chosen), repeats(chosen)
         return [f"{name} {k}" if k else name for name, k in zip(digests, times.tolist(), strict=True)]
 
-    def _made(
-        self, rows: NDArray[np.int64], names: list[str], epoch: int, pool: ThreadPoolExecutor
-    ) -> "Made":
+    def _made(self, rows: NDArray[np.int64], names: list[str], epoch: int, pool: ThreadPoolExecutor) -> Made:
         pictures = self.pictures.read(rows)
         changing = replace(self.recipe, mixup=0.0, cutmix=0.0) != Recipe()
         if not changing and self.spec.size == pictures.shape[1]:
@@ -119,10 +119,6 @@ class Pixels:
             inputs, share = mix(inputs, mixing)
         counts = weights[rows].to(self.device)
         return inputs, soft_labels(labels, self.classes, share, smoothing, counts)
-
-
-Made = tuple[NDArray[np.uint8], Prepared | None]
-"""A batch (n, H, W, C), and what is still to be done to it on the device."""
 
 
 def cuts(count: int, size: int) -> list[tuple[int, int]]:

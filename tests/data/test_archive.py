@@ -829,6 +829,32 @@ def test_a_table_in_an_archive_says_what_its_pictures_are(tmp_path: Path, kind: 
     assert manifest.name == f"{tmp_path / f'a.{kind}'}/{top}labels.csv" and manifest.skipped == []
 
 
+def test_a_table_in_an_archive_is_read_as_one_outside(tmp_path: Path) -> None:
+    table = b'"path", "label"\ncat/0.png, "a"\n"dog/0.png", b\n'
+    manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table, **SOUND}))
+    assert manifest.classes == ["a", "b"]
+    latin = "path,label\ncat/0.png,caf\u00e9\n".encode("latin-1")
+    with pytest.raises(DataError, match=r"a\.zip/labels\.csv cannot be read as CSV .*; save it as UTF-8"):
+        read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": latin, **SOUND}))
+
+
+def test_a_row_for_a_member_that_is_left_out_says_why(tmp_path: Path) -> None:
+    path = make_tar(tmp_path / "a.tar", {"labels.csv": b"path,label\n.h/0.png,a\ncat/0.png,b\n", **SOUND})
+    with tarfile.open(path, "a") as archive:
+        add(archive, ".h/0.png", PICTURES[20])
+        add(archive, "cat/0.png", type=tarfile.SYMTYPE, linkname="1.png")  # the last of its name
+    skipped = read_archive(path).skipped
+    assert {skip.path: skip.reason for skip in skipped if skip.bad} == {
+        ".h/0.png": "is hidden", "cat/0.png": "is not a regular file",
+    }  # fmt: skip
+
+
+def test_a_table_that_lists_no_pictures_is_not_kept(tmp_path: Path, cache: Path) -> None:
+    members = {f"{'n' * 300}.csv": b"when,who\n1,2\n", **SOUND}
+    assert read_archive(make_zip(tmp_path / "a.zip", members)).classes == ["cat", "dog"]
+    assert not any(file.is_file() for file in cache.rglob("*"))
+
+
 def test_a_row_for_a_picture_that_is_not_in_the_archive_is_bad(tmp_path: Path) -> None:
     table = "path,label\ncat/0.png,cat\n./dog/0.png,dog\nnone.png,dog\n../secret.png,dog\n"
     manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table.encode(), **SOUND}))

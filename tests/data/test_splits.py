@@ -58,10 +58,12 @@ def distinct(*counts: int) -> Manifest:
     return listing(labels, [f"{label}:{i}" for i, label in enumerate(labels)])
 
 
-@pytest.mark.parametrize("config", [SplitConfig(limit=4), SplitConfig(per_class=2)])
-def test_where_a_subset_leaves_too_few_the_subset_is_named(config: SplitConfig) -> None:
+@pytest.mark.parametrize(
+    ("config", "flag"), [(SplitConfig(limit=4), "--limit"), (SplitConfig(per_class=2), "--per-class")]
+)
+def test_where_a_subset_leaves_too_few_the_subset_is_named(config: SplitConfig, flag: str) -> None:
     manifest = choose(distinct(9, 9), config, 0)
-    with pytest.raises(DataError, match="take more than --limit and --per-class let through"):
+    with pytest.raises(DataError, match=f"add some or drop the class, or raise {flag}$"):
         assign_parts(manifest, config, 0)
 
 

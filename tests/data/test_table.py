@@ -512,6 +512,10 @@ def test_the_numbers_of_a_class_label_are_spelt_out(tmp_path: Path) -> None:
     assert manifest.classes == ["cat", "dog"] and manifest.labels.tolist() == [1, 0, 1, 1]
     with pytest.raises(DataError, match="has the label 2, and names for 2 labels only"):
         read_table(noted(tmp_path / "a.parquet", [1, 0, 2], CLASS_LABEL))
+    table = pa.table({"image": PICTURES[:2], "label": ["dog", "cat"]})  # written out since
+    notes = {b"huggingface": json.dumps(CLASS_LABEL).encode()}
+    pq.write_table(table.replace_schema_metadata(notes), tmp_path / "b.parquet")
+    assert read_table(tmp_path / "b.parquet").classes == ["cat", "dog"]
     with pytest.raises(DataError, match="has no label in row 2"):  # which is what -1 means
         read_table(noted(tmp_path / "a.parquet", [1, -1], CLASS_LABEL))
 

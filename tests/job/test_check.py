@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from lexnet.check.examine import FAULTS
 from lexnet.config import PreprocessSpec, TrainConfig
-from lexnet.data.fixes import Fix, fixes_csv
+from lexnet.data.fixes import Fix, fixes_csv, read_fixes
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.job import check as module
@@ -111,6 +111,10 @@ def test_near_copies_that_somebody_keeps_no_longer_block(data: Path, first: Chec
     for fault in ("leaks", "label_conflicts"):
         exact = [found for found in first.document[fault] if not set(found["paths"]) <= set(near)]
         assert again.document[fault] == exact and len(exact) == 1 < len(first.document[fault])
+    proposed = {(fix.path, fix.fault): fix.proposal for fix in read_fixes(again.folder / "fixes.csv")}
+    before = {(fix.path, fix.fault): fix.proposal for fix in read_fixes(first.folder / "fixes.csv")}
+    for path, fault in before.keys() & {(fix.path, fix.fault) for fix in kept}:
+        assert (before[path, fault], proposed[path, fault]) == ("drop", "keep"), "and is not proposed again"
 
 
 def test_the_page_shows_each_finding(first: Checked) -> None:

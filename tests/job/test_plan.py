@@ -1,12 +1,13 @@
 """What is chosen where nobody chose suits what the pictures are called."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lexnet.augment.recipes import RECIPES
 from lexnet.config import Recipe, TrainConfig
-from lexnet.job.plan import make_plan
+from lexnet.job.plan import decided, make_plan, read_plan
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -33,6 +34,14 @@ def test_a_recipe_that_nobody_chose_keeps_the_classes_apart(
     usual = RECIPES[recipe] if isinstance(recipe, str) else recipe
     assert plan.recipe().mirror == 0 and plan.recipe().crop == usual.crop and plan.risks(classes) == []
     assert make_plan("/data", plan.config).config == plan.config, "the saved plan does the same"
+    name = "digits" if plan.recipe() == RECIPES["digits"] else f"{recipe} without its mirror"
+    assert plan.recipe_name() == name
+
+
+def test_a_saved_plan_that_left_the_mode_open_suits_the_classes_too(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(make_plan("/data", TrainConfig()).to_yaml(), encoding="utf-8")
+    plan = decided(read_plan(tmp_path / "plan.yaml", DIGITS), mode="tail")
+    assert plan.recipe().mirror == 0
 
 
 @pytest.mark.parametrize("mode", ["probe", "tail", "finetune", "scratch"])

@@ -409,11 +409,19 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
     assert again.metrics["history"] == metrics["history"]
 
 
-def test_what_is_refused_before_it_began_leaves_no_folder(few: Path, tmp_path: Path) -> None:
+def test_what_is_refused_before_it_began_leaves_nothing_in_the_way(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = TrainConfig(mode="scratch", net="lenet5_modern", size=48)
-    with pytest.raises(ConfigError, match="lenet5_modern takes 32 px only"):
-        train(str(few), wrong, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    for out in (None, tmp_path / "run", Path()):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "here")
+        with pytest.raises(ConfigError, match="lenet5_modern takes 32 px only"):
+            train(str(few), wrong, out)
+        assert not any(Path("runs").glob("*") if out is None else out.iterdir())
+        Path("runs").is_dir() and Path("runs").rmdir()
+    right = replace(wrong, size=None, fit=FitConfig(epochs=1))
+    assert (train(str(few), right, tmp_path / "run").folder / "metrics.json").exists()
 
 
 def test_a_tail_needs_pictures_to_calibrate_on(few: Path, tmp_path: Path) -> None:
