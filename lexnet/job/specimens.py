@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from lexnet.config import Golden, PreprocessSpec
 from lexnet.data.loader import load_row, read_row
@@ -75,7 +76,7 @@ def training_sheet(
     for row in list(first.values())[:SHEET_ROWS]:
         views = _views(plan, manifest, row, spec, axes, count)
         plain = load_row(manifest, row, spec)
-        rows.append(Row(manifest.paths[row], _smaller(plain), [_smaller(view) for view in views]))
+        rows.append(Row(manifest.paths[row], _fitted(plain), [_fitted(view) for view in views]))
     buffer = BytesIO()
     draw_sheet(rows, explain=False).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
@@ -103,8 +104,11 @@ def _views(
     return np.stack([changes(epoch, square) for epoch in range(count)])
 
 
-def _smaller(pixels: Pixels) -> Pixels:
+def _fitted(pixels: Pixels) -> Pixels:
+    """As large as the sheet shows it: tiny pictures a whole number of times larger."""
     image = picture(pixels)
+    if (times := SHEET_SIZE // max(image.size)) > 1:
+        image = image.resize((times * image.width, times * image.height), Image.Resampling.NEAREST)
     image.thumbnail((SHEET_SIZE, SHEET_SIZE))
     return np.asarray(image)
 
