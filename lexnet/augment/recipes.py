@@ -127,13 +127,13 @@ def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
 
 def signs(classes: Sequence[str]) -> list[str]:
     """Those of the classes that are called after a digit or a letter: 7, q, digit_7, seven."""
-    return [
-        name
-        for name in classes
-        if (len(name) == 1 and name.isalnum())
-        or (words := _words(name)) in ([word] for word in COUNTED)
-        or (len(words) == 2 and words[0] in ("digit", "number", "letter", "character") and len(words[1]) == 1)
-    ]
+    return [name for name in classes if (len(name) == 1 and name.isalnum()) or _is_spelt_sign(_words(name))]
+
+
+def _is_spelt_sign(words: list[str]) -> bool:
+    if len(words) == 1:
+        return words[0] in COUNTED
+    return len(words) == 2 and words[0] in ("digit", "number", "letter", "character") and len(words[1]) == 1
 
 
 def _called(classes: Sequence[str], *words: str) -> list[str]:

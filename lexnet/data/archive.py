@@ -251,7 +251,7 @@ def _table(path: Path, members: Members, names: list[str]) -> tuple[Path, str] |
         raise DataError(f"{path}/{tables[0]} has over {MAX_BYTES:,} bytes; unpack it and give the table")
     suffix = PurePosixPath(tables[0]).suffix.lower()
     file = cache_folder("archives", f"{hashlib.sha256(content).hexdigest()}{suffix}")
-    if not file.exists():
+    if not file.is_file() or file.read_bytes() != content:
         write_atomic(file, content)
     if is_listing(file):
         return file, tables[0]

@@ -74,7 +74,7 @@ def train(
             plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
         )
         manifest = admit(found, plan.config, listen)
-    asked = plan = _plan(data, config, manifest.classes)
+    asked = plan = _plan(data, config, manifest.classes)  # a recipe that suits them
     folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
     with alone_in(folder), given_back(folder, resumed=resumed, named=out is not None):
         if (folder / DONE).exists() and not plan.config.fit.raised:

@@ -838,6 +838,14 @@ def test_a_table_in_an_archive_is_read_as_one_outside(tmp_path: Path) -> None:
         read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": latin, **SOUND}))
 
 
+def test_a_kept_table_that_is_not_what_it_was_is_made_anew(tmp_path: Path, cache: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"labels.csv": TABLE.encode(), **SOUND})
+    read_archive(path)
+    (kept,) = (file for file in cache.rglob("*.csv"))
+    kept.write_bytes(b"path,label\ncat/0.png,wrong\n")
+    assert read_archive(path).classes == ["bird", "fish"] and kept.read_bytes() == TABLE.encode()
+
+
 def test_a_row_for_a_member_that_is_left_out_says_why(tmp_path: Path) -> None:
     path = make_tar(tmp_path / "a.tar", {"labels.csv": b"path,label\n.h/0.png,a\ncat/0.png,b\n", **SOUND})
     with tarfile.open(path, "a") as archive:
