@@ -26,6 +26,7 @@ from picture_makers import class_folder, clipart_folder, encode, noise, state_of
 
 from lexnet.config import PreprocessSpec
 from lexnet.data import archive as archives
+from lexnet.data import members as archive_members
 from lexnet.data.archive import is_archive, read_archive
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import load_row
@@ -531,7 +532,8 @@ def test_what_is_no_picture_is_told_why(tmp_path: Path, kind: str) -> None:
 def test_a_member_over_the_limit_is_not_unpacked(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "MAX_BYTES", 5_000)
+    for module in (archives, archive_members):
+        monkeypatch.setattr(module, "MAX_BYTES", 5_000)
     odd = {"cat/bomb.png": bytes(5_001), "cat/full.txt": bytes(5_000)}
     manifest = read_archive(MAKERS[kind](tmp_path / f"a.{kind}", {**SOUND, **odd}))
     assert_only_the_sound(manifest)
@@ -578,7 +580,8 @@ UNLIMITED = "cannot be read (packed by a method whose size cannot be limited)"
 def test_a_bomb_that_says_it_is_small_is_cut_off_and_bad(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: int, reason: str
 ) -> None:
-    monkeypatch.setattr(archives, "MAX_BYTES", 1_000_000)
+    for module in (archives, archive_members):
+        monkeypatch.setattr(module, "MAX_BYTES", 1_000_000)
     path = make_zip(tmp_path / "a.zip", SOUND)
     append(path, "cat/bomb.png", bytes(100_000_000), method)
     assert path.stat().st_size < 200_000
@@ -650,7 +653,8 @@ def test_a_picture_that_cannot_be_taken_is_bad_as_it_is_in_a_folder(
     path = make_zip(tmp_path / "a.zip", {**SOUND, "cat/x.png": bytes(5_001)})
     if problem == "encrypted":
         rewritten(path, "cat/x.png", 6, 8, struct.pack("<H", 1))
-    monkeypatch.setattr(archives, "MAX_BYTES", 5_000)
+    for module in (archives, archive_members):
+        monkeypatch.setattr(module, "MAX_BYTES", 5_000)
     assert [(skip.path, skip.bad) for skip in read_archive(path).skipped] == [("cat/x.png", True)]
 
 
@@ -793,7 +797,7 @@ def test_a_tar_of_nothing_but_long_names_is_an_error_that_says_so(tmp_path: Path
 
 
 def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 7)
+    monkeypatch.setattr(archive_members, "MAX_MEMBERS", 7)
     for kind, maker in MAKERS.items():
         with pytest.raises(DataError, match=r"cannot be read as an archive \(over 7 members\)"):
             read_archive(maker(tmp_path / f"a.{kind}", SOUND))

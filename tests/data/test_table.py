@@ -549,7 +549,7 @@ def test_many_threads_over_many_row_groups_get_the_right_bytes(tmp_path: Path) -
 def test_a_picture_inside_the_file_is_under_the_same_limit_as_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("preprocess", "data.archive", "data.parquet", "config"):
+    for module in ("preprocess", "data.archive", "data.members", "data.parquet", "config"):
         monkeypatch.setattr(f"lexnet.{module}.MAX_BYTES", 5_000, raising=False)
     values = [*PICTURES[:3], encode(noise(0, 80, 80))]
     manifest = read_table(embedded(tmp_path / "a.parquet", values, pa.binary()))
