@@ -47,7 +47,7 @@ def append_head(trunk: bytes, weight: np.ndarray, bias: np.ndarray, temperature:
     `weight` is (classes, width), `bias` (classes,); the probabilities are softmax(logits / temperature).
     """
     model = onnx.load_model_from_string(trunk)
-    cost = {prop.key: int(prop.value) for prop in model.metadata_props}
+    params, macs = _cost(model)
     graph = Graph()
     fc = [graph.weight("head.fc.weight", weight), graph.weight("head.fc.bias", bias)]
     logits = graph.add("Gemm", ["features", *fc], "logits", transB=1)
@@ -66,6 +66,16 @@ def append_head(trunk: bytes, weight: np.ndarray, bias: np.ndarray, temperature:
     onnx.checker.check_model(model, full_check=True)
     return Headed(
         bytes(model.SerializeToString()),
-        params=cost["params"] + weight.size + bias.size,
-        macs=cost["macs"] + weight.size,
+        params=params + weight.size + bias.size,
+        macs=macs + weight.size,
     )
+
+
+def cost_of(trunk: bytes) -> tuple[int, int]:
+    """(parameters, multiply-adds) of a trunk, as its graph has them written down."""
+    return _cost(onnx.load_model_from_string(trunk))
+
+
+def _cost(model: onnx.ModelProto) -> tuple[int, int]:
+    noted = {prop.key: int(prop.value) for prop in model.metadata_props}
+    return noted["params"], noted["macs"]

@@ -41,12 +41,15 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         return FIXED + n * (speeds.look + speeds.decode) + head + looks * test * speeds.look
 
     def more(speeds: Speeds) -> float:
-        """What else a probe is told to do: changed copies, views to answer by, a cut, folds."""
+        """What else a probe is told to do: changed copies, views to answer by, a cut, folds.
+
+        An upper bound: of the cuts only one inside a stage, or none after all, needs a second pass.
+        """
         views = (config.views or VIEWS) if job.plan.recipe() != Recipe() else 0
         folds, cut = config.split.folds, config.cut != "none"
         copied = (n if folds else train) * views * speeds.view
         fitted = head * ((1 + views) * (1 + (folds or 0) * config.split.repeats) - 1)
-        staged = (train * speeds.look + head * STAGES) * (config.cut == "auto") + n * speeds.look * cut
+        staged = n * speeds.look * cut + head * STAGES * (config.cut == "auto")
         return copied + fitted + staged + (looks > 1) * n * looks * speeds.look
 
     def probe(speeds: Speeds) -> Option:

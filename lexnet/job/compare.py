@@ -5,14 +5,13 @@ picture ───┼ net b ─ ...                                              
            └ net c ─ ...
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 
 import numpy as np
 
 from lexnet.check.examine import near_copies
-from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
@@ -20,8 +19,7 @@ from lexnet.job.features import choose_within, examples_of, latency
 from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed, places, probe_stages, reason
-from lexnet.transfer.extract import Extraction, extract_each
-from lexnet.transfer.trunk import Trunk
+from lexnet.transfer.extract import extract_each
 
 
 def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
@@ -31,27 +29,30 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     """
     config = job.plan.config
     jobs = [replace(job, plan=replace(job.plan, config=replace(config, net=net))) for net in config.nets()]
-    trunks = [one.trunk() for one in jobs]
-    seen = _extract(job, trunks, manifest, "frozen nets")
+    trunks = [one.looking() for one in jobs]
+    with job.clock.step("frozen nets"):
+        seen = extract_each(
+            trunks,
+            manifest,
+            config.engine,
+            job.workers,
+            warn=job.warn,
+            progress=lambda done, total: job.progress("frozen nets", done, total),
+        )
     refuse_bad(seen[0].manifest.skipped, config.skip_bad)
     near = [near_copies(one, config.workers, job.warn, job.progress) for one in seen]
     divided = [divide(one.manifest, pairs, config, ignore) for one, pairs in zip(seen, near, strict=True)]
     # whichever net is taken, none of its test pictures has helped to choose it
     train = reduce(np.intersect1d, [one.where("train") for one in divided])
     pictures = divided[0]
-    every_stage = config.mode == "probe" and config.cut == "auto"
-    staged: Sequence[Extraction | None] = [None] * len(jobs)
-    if every_stage:
-        probing = [one.trunk(every_stage=True) for one in jobs]
-        staged = _extract(job, probing, pictures.take(train, []), "every stage", output="stages")
     curve: list[Probed] = []
-    for number, (trunk, whole, stages) in enumerate(zip(trunks, seen, staged, strict=True)):
-        spots = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
-        examples = examples_of(pictures, near[0], whole.features).take(train)
+    for number, (trunk, one) in enumerate(zip(trunks, seen, strict=True)):
+        stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
+        examples = examples_of(pictures, near[0], one.features).take(train)
         with job.clock.step("probes"):
             found = probe_stages(
-                spots if stages else spots[-1:],
-                stages.features if stages else examples.features,
+                stages if trunk.every_stage else stages[-1:],
+                one.stages[train],
                 examples,
                 len(pictures.classes),
                 config.probe,
@@ -68,7 +69,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     if config.split.folds is not None:
         job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")
     settled = replace(config, net=str(chosen.net))
-    if every_stage:
+    if trunks[0].every_stage:
         cut = chosen.place.stage or "none"
         settled = replace(settled, cut=cut, max_macs=None, max_size=None, max_latency=None)
     return replace(job, plan=make_plan(job.plan.data, settled, job.plan.classes)), curve
@@ -77,21 +78,3 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
 def _counted(job: Job, before: int, nets: int) -> Callable[[int, int], None]:
     """Tells how far the probes of all nets are, by how far those of one are."""
     return lambda done, total: job.progress("probes", before * total + done, nets * total)
-
-
-def _extract(
-    job: Job, trunks: Sequence[Trunk], manifest: Manifest, step: str, output: str = "features"
-) -> list[Extraction]:
-    with job.clock.step(step):
-        found = extract_each(
-            trunks,
-            manifest,
-            job.plan.config.engine,
-            job.workers,
-            output=output,
-            warn=job.warn,
-            progress=lambda done, total: job.progress(step, done, total),
-        )
-    if output != "features":  # not the first look
-        seen_again(manifest, found[0].manifest)
-    return found

@@ -11,10 +11,12 @@ from lexnet.check.duplicates import Pair
 from lexnet.config import LOOKS
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
+from lexnet.export.graph import cost_of
 from lexnet.job.events import Note
 from lexnet.job.job import Job
 from lexnet.runtime.engines import open_engine
-from lexnet.transfer.cut import Probed, choose_cut, places, probe_stages, reason
+from lexnet.transfer.cut import Probed, choose_cut, columns, places, probe_stages, reason
+from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import answering, augmented, colour_axes
@@ -38,19 +40,20 @@ def examples_of(manifest: Manifest, near: Sequence[Pair], features: NDArray[np.f
 
 
 def cut_short(
-    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples
+    job: Job, trunk: Trunk, seen: Extraction, manifest: Manifest, examples: Examples
 ) -> tuple[Trunk, Examples, list[Probed]]:
-    """The net up to where the plan says, or where probes say that it may end, and its features."""
+    """The net up to where the plan says, or where probes say that it may end, and its features: those of
+    the first look, at every stage, where it ends behind one."""
     config, train = job.plan.config, manifest.where("train")
-    cut, curve = config.cut, []
+    cut, curve = config.cut, list[Probed]()
+    if cut == "none":
+        return trunk, examples, curve
+    stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
     if cut == "auto":
-        stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
-        probing, some = job.trunk(every_stage=True), manifest.take(train, [])
-        pooled = job.extract(probing, some, "every stage", output="stages").features
         with job.clock.step("probes"):
             curve = probe_stages(
                 stages,
-                pooled,
+                seen.stages[train],
                 examples.take(train),
                 len(manifest.classes),
                 config.probe,
@@ -65,18 +68,22 @@ def cut_short(
                 "the cut was chosen on pictures that are measured in turn: that accuracy is a little high"
             )
         cut = chosen.place.stage or "none"
-    if cut == "none":
-        return trunk, examples, curve
-    stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
-    end, whole = next(one for one in stages if one.stage == cut), stages[-1]
+    if cut == "none":  # and in one piece, as whoever runs the plan again sees it
+        whole = job.trunk()
+        return whole, replace(examples, features=job.extract(whole, manifest, "whole net").features), curve
+    short = job.trunk(cut)
+    shares = [100 * a / b for a, b in zip(cost_of(short.graph), cost_of(trunk.graph), strict=True)]
     job.tell(
         Note(
-            f"cut {cut}: {100 * end.macs / whole.macs:.0f} % of the whole net's multiply-adds, "
-            f"{100 * end.params / whole.params:.0f} % of its parameters, head apart"
+            f"cut {cut}: {shares[1]:.0f} % of the whole net's multiply-adds, "
+            f"{shares[0]:.0f} % of its parameters, head apart"
         )
     )
-    short = job.trunk(cut)
-    features = job.extract(short, manifest, f"net up to {cut}").features
+    end = next((one for one in stages if one.stage == cut), None)
+    if end is None:  # behind the stem, or inside a stage
+        features = job.extract(short, manifest, f"net up to {cut}").features
+    else:
+        features = np.ascontiguousarray(seen.stages[:, columns(stages, end)])
     return short, replace(examples, features=features), curve
 
 

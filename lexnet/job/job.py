@@ -74,6 +74,11 @@ class Job:
             every_stage=every_stage,
         )
 
+    def looking(self) -> Trunk:
+        """The net that looks at each picture first: at every stage, where a head may be put behind one."""
+        config = self.plan.config
+        return self.trunk(every_stage=config.mode == "probe" and config.cut != "none")
+
     def tail_cut(self, net: "Net", spec: PreprocessSpec) -> str:
         """The last stage that a tail leaves as it is: the user's, or the one that nobody has to choose."""
         chosen = self.plan.config.cut
@@ -88,9 +93,12 @@ class Job:
         step: str,
         *,
         look: Look | None = None,
-        output: str = "features",
+        first: bool = False,
     ) -> Extraction:
-        """The features of these pictures, timed and told as a step of its own."""
+        """The features of these pictures, timed and told as a step of its own.
+
+        Raises `DataError` for a picture that cannot be had any more, unless this is the first look.
+        """
         with self.clock.step(step):
             found = extract(
                 trunk,
@@ -98,10 +106,9 @@ class Job:
                 self.plan.config.engine,
                 self.workers,
                 look=look,
-                output=output,
                 warn=self.warn,
                 progress=lambda done, total: self.progress(step, done, total),
             )
-        if look is not None or trunk.cut is not None or output != "features":  # not the first look
+        if not first:
             seen_again(manifest, found.manifest)
         return found

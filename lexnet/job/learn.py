@@ -145,7 +145,7 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path 
     examples = examples_of(manifest, looked.near, extraction.features)
     curve, axes = list[Probed](), None
     if config.mode == "probe":
-        trunk, examples, curve = cut_short(job, trunk, manifest, examples)
+        trunk, examples, curve = cut_short(job, trunk, extraction, manifest, examples)
         examples, axes = with_views(job, trunk, manifest, examples)
         if config.max_latency is not None:  # what was measured is not measured again
             config = replace(config, cut=trunk.cut or "none", max_macs=None, max_size=None, max_latency=None)

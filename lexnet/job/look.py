@@ -52,8 +52,8 @@ def look_once(job: Job, manifest: Manifest) -> Looked:
         return look_at(job, manifest)
     job.progress("frozen net", 0, len(manifest))
     with job.clock.step("frozen net"):
-        trunk = job.trunk()
-    extraction = job.extract(trunk, manifest, "frozen net")
+        trunk = job.looking()
+    extraction = job.extract(trunk, manifest, "frozen net", first=True)
     refuse_bad(extraction.manifest.skipped, job.plan.config.skip_bad)
     with job.clock.step("near copies"):
         near = near_copies(extraction, job.plan.config.workers, job.warn, job.progress)

@@ -53,7 +53,7 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     eye = open_eye(job, found)
     if eye is None:
         return Looked(manifest=usable, near=[], spec=spec)
-    seen = job.extract(eye, usable, "frozen net")
+    seen = job.extract(eye, usable, "frozen net", first=True)
     with job.clock.step("near copies"):
         near = near_copies(seen, job.workers, job.warn, job.progress)
     return Looked(manifest=seen.manifest, near=near, spec=spec)

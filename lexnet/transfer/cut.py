@@ -71,7 +71,7 @@ def default_cut(places: list[Place]) -> str:
 
 def probe_stages(
     stages: Sequence[Place],
-    pooled: NDArray[np.float32],
+    features: NDArray[np.float32],
     examples: Examples,
     classes: int,
     config: ProbeConfig,
@@ -79,15 +79,14 @@ def probe_stages(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> list[Probed]:
-    """A head for each place, and its accuracy out of fold.
+    """A head for each place that costs less than the whole net, and for that; its accuracy out of fold.
 
-    `pooled` (N, sum of widths) is every stage's output side by side; `examples` have the whole net's.
+    `features` (N, sum of widths) are those of all the places, side by side.
     """
-    found, start = [], 0
-    for done, place in enumerate(stages, start=1):
-        stop = start + place.width
-        own = examples if place.stage is None else replace(examples, features=pooled[:, start:stop])
-        start = stop
+    found, whole = [], stages[-1]
+    ends = [one for one in stages if one is whole or one.macs < whole.macs]
+    for done, place in enumerate(ends, start=1):
+        own = replace(examples, features=features[:, columns(stages, place)])
         probe = fit_probe(own, classes, config, seed, workers, lambda done, total: None)
         found.append(
             Probed(
@@ -97,8 +96,14 @@ def probe_stages(
                 right=probe.right,
             )
         )
-        progress(done, len(stages))
+        progress(done, len(ends))
     return found
+
+
+def columns(stages: Sequence[Place], place: Place) -> slice:
+    """Where the features of a place stand in those of all the places, side by side."""
+    before = sum(one.width for one in stages[: stages.index(place)])
+    return slice(before, before + place.width)
 
 
 def choose_cut(

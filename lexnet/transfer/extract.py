@@ -35,14 +35,23 @@ class Extraction:
     """(N,) where in the store the rows of `manifest` are."""
     manifest: Manifest
     """Without the pictures that turned out to be damaged; they are in its `skipped`."""
+    width: int | None
+    """Of the features; none for activations, which are (C, H, W)."""
     engine: str
     computed: int
     from_cache: int
 
     @cached_property
+    def stages(self) -> Features:
+        """(N, sum of widths) of each stage and then of the whole, side by side, from a trunk that keeps
+        every stage; else as `features`."""
+        return self.store.read(self.places)
+
+    @cached_property
     def features(self) -> Features:
         """(N, width), or (N, views, width), in memory."""
-        return self.store.read(self.places)
+        whole = self.stages
+        return whole if self.width is None else np.ascontiguousarray(whole[..., -self.width :])
 
     def read(self, rows: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """(n, ...) of these rows, and where there are several views of one view each."""
@@ -56,27 +65,25 @@ def extract(
     workers: int,
     *,
     look: Look | None = None,
-    output: str = "features",
     warn: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Extraction:
     """Features of every picture, (N, width), from the cache where they are there.
 
-    With a `look` they are those of each of its views: (N, views, width). `output` is another output of
-    the trunk's graph to take instead.
+    With a `look` they are those of each of its views: (N, views, width).
 
     `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
     Raises `LexNetError` where the engine that was asked for cannot be had.
     """
     engine = frozen_engine(trunk, choice, workers, warn)
-    store = _store(trunk, engine, look, output, warn)
+    store = _store(trunk, engine, look, warn)
 
     def features(row: int) -> NDArray[Any]:
         if look is not None:
             views = look.show(*read_row(manifest, row, trunk.spec), manifest.digests[row])
-            found = engine.run(views)[output]
+            found = _kept(trunk, engine, views)
         else:
-            found = engine.run(load_row(manifest, row, trunk.spec)[None])[output][0]
+            found = _kept(trunk, engine, load_row(manifest, row, trunk.spec)[None])[0]
         return found if trunk.pooled else found.astype(np.float16)
 
     shard = SHARD if trunk.pooled else SHARD // 4
@@ -92,18 +99,15 @@ def extract_each(
     choice: EngineChoice,
     workers: int,
     *,
-    output: str = "features",
     warn: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> list[Extraction]:
     """What `extract` finds with each of several pooled trunks, every picture being decoded once for all."""
     engines = [frozen_engine(trunk, choice, workers, warn) for trunk in trunks]
-    stores = [
-        _store(trunk, engine, None, output, warn) for trunk, engine in zip(trunks, engines, strict=True)
-    ]
+    stores = [_store(trunk, engine, None, warn) for trunk, engine in zip(trunks, engines, strict=True)]
     lacking = [store.find(manifest.digests) < 0 for store in stores]
     blank = [np.zeros((1, t.spec.size, t.spec.size, t.spec.channels), np.uint8) for t in trunks]
-    widths = [engine.run(x)[output].shape[1] for engine, x in zip(engines, blank, strict=True)]
+    widths = [_kept(*one).shape[1] for one in zip(trunks, engines, blank, strict=True)]
 
     def features(row: int) -> Features:
         """Of those nets that lack them; zeros, which nobody keeps, for the others."""
@@ -111,7 +115,7 @@ def extract_each(
         wanted = [i for i, rows in enumerate(lacking) if rows[row]]
         found = [np.zeros(width, np.float32) for width in widths]
         for i, square in zip(wanted, load_each(content, [trunks[i].spec for i in wanted], name), strict=True):
-            found[i] = engines[i].run(square[None])[output][0]
+            found[i] = _kept(trunks[i], engines[i], square[None])[0]
         return np.concatenate(found)
 
     whole, _ = fill(
@@ -129,9 +133,14 @@ def extract_each(
     ]
 
 
-def _store(
-    trunk: Trunk, engine: Engine, look: Look | None, output: str, warn: Callable[[str], None]
-) -> Store:
+def _kept(trunk: Trunk, engine: Engine, pixels: Pixels) -> NDArray[Any]:
+    """(N, ...) what of the engine's outputs is kept."""
+    found = engine.run(pixels)
+    return np.hstack([found["stages"], found["features"]]) if trunk.every_stage else found["features"]
+
+
+def _store(trunk: Trunk, engine: Engine, look: Look | None, warn: Callable[[str], None]) -> Store:
+    output = "stages and features" if trunk.every_stage else "features"
     recipe = {
         "preprocess": asdict(trunk.spec),
         "view": "plain" if look is None else look.key,
@@ -152,12 +161,13 @@ def _extraction(store: Store, trunk: Trunk, whole: Manifest, engine: Engine, com
         store=store,
         places=store.find(whole.digests),
         manifest=whole,
+        width=trunk.width if trunk.pooled else None,
         engine=engine.name,
         computed=computed,
         from_cache=len(whole) - computed,
     )
     if trunk.pooled:
-        found.features  # noqa: B018  read while the digests that were just checked still hold
+        found.stages  # noqa: B018  read while the digests that were just checked still hold
     return found
 
 

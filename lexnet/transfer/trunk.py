@@ -11,7 +11,7 @@ from lexnet.config import PreprocessSpec
 from lexnet.errors import MissingExtra
 from lexnet.files import cache_folder, write_atomic
 from lexnet.runtime.bundle import Bundle
-from lexnet.runtime.graph import check_self_contained
+from lexnet.runtime.graph import check_self_contained, read_ports
 from lexnet.weights.files import Bundled, Weights, find_weights
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Trunk:
     """The last stage, where it is cut short."""
     pooled: bool = True
     """Whether features are averages over all positions; else (C, H, W), as they come out of the cut."""
+    every_stage: bool = False
+    """Whether what comes out of each stage is averaged and kept too."""
 
     def torch_net(self) -> "Net":
         """The net in torch, without its last layer and not cut short."""
@@ -39,6 +41,11 @@ class Trunk:
     def frozen_net(self) -> "Net":
         """The very net of the graph, in torch."""
         return _net(self.weights, self.spec.channels, self.cut, self.pooled)
+
+    @property
+    def width(self) -> int:
+        """Of its features, where they are pooled."""
+        return read_ports(self.graph)[1]["features"][1][1]
 
     @property
     def end(self) -> str | None:
@@ -70,7 +77,15 @@ def open_trunk(
     if channels not in (None, spec.channels):
         spec = replace(spec, channels=channels, mean=_for(channels, spec.mean), std=_for(channels, spec.std))
     graph = _graph(weights, spec, cut, pooled, every_stage, warn)
-    return Trunk(net=weights.net, weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled)
+    return Trunk(
+        net=weights.net,
+        weights=weights,
+        spec=spec,
+        graph=graph,
+        cut=cut,
+        pooled=pooled,
+        every_stage=every_stage,
+    )
 
 
 def _for(channels: int | None, levels: tuple[float, ...]) -> tuple[float, ...]:

@@ -100,6 +100,8 @@ def test_with_a_cut_left_open_every_stage_of_every_net_is_a_candidate(folder: Pa
     assert chosen["macs"] <= 20e6
     plan = yaml.safe_load((run.folder / "plan.yaml").read_text())
     assert (plan["net"], plan["cut"], plan["max_macs"]) == (run.metrics["net"], run.metrics["cut"], None)
+    again = train(str(run.folder / "plan.yaml"), None, tmp_path / "again")
+    assert (again.folder / MODEL).read_bytes() == (run.folder / MODEL).read_bytes()
 
 
 def test_the_net_is_chosen_first_and_then_trained(folder: Path, tmp_path: Path) -> None:
@@ -145,7 +147,7 @@ def test_the_dearer_net_is_taken_where_it_is_shown_to_be_better(
 
 
 @pytest.mark.parametrize("nets", [LITE0, f"{LITE0}, {LITE1}"])
-def test_a_picture_that_is_another_when_every_stage_looks_at_it_is_named(
+def test_a_picture_that_is_another_when_it_is_looked_at_again_is_named(
     nets: str, folder: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the first look at it, which ends in dividing, and the second."""
@@ -164,7 +166,7 @@ def test_a_picture_that_is_another_when_every_stage_looks_at_it_is_named(
     with pytest.raises(
         DataError, match=r"png has changed since it was listed, after it was seen once; run again"
     ):
-        train(str(root), replace(BOTH, net=nets, cut="auto", max_macs=20e6), tmp_path / "run")
+        train(str(root), replace(BOTH, net=nets, cut="auto", tta="mirror"), tmp_path / "run")
 
 
 def test_a_picture_that_cannot_be_had_is_left_out_for_all_and_what_is_known_is_not_computed_again(

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 import shutil
 import socket
 from dataclasses import replace
@@ -345,6 +346,7 @@ def test_a_net_cut_short(few: Path, tmp_path: Path) -> None:
     run = train(str(few), TrainConfig(cut="stage5", size=64), tmp_path / "a")
     assert run.metrics["cut"] == "stage5" and run.metrics["verified"] and run.metrics["stages"] == []
     assert run.metrics["bundle_bytes"] < 4e6
+    assert "frozen net" in run.metrics["steps"] and "net up to stage5" not in run.metrics["steps"]
     net = lexnet.net_from_bundle(run.folder / "model.lexnet")
     assert [name for name, _ in net.stages.named_children()] == [f"stage{n}" for n in range(1, 6)]
     model = lexnet.load(run.folder / "model.lexnet")
@@ -356,11 +358,21 @@ def test_a_net_cut_short(few: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict_proba(picture), scaled.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("cut", ["stem", "stage3.0"])
+def test_a_net_may_end_behind_its_stem_or_inside_a_stage(cut: str, few: Path, tmp_path: Path) -> None:
+    told: list[Event] = []
+    run = train(str(few), TrainConfig(cut=cut, size=64), tmp_path / "a", told.append)
+    assert run.metrics["cut"] == cut and run.metrics["verified"]
+    assert any(
+        re.fullmatch(f"cut {cut}: \\d+ % of the whole .*", e.text) for e in told if isinstance(e, Note)
+    )
+
+
 def test_where_to_cut_is_found_by_probes(few: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     config = TrainConfig(cut="auto", max_macs=8e6, size=64)
     run = train(str(few), config, tmp_path / "a", told.append)
-    assert [one["stage"] for one in run.metrics["stages"]] == [*(f"stage{n}" for n in range(1, 9)), None]
+    assert [one["stage"] for one in run.metrics["stages"]] == [*(f"stage{n}" for n in range(1, 8)), None]
     costs = {one["stage"]: one["macs"] for one in run.metrics["stages"]}
     assert costs[run.metrics["cut"]] <= 8e6 < costs[None]
     assert any(e.text.startswith(f"cut {run.metrics['cut']}: ") for e in told if isinstance(e, Note))

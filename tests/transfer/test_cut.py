@@ -16,8 +16,8 @@ from lexnet.data.manifest import Manifest
 from lexnet.errors import ConfigError, UnknownStage
 from lexnet.nets import NETS
 from lexnet.nets.adapt import truncated, unpooled
-from lexnet.transfer.cut import Place, Probed, choose_cut, most_lost, places, probe_stages, reason
-from lexnet.transfer.extract import extract
+from lexnet.transfer.cut import Place, Probed, choose_cut, columns, most_lost, places, probe_stages, reason
+from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import open_trunk
 from lexnet.weights.create import create_net
@@ -46,19 +46,19 @@ def test_places_cost_what_the_cut_net_costs(net: str) -> None:
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
 def test_every_stage_in_one_pass_is_each_cut_net_on_its_own(engine: str, manifest: Manifest) -> None:
-    def features(output: str = "features", **options: object) -> np.ndarray:
+    def seen(**options: object) -> Extraction:
         trunk = open_trunk("efficientnet_lite0", 64, pytest.fail, **options)  # type: ignore[arg-type]
-        found = extract(trunk, manifest, engine, 2, output=output, warn=pytest.fail, progress=quiet)  # type: ignore[arg-type]
-        return found.features
+        return extract(trunk, manifest, engine, 2, warn=pytest.fail, progress=quiet)  # type: ignore[arg-type]
 
-    pooled, start = features("stages", every_stage=True), 0
-    for place in places(NETS["efficientnet_lite0"].build(classes=0), 64, 3)[:-1]:
-        own = features(cut=place.stage)
+    one, whole = seen(every_stage=True), seen()
+    stages = places(NETS["efficientnet_lite0"].build(classes=0), 64, 3)
+    for place in stages:
+        own = whole.features if place.stage is None else seen(cut=place.stage).features
         assert own.shape == (12, place.width)
-        np.testing.assert_allclose(pooled[:, start : start + place.width], own, atol=2e-5)
-        start += place.width
-    assert start == pooled.shape[1]
-    np.testing.assert_allclose(pooled[:, -1280:], features(), atol=2e-5)
+        np.testing.assert_allclose(one.stages[:, columns(stages, place)], own, atol=2e-5)
+    assert one.stages.shape[1] == columns(stages, stages[-1]).stop
+    np.testing.assert_array_equal(one.features, one.stages[:, columns(stages, stages[-1])])
+    np.testing.assert_array_equal(whole.features, whole.stages)
 
 
 def test_an_unknown_stage_is_named(shared_cache: Path) -> None:
@@ -129,9 +129,14 @@ def test_each_place_is_judged_on_its_own_features() -> None:
         Place(stage="stage2", width=3, params=2, macs=2),
         Place(stage=None, width=3, params=3, macs=3),
     ]
-    curve = probe_stages(stages, np.hstack([noise, telling]), examples, 2, ProbeConfig(), 0, 1, quiet)
+    together = np.hstack([noise, telling, telling])
+    curve = probe_stages(stages, together, examples, 2, ProbeConfig(), 0, 1, quiet)
     assert curve[0].accuracy < 0.75 < 0.95 < curve[1].accuracy == curve[2].accuracy
     assert all(one.interval[0] < one.accuracy < one.interval[1] or one.accuracy == 1 for one in curve)
+    stages[1] = replace(stages[1], macs=3)  # as a ResNet's last stage, behind which there is nothing to save
+    less = probe_stages(stages, together, examples, 2, ProbeConfig(), 0, 1, quiet)
+    assert [one.place.stage for one in less] == ["stage1", None]
+    assert (less[1].right == curve[2].right).all()
 
 
 def test_torch_runs_a_net_that_ends_with_its_stem_too(manifest: Manifest) -> None:
