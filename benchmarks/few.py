@@ -62,7 +62,7 @@ for seed in seeds:
         units=list(manifest.digests.take(rows)),
     )
     reached["none"].append(accuracy(examples, plain_test))
-    both = replace(examples, looks=features(rows, mirrored))
+    both = replace(examples, tta_views=features(rows, mirrored))
     reached["none, tta mirror"].append(accuracy(both, mirrored_test))
     for name in names:
         axes = colour_axes(RECIPES[name], manifest, rows, trunk.spec, seed)

@@ -321,11 +321,11 @@ MODES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What each mode takes where nobody chose."""
 VIEWS = 4
-"""Of each training picture, where nobody chose."""
-LOOKS: dict[str, int] = {"none": 1, "mirror": 2, "crops": 5, "ten": 10}
+"""Changed copies of each training picture, where nobody chose."""
+TTA_VIEWS: dict[str, int] = {"none": 1, "mirror": 2, "crops": 5, "ten": 10}
 """Views that an answer is the mean of, by `tta`."""
 TAIL_STEPS = 300
-"""Of a tail at least, where nobody chose the epochs: its first steps lose what the head knew."""
+"""The least steps of a tail whose epochs nobody chose: the first ones lose what the head knew."""
 SGD: dict[str, dict[str, Any]] = {
     mode: {"lr": 100 * values["lr"], "weight_decay": 5e-4} for mode, values in MODES.items()
 }

@@ -91,6 +91,12 @@ class MissingExtra(LexNetError, ImportError):
         super().__init__(f"{what} is not installed; in LexNet's folder, `pip install '.[train]'` brings it")
 
 
+def did_you_mean(near: Iterable[str]) -> str:
+    """What to say behind an unknown name: the known ones that are near it, if any are."""
+    names = " or ".join(near)
+    return f" (did you mean {names}?)" if names else ""
+
+
 def listed(lines: Sequence[str], most: int = 20) -> str:
     """The first lines, one below the other and indented, and how many more there are."""
     more = [f"and {len(lines) - most} more"] if len(lines) > most else []

@@ -1,6 +1,7 @@
 """Files that are whole or not there, and where the cache lies."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -176,3 +177,9 @@ def _number(digits: str) -> str:
     """Sorts as the number does, before all letters; of equal ones by the zeros in front."""
     value = digits.lstrip("0")
     return f"\1{chr(len(value))}{value}{digits}"
+
+
+def sha256(path: Path) -> str:
+    """Of the file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from picture_makers import CLIPART, HEIC, ORIENTATIONS, encode, noise, png_header, stored_as
 from PIL import Image, ImageOps
 
-from lexnet.config import LOOKS, MAX_BYTES, MAX_PIXELS, Interpolation, PreprocessSpec
+from lexnet.config import MAX_BYTES, MAX_PIXELS, TTA_VIEWS, Interpolation, PreprocessSpec
 from lexnet.errors import ConfigError, PictureError
 from lexnet.preprocess import FILTERS, Picture, Pixels, check, decode, load, load_bytes, load_views, read
 
@@ -684,7 +684,7 @@ def test_what_would_never_end_is_not_read(tmp_path: Path) -> None:
     assert refusal(tmp_path / "vast.jpg").endswith("has 536,870,913 bytes, over 536,870,912")
 
 
-@pytest.mark.parametrize(("tta", "count"), LOOKS.items())
+@pytest.mark.parametrize(("tta", "count"), TTA_VIEWS.items())
 def test_the_views_that_are_answered_by(tta: Any, count: int) -> None:
     spec = PreprocessSpec(size=32, short_side=40, tta=tta)
     content = encode(noise(0, 40, 40))  # 40 px like the short side: nothing is resampled

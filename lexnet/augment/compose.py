@@ -19,7 +19,7 @@ LEAST = 0.02  # a filter weaker than this is not seen
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Of N views."""
+    """Where N views sample their picture."""
 
     whole: Matrix
     """(N, 3, 3) from the view's pixels to the picture's."""

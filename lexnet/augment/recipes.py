@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from lexnet.config import Recipe
-from lexnet.errors import ConfigError, shown_plain
+from lexnet.errors import ConfigError, did_you_mean, shown_plain
 
 TURNED = 45.0  # degrees from which on a 6 may be taken for a 9
 LYING = 90.0  # and an arrow for one that points elsewhere
@@ -51,8 +51,7 @@ def find_recipe(name: str) -> Recipe:
         return RECIPES[name]
     if Path(name).suffix.lower() in (".yaml", ".yml"):
         return read_recipe(Path(name))
-    near = get_close_matches(name, RECIPES, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    hint = did_you_mean(get_close_matches(name, RECIPES, n=1))
     raise ConfigError(
         f"no recipe named {name!r}{hint}; there are {', '.join(RECIPES)}, or give a YAML file of your own"
     )
@@ -68,8 +67,7 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(f"{path} is not a recipe; give settings such as `mirror: 0.5`, one a line")
     known = {field.name for field in fields(Recipe)}
     if unknown := sorted(set(map(str, record)) - known):
-        near = get_close_matches(unknown[0], known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(get_close_matches(unknown[0], known, n=1))
         raise ConfigError(f"{path} has settings that no recipe has: {shown_plain(unknown)}{hint}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
     recipe = Recipe(**values)

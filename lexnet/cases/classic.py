@@ -44,12 +44,12 @@ def study(settings: Settings, lab: Lab) -> Study:
     findings = []
     for small, large in PAIRS:
         a, b = STACKS[small], STACKS[large]
-        weights = sum(k * k for k in a), sum(k * k for k in b)
+        side, weights = receptive_field(a), (sum(k * k for k in a), sum(k * k for k in b))
         findings += [
             counted(
                 f"{small} see as far as {large}, with fewer weights",
-                sees(a) == sees(b) and weights[0] < weights[1],
-                f"both see {sees(a)}×{sees(a)}; {weights[0]}·C² against {weights[1]}·C² weights",
+                side == receptive_field(b) and weights[0] < weights[1],
+                f"both see {side}×{side}; {weights[0]}·C² against {weights[1]}·C² weights",
             ),
             more(f"{small} are right more often than {large}", accuracy[small], accuracy[large]),
         ]
@@ -67,7 +67,7 @@ def study(settings: Settings, lab: Lab) -> Study:
     )
 
 
-def sees(sides: Sequence[int]) -> int:
+def receptive_field(sides: Sequence[int]) -> int:
     """The side of what a stack of k×k filters sees of its input."""
     return 1 + sum(k - 1 for k in sides)
 

@@ -1,8 +1,9 @@
 """What the experiments share: pictures in memory, and a net that learns from them."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -122,7 +123,7 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
             spec,
             lab.workers,
             warn=lambda text: None,
-            progress=lambda done, total: lab.progress("decode", done, total),
+            progress=partial(lab.progress, "decode"),
         )
         parts[name] = found.read(np.arange(len(found))), torch.from_numpy(found.manifest.labels)
     (pixels, y), (test_pixels, test_y) = parts["train"], parts["test"]
@@ -246,8 +247,3 @@ def nearest(widths: range, wanted: int, macs: Callable[[int], int]) -> int:
     """The width at which a net comes nearest to this cost; a wider one costs more."""
     after = bisect_left(widths, wanted, key=macs)
     return min(widths[max(0, after - 1) : after + 1], key=lambda width: abs(macs(width) - wanted))
-
-
-def mean(values: Sequence[float]) -> float:
-    """Of one value a seed."""
-    return float(np.mean(values))

@@ -7,7 +7,7 @@ Cost is counted in multiply-adds, and measured: one thread, one picture, the med
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +26,7 @@ from lexnet.job.finish import apart
 from lexnet.nets.mobilenet_v1 import mobilenet_v1, separable
 from lexnet.nets.mobilenet_v2 import InvertedResidual
 from lexnet.nets.net import Net
-from lexnet.nets.parts import classifier, conv, relu6
+from lexnet.nets.parts import Block, classifier, conv, relu6, stage
 
 LAYERS = ((32, 64, 112), (128, 128, 56), (256, 256, 28), (512, 512, 14))
 """cin, cout and the side of the picture, from MobileNet v1's Table 1"""
@@ -54,21 +54,17 @@ def inverted(cin: int, cout: int, stride: int) -> InvertedResidual:
     return InvertedResidual(cin, cout, stride, expand=3)
 
 
-def around_nothing(cin: int, cout: int, stride: int) -> nn.Module:
-    """The same without its way around."""
+def without_residual(cin: int, cout: int, stride: int) -> nn.Module:
+    """The same without its skip connection."""
     block = inverted(cin, cout, stride)
     block.skip = False
     return block
 
 
-Block = Callable[[int, int, int], nn.Module]
-
-
 def net(block: Block, width: int, classes: int = 10) -> Net:
     """Three stages of three blocks each."""
-    stages = []
-    for cin, cout, stride in ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2)):
-        stages.append(nn.Sequential(block(cin, cout, stride), block(cout, cout, 1), block(cout, cout, 1)))
+    rows = ((width, width, 3, 1), (width, 2 * width, 3, 2), (2 * width, 4 * width, 3, 2))
+    stages = [stage(block, *row) for row in rows]
     return Net(conv(1, width, 3, 2, act=relu6), stages, classifier(4 * width, classes))
 
 
@@ -82,7 +78,7 @@ def study(settings: Settings, lab: Lab) -> Study:
     as_dear = {w: _as_dear(_macs(makes[f"v1 {w}"](), settings), settings) for w in settings.widths}
     makes |= {f"v2 like v1 {w}": partial(net, inverted, near) for w, near in as_dear.items()}
     widest = settings.widths[-1]
-    makes[f"v2 like v1 {widest}, no residual"] = partial(net, around_nothing, as_dear[widest])
+    makes[f"v2 like v1 {widest}, no residual"] = partial(net, without_residual, as_dear[widest])
     runs = trained(makes, some, settings, lab)
     macs = {name: _macs(make(), settings) for name, make in makes.items()}
     accuracy = {name: [one.accuracy for one in found] for name, found in runs.items()}

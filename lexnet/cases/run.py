@@ -89,7 +89,7 @@ def write_booklet(found: Sequence[dict[str, Any]], lab: Lab, out: Path, *, full:
 
 
 def machine(lab: Lab) -> str:
-    """On what it runs."""
+    """The machine and versions, for the page."""
     threads = f"{lab.workers} thread{'s' if lab.workers > 1 else ''}"
     where = f"{platform.machine()}, {available_cores()} cores ({threads}), {platform.system()}"
     return f"{where}, torch {torch.__version__}"

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from lexnet.check.headers import Header, headers
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice, available_cores
-from lexnet.data.manifest import Manifest, Skipped
+from lexnet.data.manifest import PARTS, Manifest, Skipped
 from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, stratified
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.trunk import Trunk
@@ -123,11 +124,11 @@ def examine(
         engine,
         cores,
         warn=warn,
-        progress=lambda done, total: progress("frozen net", done, total),
+        progress=partial(progress, "frozen net"),
     )
     manifest, features = extraction.manifest, extraction.features
-    found = headers(manifest, cores, lambda done, total: progress("headers", done, total))
-    small = squares(manifest, workers, warn, lambda done, total: progress("decode", done, total))
+    found = headers(manifest, cores, partial(progress, "headers"))
+    small = squares(manifest, workers, warn, partial(progress, "decode"))
     copies = _copies(manifest)
     exact = [rows for rows in copies if len(rows) > 1]
     near = _near(copies, found, features, small)
@@ -153,10 +154,8 @@ def near_copies(
 ) -> list[Pair]:
     """Pairs of pictures that are nearly the same; decodes each, unless it was looked at before."""
     manifest = extraction.manifest
-    found = headers(
-        manifest, workers or available_cores(), lambda done, total: progress("headers", done, total)
-    )
-    small = squares(manifest, workers, warn, lambda done, total: progress("near copies", done, total))
+    found = headers(manifest, workers or available_cores(), partial(progress, "headers"))
+    small = squares(manifest, workers, warn, partial(progress, "near copies"))
     return _near(_copies(manifest), found, extraction.features, small)
 
 
@@ -185,7 +184,7 @@ def _classes(manifest: Manifest) -> list[tuple[str, str]]:
     found = []
     if len(manifest.classes) < 2:
         found.append((", ".join(manifest.classes) or "-", "is the only class; two are needed"))
-    parts = [part for part in ("train", "val", "test") if len(manifest.where(part))] or [""]
+    parts = [part for part in PARTS if len(manifest.where(part))] or [""]
     grouped = " (a group counts as one)" * bool(manifest.groups.lengths.any())
     for part in parts:
         least = MIN_UNDIVIDED if part == "" else MIN_TRAIN if part == "train" else 1

@@ -29,7 +29,7 @@ SUFFIXES = {
 
 @dataclass(frozen=True)
 class Header:
-    """Of one picture."""
+    """What one picture's header says."""
 
     width: int
     height: int

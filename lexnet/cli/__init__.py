@@ -12,7 +12,7 @@ import click
 
 from lexnet import __version__
 from lexnet.cli.say import say
-from lexnet.errors import LexNetError, MissingExtra, ParityError
+from lexnet.errors import LexNetError, MissingExtra, ParityError, did_you_mean
 from lexnet.files import display
 
 VERBS = {
@@ -48,8 +48,7 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], VERBS, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            hint = did_you_mean(get_close_matches(args[0], VERBS, n=1))
             raise click.UsageError(f"no verb named {args[0]!r}{hint}; there are {', '.join(VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -12,7 +12,7 @@ from lexnet.cli.options import json_flag
 from lexnet.cli.say import say
 from lexnet.errors import DataError, OutputError
 from lexnet.files import display, write_atomic
-from lexnet.runtime.predictor import pictures_under
+from lexnet.runtime.predictor import look_under
 
 MOST = 6  # pictures of folders that a sheet shows
 
@@ -83,7 +83,7 @@ def _some(paths: tuple[str, ...]) -> list[Path]:
 
     found: list[Path] = []
     for path in map(Path, paths or [str(sample_folder("clipart"))]):
-        inside = pictures_under(path)
+        inside = look_under(path)[0]
         if not inside:
             raise DataError(f"{display(path)} holds no pictures; give files or a folder with pictures")
         found += [inside[i * len(inside) // min(MOST, len(inside))] for i in range(min(MOST, len(inside)))]

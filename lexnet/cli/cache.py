@@ -4,11 +4,10 @@ import time
 
 import click
 
+from lexnet.cli import FAILED
 from lexnet.cli.options import json_flag
 from lexnet.cli.say import say
 from lexnet.data.cache import KINDS
-
-FAILED = 1
 
 
 @click.group("cache")

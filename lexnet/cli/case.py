@@ -40,9 +40,9 @@ def command(
 
     from lexnet.cases import NAMES, find_case
     from lexnet.cases.run import PHOTOS, new_lab, run_case, write_booklet
+    from lexnet.cli.listen import listener
     from lexnet.cli.printing import print_json, table
     from lexnet.cli.progress import Bars
-    from lexnet.job.events import Event, Progress
 
     if name is None:
         cases = [(one, find_case(one).claim) for one in NAMES]
@@ -54,13 +54,8 @@ def command(
     found: list[dict[str, Any]] = []
     for one in NAMES if name == "all" else (name,):
         with Bars() as bars:
-
-            def listen(event: Event, bars: Bars = bars) -> None:
-                if isinstance(event, Progress):
-                    bars.update(event.step, event.done, event.total)
-
             own = data if name != "all" or one == PHOTOS else None
-            lab = replace(new_lab(workers, own), tell=listen)
+            lab = replace(new_lab(workers, own), tell=listener(bars))
             found.append(run_case(one, lab, out, full=full))
         if name == "all":
             page = write_booklet(found, lab, out, full=full)

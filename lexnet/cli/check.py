@@ -5,12 +5,11 @@ from typing import get_args
 
 import click
 
+from lexnet.cli import FAILED
 from lexnet.cli.options import json_flag, workers_flag
 from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 from lexnet.files import display
-
-FAILED = 1
 
 
 @click.command("check")
@@ -60,22 +59,13 @@ def command(
     edit and give back with --fixes. Exits with 1 where a blocking fault stands.
     """
     from lexnet.check.examine import BLOCKING, FAULTS
+    from lexnet.cli.listen import listener
     from lexnet.cli.printing import print_json, table
     from lexnet.cli.progress import Bars
     from lexnet.job.check import FIXES, PAGE, check
-    from lexnet.job.events import Event, Progress, Warned
 
+    names = [name.strip() for name in fail_on.split(",") if name.strip()] if fail_on is not None else BLOCKING
     with Bars() as bars:
-
-        def listen(event: Event) -> None:
-            if isinstance(event, Progress):
-                bars.update(event.step, event.done, event.total)
-            elif isinstance(event, Warned):
-                bars.print(f"warning: {event.text}")
-
-        names = (
-            [name.strip() for name in fail_on.split(",") if name.strip()] if fail_on is not None else BLOCKING
-        )
         done = check(
             data,
             out,
@@ -84,7 +74,7 @@ def command(
             fail_on=names,
             engine=engine,
             workers=workers,
-            tell=listen,
+            tell=listener(bars),
         )
     if as_json:
         print_json(done.document)

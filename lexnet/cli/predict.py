@@ -10,14 +10,13 @@ from typing import Any, cast
 
 import click
 
+from lexnet.cli import BAD_INPUT
 from lexnet.cli.options import bundle_argument, engine_flag, json_flag, workers_flag
 from lexnet.cli.say import plain, say
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
 from lexnet.files import display
 from lexnet.runtime.predictor import Prediction, load_predictor, look_under
-
-BAD_PICTURES = 2
 
 
 @click.command("predict")
@@ -51,7 +50,7 @@ def command(
         code = _print_rows(rows, predictor.bundle.classes, top, files, as_csv)
     for path, reason in lost:
         say(f"left out {display(path)}: {reason}", err=True)
-    return BAD_PICTURES if lost else code
+    return BAD_INPUT if lost else code
 
 
 def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -96,7 +95,7 @@ def _print_json(rows: Iterator[tuple[Path, Prediction]], classes: list[str], top
             }
         )
     print_json(document)
-    return BAD_PICTURES if any(not row["top"] for row in document) else 0
+    return BAD_INPUT if any(not row["top"] for row in document) else 0
 
 
 def _print_rows(
@@ -110,7 +109,7 @@ def _print_rows(
     code, in_csv = 0, plain if sys.stdout.isatty() else str  # a file keeps the names as they are
     for path, prediction in rows:
         best = top_classes(prediction, classes, top)
-        code = code if best else BAD_PICTURES
+        code = code if best else BAD_INPUT
         if as_csv:
             share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
             writer.writerow((in_csv(display(path)), prediction.label or "", share, prediction.reason or ""))

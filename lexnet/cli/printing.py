@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lexnet.cli.say import say
-from lexnet.data.manifest import Manifest
+from lexnet.data.manifest import PARTS, Manifest
 
 if TYPE_CHECKING:
     from lexnet.job.events import Choices
@@ -48,7 +48,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> 
 
 def found_table(manifest: Manifest) -> str:
     """The pictures of each class in each part, and what was skipped and why."""
-    parts = [part for part in ("train", "val", "test") if len(manifest.where(part))]
+    parts = [part for part in PARTS if len(manifest.where(part))]
     counts = {part: manifest.counts(part) for part in parts}
     if not parts:
         parts, counts = ["pictures"], {"pictures": manifest.counts("")}

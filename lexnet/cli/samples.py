@@ -1,5 +1,7 @@
 """`lexnet samples ls, fetch`"""
 
+from functools import partial
+
 import click
 
 from lexnet.cli.options import json_flag
@@ -39,5 +41,5 @@ def fetch(name: str) -> None:
     if not is_here():
         say(f"{name}: {megabytes(BYTES)}, {LICENCE}, from {SITE}")
     with Bars() as bars:
-        path = fetch(lambda done, total: bars.update("download", done, total))
+        path = fetch(partial(bars.update, "download"))
     say(f"{name}: in {display(path)}")

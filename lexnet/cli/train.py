@@ -26,34 +26,21 @@ def command(data: str, dry_run: bool, out: Path | None, as_json: bool, **values:
     a zip or tar of any of these, a sample set (clipart, digits, fashion-mnist), or the plan.yaml of an
     earlier run, which then runs again.
     """
-    from lexnet.cli.printing import choices_table, found_table, print_json
+    from lexnet.cli.listen import listener
+    from lexnet.cli.printing import print_json
     from lexnet.cli.progress import Bars
-    from lexnet.job.events import Choices, Event, Found, Note, Progress, Warned
     from lexnet.job.run import is_plan, preview, train
 
     source = click.get_current_context().get_parameter_source
     given = [name for name in values if source(name) is click.core.ParameterSource.COMMANDLINE]
     config = None if is_plan(data) and not given else build_config(TrainConfig, values)
     with Bars() as bars:
-
-        def listen(event: Event) -> None:
-            if isinstance(event, Progress):
-                bars.update(event.step, event.done, event.total)
-            elif isinstance(event, Found):
-                bars.print(found_table(event.manifest))
-            elif isinstance(event, Choices):
-                bars.print(choices_table(event))
-            elif isinstance(event, Note):
-                bars.print(f"· {event.text}")
-            elif isinstance(event, Warned):
-                bars.print(f"warning: {event.text}")
-
         if dry_run:
-            found = preview(data, config, listen)
+            found = preview(data, config, listener(bars))
             if as_json:
                 print_json(found)
             return
-        run = train(data, config, out, listen, display(shlex.join(["lexnet", *sys.argv[1:]])))
+        run = train(data, config, out, listener(bars), display(shlex.join(["lexnet", *sys.argv[1:]])))
     if as_json:
         print_json(run.metrics)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def command(
     predictor = load_predictor(bundle, engine=engine, workers=workers)
     manifest = read_data(data, predictor.bundle.classes)
     with Bars() as bars:
-        result = evaluate(predictor, manifest, skip_bad, lambda done, total: bars.update("val", done, total))
+        result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"))
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]
     if as_json:
         print_json(

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
+from lexnet.cli import FAILED
 from lexnet.cli.options import bundle_argument, json_flag
 from lexnet.cli.say import say
 from lexnet.errors import BundleError, GraphError
 from lexnet.files import display
 from lexnet.runtime.predictor import load_predictor
-
-FAILED = 1
 
 
 @click.command("verify")

@@ -1,13 +1,14 @@
 """`lexnet weights ls, fetch, verify`"""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
+from lexnet.cli import FAILED
 from lexnet.cli.options import json_flag
 from lexnet.cli.say import say
 
-FAILED = 1
 FACTS = ("net", "tag", "classes", "top1", "bytes", "licence", "source", "sha256")
 
 
@@ -73,9 +74,7 @@ def fetch(nets: tuple[str, ...], tag: str | None, file: Path | None, offline: bo
         if not offline and not file and locate(weights) is None:
             say(f"{weights.net}: {megabytes(weights.bytes)}, {weights.licence}, from {weights.source}")
         with Bars() as bars:
-            path = fetch(
-                weights, lambda done, total: bars.update("download", done, total), file=file, offline=offline
-            )
+            path = fetch(weights, partial(bars.update, "download"), file=file, offline=offline)
         say(f"{weights.net}: {weights.tag} weights in {display(path)}")
 
 

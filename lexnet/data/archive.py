@@ -18,7 +18,7 @@ from lexnet.data.parquet import Rows
 from lexnet.data.table import digested, is_listing, is_table, list_table
 from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
-from lexnet.files import atomic_file, cache_folder, left_out, natural, write_atomic
+from lexnet.files import atomic_file, cache_folder, left_out, natural, sha256, write_atomic
 from lexnet.preprocess import SUFFIXES
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -158,17 +158,17 @@ def _plain_tar(path: Path) -> Path:
     """The archive itself, or its uncompressed copy in the cache, made once for these very bytes."""
     if path.suffix.lower() == ".tar":
         return path
-    digest = _sha256(path)
+    digest = sha256(path)
     plain = cache_folder("archives", f"{digest}.tar")
     witness = _witness(plain)
-    if plain.is_file() and witness.is_file() and _sha256(plain).encode() == witness.read_bytes():
+    if plain.is_file() and witness.is_file() and sha256(plain).encode() == witness.read_bytes():
         return plain
     with _decompressed(path) as stream, atomic_file(plain) as out:
         while piece := _read(stream, path):
             if shutil.disk_usage(plain.parent).free < 2**30:
                 raise OutputError(f"{path} unpacks to more than {plain.parent} has room for; unpack it")
             out.write(piece)
-    write_atomic(witness, _sha256(plain))
+    write_atomic(witness, sha256(plain))
     return plain
 
 
@@ -176,11 +176,6 @@ def _damaged(path: Path, error: Exception) -> DataError:
     """Python's modules for archives raise nearly everything on broken files."""
     reason = str(error) or type(error).__name__
     return DataError(f"{path} cannot be read as an archive ({reason}); pack it again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(stream: Any, path: Path) -> bytes:

@@ -3,7 +3,6 @@
 All of it can be made again: computed, or fetched. A file there is never changed, only added or removed.
 """
 
-import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexnet.errors import OutputError
-from lexnet.files import cache_folder
+from lexnet.files import cache_folder, sha256
 
 KINDS = {
     "activations": "pictures as a net's frozen stages leave them, for training its tail",
@@ -54,7 +53,7 @@ def damaged() -> list[Path]:
     for kind in KINDS:
         for file in _files(kind):
             named = DIGEST.fullmatch(file.stem) and file.suffix in (".npy", ".onnx")
-            if file.suffix == ".damaged" or (named and _sha256(file) != file.stem):
+            if file.suffix == ".damaged" or (named and sha256(file) != file.stem):
                 found.append(file)
     return found
 
@@ -87,8 +86,3 @@ def _files(kind: str) -> Iterator[Path]:
     return (
         file for file in sorted(cache_folder(kind).rglob("*")) if file.is_file() and not file.is_symlink()
     )
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError
 from lexnet.files import free_bytes
 from lexnet.preprocess import Pixels, load_bytes, load_views
-from lexnet.runtime.stream import in_order
+from lexnet.runtime.stream import in_order, sound
 
 SHARD = 32 * 2**20  # bytes of pictures that are kept together, and so the most that a kill can lose
 SHARE = 0.5  # of the free disk that pictures may take
@@ -66,9 +66,8 @@ class Pictures:
             return store.read(places[rows]).reshape(len(rows), *shape(self.spec))
         result = np.empty((len(rows), *shape(self.spec)), np.uint8)
         load = partial(load_row, self.manifest, spec=self.spec)
-        for i, (_, pixels) in enumerate(in_order(rows.tolist(), load, self.workers or available_cores())):
-            if isinstance(pixels, PictureError):
-                raise pixels
+        found = in_order(rows.tolist(), load, self.workers or available_cores())
+        for i, pixels in enumerate(sound(found)):
             result[i] = pixels
         return result
 

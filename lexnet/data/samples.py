@@ -5,7 +5,7 @@ import tempfile
 from difflib import get_close_matches
 from pathlib import Path
 
-from lexnet.errors import DataError, MissingExtra, OutputError
+from lexnet.errors import DataError, MissingExtra, OutputError, did_you_mean
 from lexnet.files import cache_folder
 
 SAMPLES = {
@@ -31,8 +31,7 @@ def sample_folder(name: str) -> Path:
     is not installed, and `OutputError` where the cache cannot be written.
     """
     if name not in SAMPLES:
-        near = " or ".join(get_close_matches(name, SAMPLES, n=2, cutoff=0.5))
-        hint = f" (did you mean {near}?)" if near else ""
+        hint = did_you_mean(get_close_matches(name, SAMPLES, n=2, cutoff=0.5))
         raise DataError(f"no sample set named {name!r}{hint}; there are {', '.join(SAMPLES)}")
     if name == "clipart":
         return Path(__file__).with_name("clipart")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lexnet.config import available_cores
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.errors import DataError, OutputError, PictureError
-from lexnet.files import cache_folder, free_bytes, write_atomic
+from lexnet.files import cache_folder, free_bytes, sha256, write_atomic
 
 Rows = NDArray[Any]
 """(N, ...) of any type and shape; a recipe's are all alike."""
@@ -168,9 +168,7 @@ def _keys(digests: Iterable[str]) -> NDArray[np.bytes_]:
 def _intact(file: Path, warn: Callable[[str], None]) -> Path | None:
     """The file, if its bytes are those it was named after."""
     try:
-        with file.open("rb") as stream:
-            intact = hashlib.file_digest(stream, "sha256").hexdigest() == file.stem
-        if intact:
+        if sha256(file) == file.stem:
             return file
         file.replace(file.with_suffix(".damaged"))
         warn(f"{file} was damaged; what it kept of some pictures is computed again")

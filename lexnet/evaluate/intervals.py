@@ -25,7 +25,7 @@ def wilson(hits: float, count: float, z: float = Z_95) -> tuple[float, float]:
     return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding may leave the share outside
 
 
-def of_units(right: NDArray[Any], units: NDArray[Any] | None = None) -> tuple[float, float]:
+def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> tuple[float, float]:
     """`wilson` of (N,) answers, 0..1, where those of one of `units` (N,) are right or wrong together.
 
     Twelve pictures of one object are no twelve witnesses. So many count as would, each by itself, leave the

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.evaluate.intervals import of_units
+from lexnet.evaluate.intervals import clustered_wilson
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -51,14 +51,14 @@ def score(
     rows = []
     for i, name in enumerate(classes):
         own = labels == i
-        interval = of_units(right[own], None if units is None else units[own])
+        interval = clustered_wilson(right[own], None if units is None else units[own])
         rows.append(_class_row(name, confusion, i) | {"recall_interval": list(interval)})
     answered = confidence >= threshold
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Scores(
         count=len(labels),
         accuracy=float(right.mean()),
-        interval=of_units(right, units),
+        interval=clustered_wilson(right, units),
         macro_f1=float(np.mean([row["f1"] for row in rows if row["count"]])),
         log_loss=float(-np.log(np.maximum(likelihood, 1e-15)).mean()),
         ece=expected_calibration_error(confidence, right),

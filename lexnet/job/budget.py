@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import replace
 
-from lexnet.config import LOOKS, MODES, VIEWS, Mode, Recipe, TrainConfig, tail_epochs
+from lexnet.config import MODES, TTA_VIEWS, VIEWS, Mode, Recipe, TrainConfig, tail_epochs
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import assign_parts, is_divided, with_val
 from lexnet.job.choose import too_few
@@ -32,13 +32,13 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     Also the seconds of that behind the training. Where there is time for a head at most, nothing else is
     measured.
     """
-    config, looks = job.plan.config, LOOKS[job.plan.config.tta]
+    config, tta_views = job.plan.config, TTA_VIEWS[job.plan.config.tta]
     train, val, test = _counts(job, manifest)
     n, classes = train + val + test, len(manifest.classes)
     head = HEAD * train * classes
 
     def look(speeds: Speeds) -> float:
-        return FIXED + n * (speeds.look + speeds.decode) + head + looks * test * speeds.look
+        return FIXED + n * (speeds.look + speeds.decode) + head + tta_views * test * speeds.look
 
     def more(speeds: Speeds) -> float:
         """What else a probe is told to do: changed copies, views to answer by, a cut, folds.
@@ -50,7 +50,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         copied = (n if folds else train) * views * speeds.view
         fitted = head * ((1 + views) * (1 + (folds or 0) * config.split.repeats) - 1)
         staged = n * speeds.look * cut + head * STAGES * (config.cut == "auto")
-        return copied + fitted + staged + (looks > 1) * n * looks * speeds.look
+        return copied + fitted + staged + (tta_views > 1) * n * tta_views * speeds.look
 
     def probe(speeds: Speeds) -> Option:
         return Option(mode="probe", seconds=look(speeds) + more(speeds))
@@ -63,9 +63,9 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     with job.clock.step("measure"), apart(job.workers):
         speeds = measure(job, manifest, enough)
     if enough(speeds):
-        return [probe(speeds)], SPARE * (FIXED + looks * test * speeds.look)
+        return [probe(speeds)], SPARE * (FIXED + tta_views * test * speeds.look)
     looked = look(speeds)
-    judged = looks * (val + test) * (speeds.decode + speeds.forward)
+    judged = tta_views * (val + test) * (speeds.decode + speeds.forward)
     undone = head + more(speeds) if config.mode == "auto" else 0.0  # where the tail turns out to be no better
     found = []
     for views, epochs in _tails(job.plan, train):
@@ -83,7 +83,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
             Option(mode=mode, seconds=before + judged + epochs * each, epochs=epochs, epoch_seconds=each)
         )
     found.append(probe(speeds))
-    verified = looks * test * max(speeds.look, speeds.decode + speeds.forward / 2)
+    verified = tta_views * test * max(speeds.look, speeds.decode + speeds.forward / 2)
     reserve = SPARE * (FIXED + judged + verified)
     return [one for one in found if config.mode in (one.mode, "auto")], reserve
 
@@ -128,7 +128,7 @@ def best(job: Job, manifest: Manifest, found: list[Option]) -> Option:
 
 
 def _left(job: Job) -> float:
-    """Seconds."""
+    """Seconds until the deadline; infinite without one."""
     return math.inf if job.deadline is None else job.deadline - time.perf_counter()
 
 

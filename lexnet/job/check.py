@@ -21,7 +21,7 @@ from lexnet.data.source import find_data, read_data
 from lexnet.errors import ConfigError, OutputError
 from lexnet.files import display, write_atomic
 from lexnet.job.events import Listener, Progress, Warned, ignore
-from lexnet.job.folder import RUNS
+from lexnet.job.folder import RUNS, refuse_inside
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.report.check import Case, Section, Shot, render_check
 from lexnet.transfer.trunk import open_trunk
@@ -99,8 +99,7 @@ def check(
 
 def _folder(out: Path | None, name: str, root: Path) -> Path:
     """A new folder for the page and the corrections: a fixes.csv that somebody has edited is never lost."""
-    if (out or RUNS).resolve().is_relative_to(root.resolve()):
-        raise OutputError(f"{out or RUNS} lies inside the pictures' folder {root}; choose another --out")
+    refuse_inside(out or RUNS, root)
     if out is not None and (out / FIXES).exists():
         raise OutputError(f"{out} holds a {FIXES} already; choose another --out")
     names = (RUNS / f"{name}-check{f'-{number}' if number > 1 else ''}" for number in count(1))

@@ -8,6 +8,7 @@ A choice is kept in the run's folder: whoever goes on with the run goes on with 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,13 @@ from lexnet.data.random import address
 from lexnet.data.splits import MIN_TRAIN, stratified
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
-from lexnet.job.events import Note, ignore
+from lexnet.job.events import ignore
 from lexnet.job.features import examples_of
 from lexnet.job.finish import apart, started
 from lexnet.job.folder import CHOICE
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
-from lexnet.job.plan import NEW_NET, Plan, decided, read_plan
+from lexnet.job.plan import NEW_NET, Plan, announce, decided, read_plan
 from lexnet.transfer.pilot import Trial, try_tail
 from lexnet.transfer.tail import Activated
 
@@ -43,9 +44,7 @@ def kept_choice(keep: Path | None) -> Plan | None:
 
 def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
     """The job with what was chosen, which is kept from now on and told."""
-    for reason in plan.reasons:
-        job.tell(Note(reason))
-    job.tell(Note(plan.summary()))
+    announce(plan, job.tell)
     if keep is not None:
         write_atomic(keep / CHOICE, plan.to_yaml())
     return replace(job, plan=plan)
@@ -150,7 +149,7 @@ def _pilot(
             replace(fit, epochs=epochs, steps=None, patience=None),
             config.seed,
             job.workers,
-            lambda done, total: job.progress("pilot", done, total),
+            partial(job.progress, "pilot"),
         )
 
 

@@ -39,10 +39,10 @@ from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Event, Listener, Note, Warned
+from lexnet.job.events import Event, Listener, Warned
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
-from lexnet.job.plan import make_plan
+from lexnet.job.plan import announce, make_plan
 from lexnet.job.run import check_bundle
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
@@ -177,8 +177,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         manifest, labels = self._manifest(X, y)
         pictures = admit(manifest, config, on_event)
         plan = make_plan(manifest.name, config, pictures.classes)
-        for line in (*plan.reasons, plan.summary()):
-            on_event(Note(line))
+        announce(plan, on_event)
         outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
         check_bundle(outcome.bundle)
         self._predictor = self._open(outcome.bundle)

@@ -7,7 +7,7 @@ picture ───┼ net b ─ ...                                              
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
             config.engine,
             job.workers,
             warn=job.warn,
-            progress=lambda done, total: job.progress("frozen nets", done, total),
+            progress=partial(job.progress, "frozen nets"),
         )
     refuse_bad(seen[0].manifest.skipped, config.skip_bad)
     near = [near_copies(one, config.workers, job.warn, job.progress) for one in seen]

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
-from lexnet.config import LOOKS
+from lexnet.config import TTA_VIEWS
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
 from lexnet.export.graph import cost_of
@@ -59,7 +60,7 @@ def cut_short(
                 config.probe,
                 config.seed,
                 job.workers,
-                lambda done, total: job.progress("probes", done, total),
+                partial(job.progress, "probes"),
             )
         chosen = choose_within(job, curve, len(manifest.classes), lambda one: latency(job, one))
         job.tell(Note(reason(curve, chosen)))
@@ -91,15 +92,15 @@ def choose_within(job: Job, curve: list[Probed], classes: int, latency: Callable
     """The cheapest place that is no worse, within the plan's limits."""
     config = job.plan.config
     limits = config.max_macs, config.max_size, latency, config.max_latency
-    return choose_cut(curve, classes, LOOKS[config.tta], *limits)
+    return choose_cut(curve, classes, TTA_VIEWS[config.tta], *limits)
 
 
 def latency(job: Job, probed: Probed) -> float:
     """Milliseconds that one picture takes in the net up to there: the median of some, one at a time."""
     trunk, choice = job.trunk(probed.place.stage), job.plan.config.engine
     engine = open_engine("auto" if choice == "torch" else choice, trunk.graph, 1)  # no bundle runs in torch
-    looks = LOOKS[job.plan.config.tta]
-    pixels = np.zeros((looks, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
+    views = TTA_VIEWS[job.plan.config.tta]
+    pixels = np.zeros((views, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
     times = []
     for _ in range(TIMES):
         start = time.perf_counter()
@@ -124,13 +125,13 @@ def with_views(
         views = np.full((len(manifest), config.views, examples.features.shape[1]), np.nan, np.float32)
         views[fitted] = job.extract(trunk, manifest.take(fitted, []), "changed copies", look=look).features
         examples = replace(examples, views=views)
-    return with_looks(job, trunk, manifest, examples), axes
+    return with_tta_views(job, trunk, manifest, examples), axes
 
 
-def with_looks(job: Job, trunk: Trunk, manifest: Manifest, examples: Examples) -> Examples:
+def with_tta_views(job: Job, trunk: Trunk, manifest: Manifest, examples: Examples) -> Examples:
     """The examples with the views to answer by, where there are several of each picture."""
     tta = job.plan.config.tta
     if tta == "none":
         return examples
     look = answering(replace(trunk.spec, tta=tta))
-    return replace(examples, looks=job.extract(trunk, manifest, "views to answer by", look=look).features)
+    return replace(examples, tta_views=job.extract(trunk, manifest, "views to answer by", look=look).features)

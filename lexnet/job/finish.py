@@ -15,7 +15,6 @@ from lexnet.config import PreprocessSpec
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import split_hash
-from lexnet.errors import PictureError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.export.onnx import trunk_graph
 from lexnet.job.events import Note, Warned
@@ -23,7 +22,7 @@ from lexnet.job.job import Job
 from lexnet.job.learned import Learned
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net
-from lexnet.runtime.stream import in_order
+from lexnet.runtime.stream import in_order, sound
 from lexnet.train.loop import History
 from lexnet.train.memory import freed_memory_kept
 from lexnet.train.pixels import normalised
@@ -153,7 +152,4 @@ def _logits(
 def _loaded(
     manifest: Manifest, rows: NDArray[np.int64], spec: PreprocessSpec, workers: int
 ) -> Iterator[NDArray[np.uint8]]:
-    for _, views in in_order(rows.tolist(), lambda row: load_row_views(manifest, row, spec), workers):
-        if isinstance(views, PictureError):
-            raise views
-        yield views
+    return sound(in_order(rows.tolist(), lambda row: load_row_views(manifest, row, spec), workers))

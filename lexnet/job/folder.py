@@ -65,6 +65,12 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     return plan, False
 
 
+def refuse_inside(out: Path, root: Path) -> None:
+    """Raises `OutputError` where results would land among the pictures."""
+    if out.resolve().is_relative_to(root.resolve()):
+        raise OutputError(f"{out} lies inside the pictures' folder {root}; choose another --out")
+
+
 @contextmanager
 def given_back(folder: Path, *, resumed: bool, named: bool) -> Iterator[None]:
     """Where something is refused before anything but the plan was written, the plan goes, and the folder too

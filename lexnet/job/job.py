@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lexnet.config import PreprocessSpec
@@ -107,7 +108,7 @@ class Job:
                 self.workers,
                 look=look,
                 warn=self.warn,
-                progress=lambda done, total: self.progress(step, done, total),
+                progress=partial(self.progress, step),
             )
         if not first:
             seen_again(manifest, found.manifest)

@@ -1,6 +1,7 @@
 """From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, ta
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
-from lexnet.errors import DataError, PictureError
+from lexnet.errors import DataError
 from lexnet.evaluate.metrics import score
 from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide, known_before
 from lexnet.job.events import Event, Listener, Note, Progress, Warned
-from lexnet.job.features import cut_short, examples_of, unit_of, with_looks, with_views
+from lexnet.job.features import cut_short, examples_of, unit_of, with_tta_views, with_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
@@ -27,7 +28,7 @@ from lexnet.job.records import Findings, bundle_facts, run_metrics, stages
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
-from lexnet.runtime.stream import stream
+from lexnet.runtime.stream import sound, stream
 from lexnet.transfer.cross_validate import cross_validate
 from lexnet.transfer.cut import Probed
 from lexnet.transfer.probe import Examples, Probe, fit_probe
@@ -160,7 +161,7 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path 
             config.probe,
             config.seed,
             job.workers,
-            lambda done, total: job.progress("head", done, total),
+            partial(job.progress, "head"),
         )
     if config.mode == "tail":
         from lexnet.job.tail import learn_tail
@@ -197,7 +198,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
                 manifest.classes,
                 config,
                 job.workers,
-                lambda done, total: job.progress("folds", done, total),
+                partial(job.progress, "folds"),
             )
     with job.clock.step("verify"):
         headed = append_head(learned.graph, learned.weight, learned.bias, learned.temperature)
@@ -275,7 +276,7 @@ def _pays(taught: Taught, manifest: Manifest) -> bool:
     """Whether what was trained is right on more of the validation part than the head it began with."""
     assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
     val = manifest.where("val")
-    examples = with_looks(taught.job, taught.trunk, manifest.take(val, []), taught.examples.take(val))
+    examples = with_tta_views(taught.job, taught.trunk, manifest.take(val, []), taught.examples.take(val))
     before = taught.probe.probabilities(examples.measured()).argmax(axis=1)
     truth = manifest.labels[val]
     return bool((taught.learned.val.argmax(axis=1) == truth).sum() > (before == truth).sum())
@@ -314,9 +315,7 @@ def _run(
     """(N, classes) probabilities of the exported graph, from the files themselves."""
     results = []
     pictures = stream(rows, lambda i: load_row_views(manifest, int(i), spec), engine)
-    for done, (_, result) in enumerate(pictures, start=1):
-        if isinstance(result, PictureError):
-            raise result
+    for done, result in enumerate(sound(pictures), start=1):
         results.append(result["probabilities"][0])
         tell(Progress("verify", done, len(rows)))
     return np.stack(results)

@@ -10,6 +10,7 @@ import yaml
 from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, signs
 from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
+from lexnet.job.events import Listener, Note
 from lexnet.job.refuse import refuse_several, refuse_unused
 from lexnet.runtime.bundle import read_bundle
 from lexnet.transfer.trunk import weights_of
@@ -156,6 +157,12 @@ def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Pl
         )
     chosen = replace(config, net=net, mode=mode, recipe=recipe, views=views, fit=fit)
     return Plan(data=data, config=chosen, reasons=tuple(reasons), classes=tuple(classes))
+
+
+def announce(plan: Plan, tell: Listener) -> None:
+    """Tells why each automatic choice came out as it did, then the plan in one line."""
+    for line in (*plan.reasons, plan.summary()):
+        tell(Note(line))
 
 
 def _suited(recipe: str, why: str, classes: Sequence[str]) -> tuple[str | Recipe, str]:

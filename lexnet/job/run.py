@@ -19,10 +19,10 @@ from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
-from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim, given_back
+from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim, given_back, refuse_inside
 from lexnet.job.job import Clock, Job
 from lexnet.job.learn import Outcome, learn
-from lexnet.job.plan import Plan, make_plan, read_plan
+from lexnet.job.plan import Plan, announce, make_plan, read_plan
 from lexnet.report.page import render
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -67,8 +67,7 @@ def train(
 
     plan = _plan(data, config)
     root = find_data(plan.data)
-    if (out or RUNS).resolve().is_relative_to(root.resolve()):
-        raise OutputError(f"{out or RUNS} lies inside the pictures' folder {root}; choose another --out")
+    refuse_inside(out or RUNS, root)
     with clock.step("read pictures"):
         found = read_data(
             plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
@@ -79,8 +78,7 @@ def train(
     with alone_in(folder), given_back(folder, resumed=resumed, named=out is not None):
         if (folder / DONE).exists() and not plan.config.fit.raised:
             raise OutputError(f"another process has just finished this run in {folder}")
-        for line in (*plan.reasons, plan.summary()):
-            listen(Note(line))
+        announce(plan, listen)
         _clear(folder)
         if resumed:
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
@@ -150,12 +148,10 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
         raise ConfigError(f"net={plan.config.net!r}: a dry run measures one net; name it")
     manifest = admit(read_data(plan.data), plan.config, tell)
     plan = _plan(data, config, manifest.classes)
-    for line in (*plan.reasons, plan.summary()):
-        tell(Note(line))
+    announce(plan, tell)
     if new := without_a_look(Job(plan=plan, clock=Clock(), tell=tell, workers=1), manifest):
         plan = new
-        for line in (*plan.reasons, plan.summary()):
-            tell(Note(line))
+        announce(plan, tell)
     for risk in plan.risks(manifest.classes):
         tell(Warned(risk))
     left = seconds(plan.config.budget) if plan.config.budget else None

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ ROOM = 1 / 7  # more than that side a picture keeps, for crops to be taken from
 def look_at(job: Job, manifest: Manifest) -> Looked:
     """The pictures that can be used, which are nearly the same, and what a new net will see of them."""
     with job.clock.step("read headers"):
-        found = headers(manifest, job.workers, lambda done, total: job.progress("headers", done, total))
+        found = headers(manifest, job.workers, partial(job.progress, "headers"))
     spec = new_spec(job.plan.config, found)
     job.tell(Note(f"pictures {spec.size} px, {'grey' if spec.channels == 1 else 'in colour'}"))
     usable = decoded(job, manifest, whole_squares(spec)).manifest
@@ -186,7 +187,7 @@ def _learn(
             judge=lambda part: judged(part, seen, manifest.labels[val], config, device),
             checkpoint=None if keep is None else keep / CHECKPOINT,
             of=of,
-            progress=lambda done, total: job.progress("train", done, total),
+            progress=partial(job.progress, "train"),
             late=job.late,
             model=model,
         )
@@ -229,7 +230,7 @@ def decoded(job: Job, manifest: Manifest, spec: PreprocessSpec) -> Pictures:
             spec,
             job.plan.config.workers,
             warn=job.warn,
-            progress=lambda done, total: job.progress("decode", done, total),
+            progress=partial(job.progress, "decode"),
         )
 
 

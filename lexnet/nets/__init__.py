@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import nn
 
-from lexnet.errors import UnknownNet
+from lexnet.errors import UnknownNet, did_you_mean
 from lexnet.nets.alexnet import alexnet, alexnet_2012
 from lexnet.nets.efficientnet_lite import efficientnet_lite
 from lexnet.nets.inception import googlenet, googlenet_2014, sides, sides_2014
@@ -191,8 +191,7 @@ def resolve(name: str) -> str:
     if own := names.get(_plain(name)):
         return own
     near = dict.fromkeys(names[n] for n in get_close_matches(_plain(name), names, n=3, cutoff=0.6))
-    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise UnknownNet(f"no net named {name!r}{hint}; `lexnet nets` lists all {len(NETS)}")
+    raise UnknownNet(f"no net named {name!r}{did_you_mean(near)}; `lexnet nets` lists all {len(NETS)}")
 
 
 def find(name: str) -> Entry:

@@ -11,7 +11,6 @@ come from without padding. `alexnet` is the one that everybody has weights of, f
 
 from functools import partial
 
-import torch
 from torch import nn
 
 from lexnet.nets.net import Net
@@ -32,11 +31,9 @@ def alexnet_2012(classes: int = 1000) -> Net:
         nn.Sequential(conv(384, 256, 3, groups=2), pool()),
     ]
     net = Net(stem, stages, dense_head(256 * 6 * 6, 4096, classes, dropout_first=False))
-    with torch.no_grad():  # §5: "this initialization accelerates the early stages of learning"
-        for layer in (stages[0][0], stages[2], stages[3][0], net.head):
-            for name, weight in layer.named_parameters():
-                if name in ("conv.bias", "fc6.bias", "fc7.bias"):
-                    weight.fill_(1)
+    biased = "stages.stage1.0.conv", "stages.stage3.conv", "stages.stage4.0.conv", "head.fc6", "head.fc7"
+    for layer in biased:  # §5: "this initialization accelerates the early stages of learning"
+        nn.init.ones_(net.get_parameter(f"{layer}.bias"))
     return net
 
 

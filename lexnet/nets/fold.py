@@ -39,7 +39,7 @@ def fold_norms(part: nn.Module) -> list[Fold]:
 
 @torch.no_grad()
 def unfold_norms(folds: list[Fold]) -> None:
-    """Puts the batch norms back, with the statistics that they had: of what their convolutions give again.
+    """Takes the batch norms out of their convolutions again, with the statistics that they had.
 
     A channel that its norm had all but silenced, which no division brings back, gets a norm of its own
     that changes nothing.

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lexnet.nets.net import Net
-from lexnet.nets.parts import classifier, conv, for_relu, relu
+from lexnet.nets.parts import classifier, conv, he_init, relu
 
 Conv = Callable[..., nn.Sequential]
 
@@ -69,9 +69,10 @@ def inceptions(
 ) -> nn.Sequential:
     """A pooling and the modules of one stage, by their letters."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(pool=first)
-    widths = (cin, *(row[0] + row[2] + row[4] + row[5] for row in rows.values()))
-    for width, (letter, row) in zip(widths, rows.items(), strict=False):
-        layers[letter] = Inception(width, row, conv, k5)
+    for letter, row in rows.items():
+        layers[letter] = Inception(cin, row, conv, k5)
+        n1, _, n3, _, n5, proj = row
+        cin = n1 + n3 + n5 + proj
     return nn.Sequential(layers)
 
 
@@ -104,7 +105,7 @@ def sides_2014(classes: int = 1000) -> dict[str, nn.Module]:
 
 def side(cin: int, classes: int, conv: Conv, pool: nn.Module) -> nn.Sequential:
     """(N, cin, 14, 14) → (N, classes)"""
-    hidden = for_relu(nn.Linear(128 * 4 * 4, 1024))
+    hidden = he_init(nn.Linear(128 * 4 * 4, 1024))
     layers = OrderedDict(
         pool=pool, conv=conv(cin, 128, 1), flatten=nn.Flatten(), fc1=hidden, act=relu(), drop=nn.Dropout(0.7)
     )

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lexnet.nets.net import Net
-from lexnet.nets.parts import OnlySize, conv, for_relu, relu
+from lexnet.nets.parts import OnlySize, conv, he_init, relu
 
 # fmt: off
 TABLE_I = (  # the maps of S2 that each map of C3 sees
@@ -149,7 +149,7 @@ def lenet5_modern(classes: int = 10) -> Net:
     s2, s4 = nn.MaxPool2d(2), nn.MaxPool2d(2)
     c3, c5 = conv(6, 16, 5, pad=0, norm=None), conv(16, 120, 5, pad=0, norm=None)
     head: OrderedDict[str, nn.Module] = OrderedDict(
-        flatten=nn.Flatten(), f6=for_relu(nn.Linear(120, 84)), act=relu()
+        flatten=nn.Flatten(), f6=he_init(nn.Linear(120, 84)), act=relu()
     )
     if classes:
         head["fc"] = nn.Linear(84, classes)

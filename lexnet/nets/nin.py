@@ -14,7 +14,7 @@ from itertools import pairwise
 from torch import nn
 
 from lexnet.nets.net import Net
-from lexnet.nets.parts import classifier, conv
+from lexnet.nets.parts import classifier, conv, he_init, relu
 
 conv = partial(conv, norm=None)
 max_pool = partial(nn.MaxPool2d, 3, 2, ceil_mode=True)  # Caffe rounds the size up
@@ -33,8 +33,8 @@ def map_head(width: int, classes: int) -> nn.Sequential:
     """A map for each class, averaged: (N, width, H, W) → (N, classes); without classes the pooled input."""
     if not classes:
         return classifier(width, 0)
-    maps, average = conv(width, classes, 1), classifier(classes, 0)
-    return nn.Sequential(OrderedDict(fc=maps[0], act=maps[1], pool=average[0], flatten=average[1]))
+    maps = he_init(nn.Conv2d(width, classes, 1))
+    return nn.Sequential(OrderedDict(fc=maps, act=relu(), pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()))
 
 
 def nin_cifar(classes: int = 10) -> Net:

@@ -79,7 +79,7 @@ def conv(
     pad = k // 2 if pad is None else pad
     bias = norm is None if bias is None else bias
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=for_relu(layer(cin, cout, k, stride, pad, groups=groups, bias=bias))
+        conv=he_init(layer(cin, cout, k, stride, pad, groups=groups, bias=bias))
     )
     if norm:
         layers["norm"] = norm(cout)
@@ -88,7 +88,7 @@ def conv(
     return nn.Sequential(layers)
 
 
-def for_relu(layer: Dense) -> Dense:
+def he_init(layer: Dense) -> Dense:
     """The layer with weights that keep a signal's size through ReLUs (He et al., 2015, arXiv:1502.01852)."""
     fan = layer.weight[0].numel()  # inputs of one output
     nn.init.normal_(layer.weight, std=(2 / fan) ** 0.5)
@@ -124,7 +124,7 @@ def dense_head(cin: int, width: int, classes: int, *, dropout_first: bool) -> nn
     order = ("drop", "fc", "act") if dropout_first else ("fc", "act", "drop")
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for number, n in ((6, cin), (7, width)):
-        new = {"drop": nn.Dropout(0.5), "fc": for_relu(nn.Linear(n, width)), "act": relu()}
+        new = {"drop": nn.Dropout(0.5), "fc": he_init(nn.Linear(n, width)), "act": relu()}
         layers.update((f"{name}{number}", new[name]) for name in order)
     if classes:
         layers["fc"] = nn.Linear(width, classes)

@@ -34,22 +34,22 @@ class Residual(nn.Module):
 
 def basic(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, left."""
-    return Residual(two(cin, cout, stride), projection(cin, cout, stride))
+    return Residual(basic_branch(cin, cout, stride), projection(cin, cout, stride))
 
 
 def bottleneck(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, right, with the stride on the 3×3."""
-    return Residual(three(cin, cout, 1, stride), projection(cin, cout, stride))
+    return Residual(bottleneck_branch(cin, cout, 1, stride), projection(cin, cout, stride))
 
 
 def bottleneck_v1(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, right, with the stride on the first 1×1 as in the paper."""
-    return Residual(three(cin, cout, stride, 1), projection(cin, cout, stride))
+    return Residual(bottleneck_branch(cin, cout, stride, 1), projection(cin, cout, stride))
 
 
 def basic_cifar(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, left, with a shortcut that has no parameters."""
-    return Residual(two(cin, cout, stride), padding(cin, cout, stride))
+    return Residual(basic_branch(cin, cout, stride), padding(cin, cout, stride))
 
 
 def plain(cin: int, cout: int, stride: int) -> nn.Sequential:
@@ -57,12 +57,12 @@ def plain(cin: int, cout: int, stride: int) -> nn.Sequential:
     return nn.Sequential(conv(cin, cout, 3, stride), conv(cout, cout, 3))
 
 
-def two(cin: int, cout: int, stride: int) -> nn.Sequential:
+def basic_branch(cin: int, cout: int, stride: int) -> nn.Sequential:
     """The residual F of two 3×3."""
     return nn.Sequential(conv(cin, cout, 3, stride), conv(cout, cout, 3, act=None))
 
 
-def three(cin: int, cout: int, first: int, second: int) -> nn.Sequential:
+def bottleneck_branch(cin: int, cout: int, first: int, second: int) -> nn.Sequential:
     """The residual F through a quarter of the channels; the strides of its first two layers."""
     thin = cout // 4
     return nn.Sequential(

@@ -1,7 +1,7 @@
 """A bundle at work: pictures in, labels or an abstention out."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ from lexnet.files import display, is_loss, walk
 from lexnet.preprocess import SUFFIXES, Picture, Pixels, load_views
 from lexnet.runtime.bundle import Bundle, read_bundle
 from lexnet.runtime.engines import Outputs, open_engine
-from lexnet.runtime.stream import stream
+from lexnet.runtime.stream import sound, stream
 
 GOLDEN_TOLERANCE = 1e-3
 """How far a probability may be from the golden one: engines differ by about 1e-6, faults by far more."""
@@ -101,11 +101,7 @@ class Predictor:
         return stream(pictures, pixels, self.engine)
 
     def _collect(self, pictures: Picture | Iterable[Picture], output: str) -> NDArray[np.float32]:
-        rows = []
-        for _, result in self._run(as_pictures(pictures)):
-            if isinstance(result, PictureError):
-                raise result
-            rows.append(result[output][0])
+        rows = [result[output][0] for result in sound(self._run(as_pictures(pictures)))]
         width = len(self.bundle.classes) if output == "probabilities" else 0
         return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 
@@ -126,11 +122,6 @@ def as_pictures(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
     if one or not isinstance(pictures, Iterable):  # bytes and open files are iterables too
         return [cast(Picture, pictures)]
     return cast(Iterable[Picture], pictures)
-
-
-def pictures_under(path: Path) -> Sequence[Path]:
-    """The path itself, or every picture below it where it is a folder."""
-    return look_under(path)[0]
 
 
 def look_under(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -33,6 +33,14 @@ def stream(
     return in_order(items, run, engine.callers)
 
 
+def sound(results: Iterable[tuple[T, R | PictureError]]) -> Iterator[R]:
+    """The results alone; raises the first picture's error."""
+    for _, result in results:
+        if isinstance(result, PictureError):
+            raise result
+        yield result
+
+
 def in_order(
     items: Iterable[T], work: Callable[[T], R], threads: int
 ) -> Iterator[tuple[T, R | PictureError]]:

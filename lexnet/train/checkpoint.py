@@ -24,7 +24,7 @@ def write_checkpoint(path: Path, tensors: Tensors, facts: dict[str, Any]) -> Non
 
 
 def begun(path: Path) -> str | None:
-    """Of what training the checkpoint there is, if there is one."""
+    """Of which training, `of` in its facts, the checkpoint there is; None where there is none."""
     found = read_checkpoint(path)
     return None if found is None else str(found[1]["of"])
 

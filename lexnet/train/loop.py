@@ -20,7 +20,7 @@ from lexnet.data.random import address
 from lexnet.errors import ConfigError, OutputError, TrainingError
 from lexnet.train.checkpoint import Tensors, read_checkpoint, write_checkpoint
 from lexnet.train.optimiser import make_optimiser, set_rate
-from lexnet.train.schedule import share
+from lexnet.train.schedule import lr_factor
 
 Batch = tuple[Tensor, Tensor]
 """Inputs (n, ...), and targets (n, classes): a row of targets sums to what its picture counts."""
@@ -96,13 +96,10 @@ def fit(
         net.train()
         coming = batches(epoch)
         for number in range(per_epoch):
-            if history.steps == config.steps:
-                history.stopped = f"after {history.steps} steps, as it was told"
-            elif late() and history.steps:
-                history.stopped = f"after {history.steps} step{'s' * (history.steps > 1)}, to end in time"
+            history.stopped = _why_stop(history.steps, config, late)
             if history.stopped:
                 break
-            rate = config.lr * share(
+            rate = config.lr * lr_factor(
                 config.schedule, history.steps, ends[epoch] * per_epoch, round(config.warmup * per_epoch)
             )
             set_rate(run.optimiser, rate)
@@ -132,6 +129,15 @@ def fit(
             break
     run.finish(config.patience)
     return history
+
+
+def _why_stop(steps: int, config: Fit, late: Callable[[], bool]) -> str | None:
+    """Why there is no further step behind so many, if there is none."""
+    if steps == config.steps:
+        return f"after {steps} steps, as it was told"
+    if late() and steps:
+        return f"after {steps} step{'s' * (steps > 1)}, to end in time"
+    return None
 
 
 def _go_on(run: "_Running", checkpoint: Path, of: str, config: Fit) -> None:
@@ -264,7 +270,7 @@ class _Running:
         return tensors
 
     def facts(self, of: str, ends: list[int]) -> dict[str, Any]:
-        """All else."""
+        """What a checkpoint records besides tensors."""
         history = self.history
         so_far = {"steps": history.steps, "history": history.epochs, "waited": self._waited}
         return {"of": of, "ends": ends[: history.done()], **so_far}

@@ -33,7 +33,7 @@ Made = tuple[NDArray[np.uint8], Prepared | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """Labelled pictures, whole enough to be changed, and how they are."""
+    """Labelled pictures, and how they are changed for training."""
 
     pictures: Pictures
     """(N, short side, short side, C): the middle of each picture."""

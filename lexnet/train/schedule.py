@@ -11,7 +11,7 @@ DROPS = (0.5, 0.75)
 """Shares of the steps after which the rate becomes a tenth (He et al., 2015, arXiv:1512.03385, 4.2)."""
 
 
-def share(schedule: Schedule, step: int, steps: int, warmup: int) -> float:
+def lr_factor(schedule: Schedule, step: int, steps: int, warmup: int) -> float:
     """The share of the peak rate at this step, from 0."""
     if step < warmup:
         return (step + 1) / warmup

@@ -7,7 +7,7 @@ import numpy as np
 
 from lexnet.config import TrainConfig
 from lexnet.errors import DataError
-from lexnet.evaluate.intervals import of_units
+from lexnet.evaluate.intervals import clustered_wilson
 from lexnet.transfer.folds import assign_folds, units_of
 from lexnet.transfer.probe import Examples, fit_probe
 
@@ -70,5 +70,5 @@ def cross_validate(
         folds=folds,
         repeats=accuracies,
         accuracy=float(np.mean(accuracies)),
-        interval=of_units(rights, np.asarray(examples.units)),
+        interval=clustered_wilson(rights, np.asarray(examples.units)),
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lexnet.config import ProbeConfig
 from lexnet.errors import ConfigError
-from lexnet.evaluate.intervals import of_units
+from lexnet.evaluate.intervals import clustered_wilson
 from lexnet.transfer.probe import Examples, fit_probe
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def probe_stages(
             Probed(
                 place=place,
                 accuracy=float(probe.right.mean()),
-                interval=of_units(probe.right, np.asarray(examples.units)),
+                interval=clustered_wilson(probe.right, np.asarray(examples.units)),
                 right=probe.right,
             )
         )
@@ -109,7 +109,7 @@ def columns(stages: Sequence[Place], place: Place) -> slice:
 def choose_cut(
     curve: Sequence[Probed],
     classes: int,
-    looks: int = 1,
+    tta_views: int = 1,
     max_macs: float | None = None,
     max_size: float | None = None,
     latency: Callable[[Probed], float] | None = None,
@@ -118,12 +118,12 @@ def choose_cut(
     """The cheapest within the limits that is shown to lose no more than `MARGIN` against the best.
 
     `curve` goes from the cheapest on. A head for so many classes counts as well, and for `max_macs` all the
-    `looks` that an answer is the mean of. `max_size` is in bytes of float32 weights, `max_latency` in what
-    `latency` measures. Raises `ConfigError` where no place is within a limit.
+    `tta_views` that an answer is the mean of. `max_size` is in bytes of float32 weights, `max_latency` in
+    what `latency` measures. Raises `ConfigError` where no place is within a limit.
     """
     allowed = list(curve)
     for name, limit, cost in (
-        ("max_macs", max_macs, lambda one: looks * (one.place.macs + classes * one.place.width)),
+        ("max_macs", max_macs, lambda one: tta_views * (one.place.macs + classes * one.place.width)),
         ("max_size", max_size, lambda one: 4 * (one.place.params + classes * (one.place.width + 1))),
         ("max_latency", max_latency, latency),
     ):

@@ -60,7 +60,7 @@ class Examples:
     """(N,) what must share a fold: a name for each group, or for each picture."""
     views: NDArray[np.float32] | None = None
     """(N, K, width) of changed copies of each picture, to be fitted on too."""
-    looks: NDArray[np.float32] | None = None
+    tta_views: NDArray[np.float32] | None = None
     """(N, V, width) of the views whose mean is the answer, where it is not that of `features`."""
 
     def seen(self) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ class Examples:
 
     def measured(self) -> NDArray[np.float32]:
         """(N, V, width) what is answered by."""
-        return self.features[:, None] if self.looks is None else self.looks
+        return self.features[:, None] if self.tta_views is None else self.tta_views
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
         """Those of these rows."""
@@ -80,7 +80,7 @@ class Examples:
             weights=self.weights[rows],
             units=[self.units[row] for row in rows],
             views=None if self.views is None else self.views[rows],
-            looks=None if self.looks is None else self.looks[rows],
+            tta_views=None if self.tta_views is None else self.tta_views[rows],
         )
 
 

@@ -140,10 +140,10 @@ def torchvision_mobilenet_v2() -> Rules:
 
 def timm_mobilenet_v1() -> Rules:
     def block(stage: str, place: str, kind: str, rest: str) -> str:
-        part = {"conv_dw": "depthwise.conv", "bn1": "depthwise.norm"} | {
-            "conv_pw": "pointwise.conv",
-            "bn2": "pointwise.norm",
-        }
+        part = {
+            "conv_dw": "depthwise.conv", "bn1": "depthwise.norm",
+            "conv_pw": "pointwise.conv", "bn2": "pointwise.norm",
+        }  # fmt: skip
         return f"stages.stage{int(stage) + 1}.{place}.{part[kind]}.{rest}"
 
     return [*_timm_ends(None), (rf"blocks\.(\d)\.(\d+)\.(conv_dw|conv_pw|bn1|bn2)\.{NORM}", block)]

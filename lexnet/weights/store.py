@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lexnet.errors import WeightsError
-from lexnet.files import cache_folder, write_atomic
+from lexnet.files import cache_folder, sha256, write_atomic
 from lexnet.weights.files import Package, Weights
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def read_state(weights: Weights) -> Mapping[str, "Tensor"]:
 def intact(weights: Weights, path: Path) -> bool:
     """Whether the file's bytes are those that were published or kept."""
     kept = path.parent == folder(weights)
-    return _digest(path) == (path.stem if kept else weights.sha256)
+    return sha256(path) == (path.stem if kept else weights.sha256)
 
 
 def keep(weights: Weights, published: Path) -> Path:
     """Puts a published file among the kept ones and returns its place there; raises `WeightsError`."""
-    digest = _digest(published)
+    digest = sha256(published)
     if digest != weights.sha256:
         raise WeightsError(
             f"{published} has sha256 {digest[:12]}..., the published {weights.tag} weights of {weights.net} "
@@ -109,8 +109,3 @@ def _is_safetensors(file: Path) -> bool:
     """Whether it begins as one: a length of 8 bytes, then JSON. A torch file is a zip or a pickle."""
     with file.open("rb") as stream:
         return stream.read(9)[8:] == b"{"
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,7 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from lexnet.evaluate.intervals import of_units, wilson
+from lexnet.evaluate.intervals import clustered_wilson, wilson
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,21 @@ def test_it_covers_the_true_share_about_as_often_as_it_says() -> None:
         assert 0.93 < covered < 0.98
 
 
-# --- of_units
+# --- clustered_wilson
 
 
 def test_units_of_one_picture_are_as_none() -> None:
     right = np.arange(50) % 3 > 0
-    assert of_units(right, np.arange(50)) == of_units(right) == wilson(int(right.sum()), 50)
+    assert clustered_wilson(right, np.arange(50)) == clustered_wilson(right) == wilson(int(right.sum()), 50)
 
 
 def test_pictures_that_say_the_same_count_once() -> None:
     right, units = np.repeat(np.arange(20) % 4 > 0, 6), np.repeat(np.arange(20), 6)
-    low, high = of_units(right, units)
+    low, high = clustered_wilson(right, units)
     assert (low, high) == pytest.approx(wilson(15, 20), abs=0.005)
-    assert of_units(np.ones(120), units) == wilson(20, 20), "nothing shows how much they differ"
-    assert of_units(right, np.zeros(120)) == wilson(0.75, 1)
-    assert of_units(np.empty(0), np.empty(0)) == (0.0, 1.0)
+    assert clustered_wilson(np.ones(120), units) == wilson(20, 20), "nothing shows how much they differ"
+    assert clustered_wilson(right, np.zeros(120)) == wilson(0.75, 1)
+    assert clustered_wilson(np.empty(0), np.empty(0)) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("alike", "plain"), [(0.0, (0.92, 0.98)), (0.5, (0.3, 0.75))])
@@ -81,9 +81,9 @@ def test_it_holds_the_truth_in_95_of_100_trials(alike: float, plain: tuple[float
         own = draw.random((40, 12)) < truth
         together = draw.random((40, 1)) < alike
         right = np.where(together, own[:, :1], own).ravel()
-        low, high = of_units(right, units)
+        low, high = clustered_wilson(right, units)
         held += low <= truth <= high
-        low, high = of_units(right)
+        low, high = clustered_wilson(right)
         usual += low <= truth <= high
     assert 0.92 <= held / 1000 <= 0.98
     assert plain[0] <= usual / 1000 <= plain[1]

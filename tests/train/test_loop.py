@@ -14,7 +14,7 @@ from lexnet.config import Fit, FitConfig
 from lexnet.errors import OutputError, TrainingError
 from lexnet.train.checkpoint import read_checkpoint
 from lexnet.train.loop import History, fit, mixed
-from lexnet.train.schedule import share
+from lexnet.train.schedule import lr_factor
 
 CONFIG = FitConfig(epochs=4, lr=0.02, batch_size=8, warmup=0.5).resolved("tail")
 STEPS = 20
@@ -392,12 +392,12 @@ def test_a_frozen_weight_stays() -> None:
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    rates = [share("cosine", step, 100, 10) for step in range(100)]
+    rates = [lr_factor("cosine", step, 100, 10) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1
     assert rates[10:] == sorted(rates[10:], reverse=True) and 0 < rates[-1] < 0.001
     assert rates[55] == pytest.approx(0.5)
-    assert share("cosine", 0, 1, 0) == 1
-    fall = [share("steps", step, 100, 10) for step in range(100)]
+    assert lr_factor("cosine", 0, 1, 0) == 1
+    fall = [lr_factor("steps", step, 100, 10) for step in range(100)]
     assert fall[:10] == rates[:10]
     assert fall[10:] == pytest.approx([1] * 40 + [0.1] * 25 + [0.01] * 25)
 

@@ -108,8 +108,9 @@ def test_a_limit_counts_the_head_and_every_look() -> None:
     """40 multiply-adds and parameters, and a head from 8 to 2 classes: 16, and 18 with its biases."""
     curve = [probed("stage1", 10, np.zeros(100, bool)), probed(None, 40, np.ones(100, bool))]
     cases: tuple[tuple[dict[str, Any], str | None], ...] = (
-        ({"max_macs": 56}, None), ({"max_macs": 55}, "stage1"), ({"max_macs": 111, "looks": 2}, "stage1"),
-        ({"max_macs": 112, "looks": 2}, None), ({"max_size": 4 * 58}, None), ({"max_size": 4 * 57}, "stage1"),
+        ({"max_macs": 56}, None), ({"max_macs": 55}, "stage1"), ({"max_macs": 111, "tta_views": 2}, "stage1"),
+        ({"max_macs": 112, "tta_views": 2}, None), ({"max_size": 4 * 58}, None),
+        ({"max_size": 4 * 57}, "stage1"),
     )  # fmt: skip
     for limits, stage in cases:
         assert choose_cut(curve, 2, **limits).place.stage == stage, limits

@@ -146,7 +146,7 @@ def test_the_temperature_is_that_of_the_mean_over_the_views() -> None:
     bold = np.stack([4 * x, 4 * x], axis=1)  # surer than it should be
     units = list(map(str, range(200)))
     plain = Examples(features=x, labels=labels, weights=np.ones(200, np.float32), units=units)
-    one, both = fitted(plain), fitted(replace(plain, looks=bold))
+    one, both = fitted(plain), fitted(replace(plain, tta_views=bold))
     np.testing.assert_array_equal(one.weight, both.weight)
     assert both.temperature > 2.5 * one.temperature
     answers = both.probabilities(bold)
