@@ -45,8 +45,11 @@ def doubts(features: NDArray[np.float32], labels: NDArray[np.int64], classes: in
     others[rows, labels] = -np.inf
     best = others.argmax(axis=1)
     margin = others[rows, best] - own
-    probability = expit(margin * _sharpness(-margin))
-    order = np.argsort(-margin, kind="stable")
+    slope = np.ones(classes)  # of each class by itself: a rare one's pictures lie nearer to all others
+    for label in np.unique(labels):
+        slope[label] = _sharpness(-margin[labels == label])
+    probability = expit(margin * slope[labels])
+    order = np.lexsort((-margin, -probability))
     return [Doubt(int(row), int(best[row]), float(probability[row])) for row in order]
 
 
@@ -89,7 +92,7 @@ def outliers(features: NDArray[np.float32]) -> list[tuple[int, float]]:
 
 
 def _sharpness(margin: NDArray[np.float64]) -> float:
-    """The slope of the logistic curve that fits the margins by which own labels win."""
+    """The slope of the logistic curve that fits the margins by which the own label wins."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_slope: float) -> float:

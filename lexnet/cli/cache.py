@@ -39,7 +39,10 @@ def ls(as_json: bool) -> None:
 @command.command("verify")
 @json_flag
 def verify(as_json: bool) -> int:
-    """Check every file against the sha256 that it is named after; exits with 1 where one is damaged."""
+    """Check every file against the sha256 that it is named after; exits with 1 where one is damaged.
+
+    Damaged files are set aside, so that nothing reads them; prune removes them.
+    """
     from lexnet.cli.printing import print_json
     from lexnet.data.cache import damaged
     from lexnet.files import display
@@ -68,7 +71,8 @@ def verify(as_json: bool) -> int:
 )
 @json_flag
 def prune(kinds: tuple[str, ...], older: float, as_json: bool) -> None:
-    """Remove what was kept long ago. Fetched weights and samples go only where --kind names them."""
+    """Remove what was kept long ago, and what is damaged. Fetched weights and samples go only where --kind
+    names them."""
     from lexnet.cli.printing import megabytes, print_json
     from lexnet.data.cache import FETCHED
     from lexnet.data.cache import prune as remove

@@ -102,6 +102,8 @@ def _print_rows(
     rows: Iterator[tuple[Path, Prediction]], classes: list[str], top: int, files: list[Path], as_csv: bool
 ) -> int:
     """A line a picture, as soon as it is ready."""
+    from lexnet.cli.printing import percent
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         writer.writerow(("path", "label", "probability", "reason"))
@@ -114,7 +116,7 @@ def _print_rows(
             share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
             writer.writerow((in_csv(display(path)), prediction.label or "", share, prediction.reason or ""))
         else:
-            shown = "  ".join(f"{label.ljust(name)} {100 * share:5.1f} %" for label, share in best)
+            shown = "  ".join(f"{label.ljust(name)} {percent(share):>7}" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""
             say(f"{plain(display(path)).ljust(wide)}  {shown}{reason}".rstrip())
     return code

@@ -66,7 +66,7 @@ def summary(metrics: dict[str, Any]) -> str:
         f"net            {metrics['net']}{_cut(metrics)}, {metrics['mode']}; "
         f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e6:.0f} M multiply-adds",
         f"verified       {check['pictures']:,} held-out pictures through the shipped graph: "
-        f"{percent(check['agreement'])} equal, probabilities within {check['max_difference']:.1g}",
+        f"{percent(check['agreement'])} equal, probabilities at most {check['max_difference']:.2g} apart",
         f"time           {metrics['seconds']:.1f} s ({steps})",
         f"bundle         {metrics['bundle']}  ({metrics['bundle_bytes'] / 1e6:.1f} MB)",
         f"report         {metrics['report']}",

@@ -56,7 +56,7 @@ def command(
         return
     say(describe(result.scores, result.part))
     if result.trained_on:
-        say(f"left out  {result.trained_on:,} pictures that the bundle was trained on")
+        say(f"left out  {result.trained_on:,} pictures that the bundle was made with")
     for line in bad:
         say(f"skipped {line}", err=True)
 
@@ -66,7 +66,13 @@ def describe(scores: Scores, part: str) -> str:
     from lexnet.cli.printing import percent, table
 
     rows = [
-        (row["class"], row["count"], percent(row["precision"]), percent(row["recall"]), f"{row['f1']:.3f}")
+        (
+            row["class"],
+            row["count"],
+            percent(row["precision"]),
+            percent(row["recall"]),
+            "-" if row["f1"] is None else f"{row['f1']:.3f}",
+        )
         for row in scores.per_class
     ]
     low, high = scores.interval

@@ -24,6 +24,10 @@ KINDS = {
 FETCHED = ("samples", "weights")
 """Kinds that only go when they are named: to have them again may need a network."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
+NAMED = (".npy", ".onnx", ".safetensors", ".csv", ".parquet")
+"""Files of these kinds are named after their own sha256, where they are named after one."""
+DAMAGED = ".damaged"
+"""What the name of a damaged file ends in, once somebody has met it."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +52,25 @@ def held() -> list[Held]:
 
 
 def damaged() -> list[Path]:
-    """The files that are named after their sha256 and do not have it, and those already set aside."""
-    found = []
+    """Sets aside the files that are named after their sha256 and do not have it; returns all set aside."""
     for kind in KINDS:
         for file in _files(kind):
-            named = DIGEST.fullmatch(file.stem) and file.suffix in (".npy", ".onnx")
-            if file.suffix == ".damaged" or (named and sha256(file) != file.stem):
-                found.append(file)
-    return found
+            if DIGEST.fullmatch(file.stem) and file.suffix in NAMED and sha256(file) != file.stem:
+                file.replace(file.with_suffix(DAMAGED))
+    return [file for kind in KINDS for file in _files(kind) if file.suffix == DAMAGED]
 
 
 def prune(kinds: list[str], older: float) -> tuple[int, int]:
-    """Removes the files of these kinds that came over `older` days ago; returns how many, and their bytes.
+    """Removes the files of these kinds that came over `older` days ago, and all that were set aside as
+    damaged; returns how many, and their bytes.
 
     A process that has one open keeps it until it ends. Raises `OutputError` for one that stays.
     """
     before, count, size = time.time() - 86_400 * older, 0, 0
-    for kind in kinds:
+    for kind in KINDS:
         for file in _files(kind):
             status = file.stat()
-            if status.st_mtime > before:
+            if file.suffix != DAMAGED and (kind not in kinds or status.st_mtime > before):
                 continue
             try:
                 file.unlink(missing_ok=True)

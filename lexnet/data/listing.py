@@ -6,32 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lexnet.data.columns import Strings
-from lexnet.data.manifest import Files, Manifest, Skipped
+from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest, Skipped
 from lexnet.data.tree import digest_all
 from lexnet.errors import DataError, PictureError
 from lexnet.files import is_printable
 
 
 def read_listing(
-    paths: Sequence[str | os.PathLike[str]], labels: Sequence[Any]
+    paths: Sequence[str | os.PathLike[str]], labels: Sequence[Any], weights: ArrayLike | None = None
 ) -> tuple[Manifest, NDArray[Any]]:
     """The pictures as a manifest, and the distinct labels, sorted, in the order of its classes.
 
-    Raises `DataError` where there are not as many labels as paths, a label is missing or not printable, or
-    some are text and others are not.
+    Raises `DataError` where there are not as many labels or weights as paths, something is no path, a
+    label is missing or not printable, some are text and others are not, or a weight is not positive.
     """
     if len(paths) != len(labels):
         raise DataError(f"{len(paths)} paths but {len(labels)} labels; give one label for each path")
     if not paths:
         raise DataError("no paths were given; give at least two classes of pictures")
+    if odd := next((path for path in paths if not isinstance(path, (str, os.PathLike))), None):
+        raise DataError(f"a {type(odd).__name__} is among the paths; write pictures to files, and give these")
     values = np.asarray(labels)
     if values.ndim != 1 or any(label is None or label != label for label in labels):
         raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")
-    if odd := next((str(label) for label in labels if not is_printable(str(label))), None):
-        raise DataError(f"label {odd!r} holds characters that are not printable; take them out")
+    if name := next((str(label) for label in labels if not is_printable(str(label))), None):
+        raise DataError(f"label {name!r} holds characters that are not printable; take them out")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError("labels of several types, text and other; give them all as text or all as numbers")
     distinct, indices = np.unique(values, return_inverse=True)
@@ -50,7 +52,21 @@ def read_listing(
         paths=column.take(np.asarray(good, np.int64)),
         labels=indices[good].astype(np.int64),
         parts=Strings.empty(len(good)),
+        weights=_weights(weights, len(files))[good],
         digests=Strings.of(str(digests[i]) for i in good),
         skipped=[Skipped(d.path, d.reason, bad=True) for d in digests if isinstance(d, PictureError)],
     )
     return manifest, distinct
+
+
+def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float32]:
+    found = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+    if found.shape != (count,):
+        raise DataError(f"weights of shape {found.shape} for {count} paths; give one for each path")
+    odd = np.flatnonzero(~((found >= LEAST_WEIGHT) & (found <= MOST_WEIGHT)))
+    if len(odd):
+        raise DataError(
+            f"the weight {found[odd[0]]:g} in place {odd[0]}; weights lie between {LEAST_WEIGHT:g} and "
+            f"{MOST_WEIGHT:g}"
+        )
+    return found.astype(np.float32)

@@ -14,6 +14,8 @@ from lexnet.errors import DataError, listed
 from lexnet.preprocess import read
 
 PARTS = ("train", "val", "test")
+LEAST_WEIGHT, MOST_WEIGHT = 1e-15, 1e15
+"""Of a picture: sums and squares of so many stay within float32."""
 COLUMNS = ("paths", "parts", "digests", "groups")
 
 

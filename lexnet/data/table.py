@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.data.columns import Strings
-from lexnet.data.manifest import Files, Manifest, Skipped, Source
+from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest, Skipped, Source
 from lexnet.data.parquet import check_twice, read_parquet
 from lexnet.data.tree import PART_NAMES, Progress, digest_all
 from lexnet.errors import DataError, PictureError
@@ -212,11 +212,11 @@ def _weights(column: Strings, path: Path) -> NDArray[np.float32]:
                 weights[row] = float(text)
             except ValueError:
                 weights[row] = np.nan
-    odd = np.flatnonzero(~((weights > 0) & np.isfinite(weights)))
+    odd = np.flatnonzero(~((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT)))
     if len(odd):
         raise DataError(
             f"{path} has the weight {column[odd[0]]!r} in {_place(path, odd[0])}; give every row a positive "
-            "number, or leave the column out"
+            f"number from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, or leave the column out"
         )
     return weights
 

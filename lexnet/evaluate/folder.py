@@ -1,11 +1,12 @@
 """A bundle scored on a folder of labelled pictures."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from lexnet.data.groups import units
+from lexnet.data.groups import group_by, units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes
@@ -25,7 +26,7 @@ class Valuation:
     skipped: list[Skipped]
     """Pictures that could not be used."""
     trained_on: int
-    """Pictures that were left out because the bundle was trained on them."""
+    """Pictures that were left out because the bundle was made with them: trained, validated or calibrated."""
 
 
 def evaluate(
@@ -36,7 +37,8 @@ def evaluate(
 ) -> Valuation:
     """Runs the pictures of the held-out part, or all where there are no parts, and scores them.
 
-    Pictures that the bundle was trained on are left out: it is not scored as if it had never seen them.
+    Pictures that the bundle was made with are left out: it is not scored as if it had never seen them. Its
+    `group_by` says which of the others belong together, where it fits their paths.
 
     Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left;
     `BundleError` where its net gives no numbers.
@@ -45,9 +47,13 @@ def evaluate(
     rows = manifest.where(part)
     known = np.isin(prefixes(manifest.digests.take(rows)), predictor.bundle.seen)
     if len(rows) and known.all():
-        raise DataError(f"the bundle was trained on all pictures of {manifest.name}; score it on others")
+        raise DataError(f"the bundle was made with all pictures of {manifest.name}; score it on others")
     trained_on, rows = int(known.sum()), rows[~known]
     bad = [skip for skip in manifest.skipped if skip.bad]
+    pattern = predictor.bundle.manifest.get("split", {}).get("group_by")
+    if pattern is not None and not any(manifest.groups):
+        with suppress(DataError):  # it fits none of these paths
+            manifest = group_by(manifest, pattern)
     unit_of = units(manifest)
     probabilities, answered = [], []
     results = stream(rows, lambda row: load_row_views(manifest, int(row), predictor.spec), predictor.engine)

@@ -25,6 +25,13 @@ def wilson(hits: float, count: float, z: float = Z_95) -> tuple[float, float]:
     return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding may leave the share outside
 
 
+def clustered_error(values: NDArray[Any], units: NDArray[Any]) -> float:
+    """The standard error of the mean of (N,) values, where those of one of `units` (N,) vary together."""
+    _, unit = np.unique(units, return_inverse=True)
+    off = np.bincount(unit, values - values.mean())
+    return float(sqrt((off**2).sum())) / len(values)
+
+
 def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> tuple[float, float]:
     """`wilson` of (N,) answers, 0..1, where those of one of `units` (N,) are right or wrong together.
 

@@ -84,5 +84,5 @@ def _class_row(name: str, confusion: NDArray[np.int64], i: int) -> dict[str, Any
         "count": count,
         "precision": hit / said if said else None,
         "recall": hit / count if count else None,
-        "f1": 2 * hit / (count + said) if count + said else 0.0,
+        "f1": 2 * hit / (count + said) if count else None,
     }

@@ -24,7 +24,7 @@ from lexnet.job.divide import divide
 from lexnet.job.events import ignore
 from lexnet.job.features import examples_of
 from lexnet.job.finish import apart, started
-from lexnet.job.folder import CHOICE
+from lexnet.job.folder import CHOICE, RESERVE
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.job.plan import NEW_NET, Plan, announce, decided, read_plan
@@ -36,16 +36,18 @@ LEAST_TO_TRAIN = 100  # under which a head is all that they can teach
 MANY = 2000  # tiny pictures that are enough to learn from scratch
 
 
-def kept_choice(keep: Path | None) -> Plan | None:
-    """What was chosen when the run was begun."""
-    file = None if keep is None else keep / CHOICE
-    return read_plan(file) if file is not None and file.exists() else None
+def kept_choice(keep: Path | None) -> tuple[Plan, float] | None:
+    """What was chosen when the run was begun, and the seconds that are kept back behind the training."""
+    if keep is None or not (keep / CHOICE).exists():
+        return None
+    return read_plan(keep / CHOICE), float((keep / RESERVE).read_text("utf-8"))
 
 
 def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
     """The job with what was chosen, which is kept from now on and told."""
     announce(plan, job.tell)
     if keep is not None:
+        write_atomic(keep / RESERVE, str(job.reserve))
         write_atomic(keep / CHOICE, plan.to_yaml())
     return replace(job, plan=plan)
 
@@ -90,11 +92,11 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
         return decided(job.plan, mode="probe", why=f"{why}; --mode tail trains it all the same")
     trial = _pilot(job, looked, divided, config, some, taught)
     more = tail_epochs(config.fit, len(train)) * len(train) * trial.seconds
-    seen = f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points where it was tried"
+    seen = f"{100 * trial.gain:+.1f} points where it was tried (standard error {100 * trial.noise:.1f})"
     if trial.gain > trial.noise:
         why = f"mode tail: {seen}; {config.views or 1} views to look at, then some {_span(more)} of training"
         return decided(job.plan, mode="tail", why=why)
-    why = f"mode probe: a tail would gain {seen}, within the noise; --mode tail trains it all the same"
+    why = f"mode probe: a tail would gain {seen}, which may be noise; --mode tail trains it all the same"
     return decided(job.plan, mode="probe", why=why)
 
 

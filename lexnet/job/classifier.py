@@ -43,7 +43,7 @@ from lexnet.job.events import Event, Listener, Warned
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import announce, make_plan
-from lexnet.job.run import check_bundle
+from lexnet.job.run import check_bundle, warn_small
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -55,12 +55,14 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A picture classifier with scikit-learn's conventions.
 
     The parameters are `lexnet train`'s flags: `lexnet.config` (`TrainConfig`, `SplitConfig`, `ProbeConfig`,
-    `FitConfig`) says what each does. Once fitted there are `classes_`, `metrics_` (as in metrics.json),
-    `plan_` (with nothing left open) and `bundle_` (the verified bytes that `save` writes).
+    `FitConfig`) says what each does. Once fitted there are `classes_`, `metrics_` (as in metrics.json, but
+    for what a run's folder adds), `plan_` (with nothing left open) and `bundle_` (the verified bytes that
+    `save` writes).
 
     `fit` keeps back the shares `val` and `test` of the pictures (where a folder does not say which)
     to measure with and to verify the exported graph, and trains on the rest: `metrics_` says how
-    good it is. Pictures are paths, folders, encoded bytes, PIL images or uint8 arrays.
+    good it is. What `predict` takes are paths, folders, encoded bytes, PIL images or uint8 arrays. A `fit`
+    that is killed begins anew; `lexnet train` goes on.
     """
 
     def __init__(
@@ -164,9 +166,16 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.compile = compile
 
-    def fit(self, X: Paths, y: Sequence[Any] | None = None, *, on_event: Listener | None = None) -> Self:
+    def fit(
+        self,
+        X: Paths,
+        y: Sequence[Any] | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        on_event: Listener | None = None,
+    ) -> Self:
         """Trains on what `lexnet train` takes (a folder, an archive, a table or a sample set's name), or on
-        paths `X` (N,) with labels `y` (N,).
+        paths `X` (N,) with labels `y` (N,) and, if they do not all count the same, `sample_weight` (N,).
 
         `on_event` is called with each of `lexnet.job.events`; without it the warnings are Python's own.
         Raises `DataError` for pictures or labels that cannot be trained on.
@@ -174,12 +183,13 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         on_event = on_event or warn
         deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
         config = self._config()
-        manifest, labels = self._manifest(X, y)
+        manifest, labels = self._manifest(X, y, sample_weight)
         pictures = admit(manifest, config, on_event)
         plan = make_plan(manifest.name, config, pictures.classes)
         announce(plan, on_event)
         outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
         check_bundle(outcome.bundle)
+        warn_small(outcome, plan, on_event)
         self._predictor = self._open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics
@@ -233,12 +243,16 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config: TrainConfig = build_config(TrainConfig, values)
         return config
 
-    def _manifest(self, X: Paths, y: Sequence[Any] | None) -> tuple[Manifest, NDArray[Any]]:
+    def _manifest(
+        self, X: Paths, y: Sequence[Any] | None, sample_weight: ArrayLike | None
+    ) -> tuple[Manifest, NDArray[Any]]:
         """The pictures, and the labels in the order of the classes."""
         if y is not None:
             if isinstance(X, (str, os.PathLike)):
                 raise DataError("give the labels y only with a list of paths; a folder brings its own")
-            return read_listing(list(X), y)
+            return read_listing(list(X), y, sample_weight)
+        if sample_weight is not None:
+            raise DataError("sample_weight needs a list of paths with labels; a table has a column weight")
         if not isinstance(X, (str, os.PathLike)):
             raise DataError("a list of paths needs the labels y; or give a folder of class folders")
         manifest = read_data(os.fspath(X))

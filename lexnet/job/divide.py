@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
 from lexnet.check.examine import straddling
-from lexnet.config import MODES, TrainConfig
+from lexnet.config import MODES, SplitConfig, TrainConfig
 from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
@@ -61,6 +61,8 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         tell(Note(f"divided: {counts}"))
     else:
         divided = manifest
+        if config.split.test != SplitConfig.test:
+            tell(Warned(f"--test {config.split.test:g} does nothing: the pictures are divided already"))
         if config.mode != "probe" and not len(manifest.where("val")):
             joined = [(pair.first, pair.second) for pair in near]
             divided = with_val(manifest, config.split.val, config.seed, joined)

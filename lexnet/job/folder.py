@@ -17,6 +17,10 @@ ASKED = "asked.yaml"
 """The plan that was asked for, while the one that was carried out takes its place and DONE is yet to come."""
 CHOICE = "choice.yaml"
 """What was chosen by measuring: a run that goes on does not measure again."""
+RESERVE = "reserve"
+"""The seconds that were measured to be needed once the weights are trained: part of that choice."""
+RATE = "rate.json"
+"""The learning rate that was measured, and its curve; a longer run takes the same."""
 CHECKPOINT = "checkpoint.safetensors"
 """What an interrupted training goes on from."""
 
@@ -32,6 +36,7 @@ def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
         if (taken := _take(out, plan, named=True)) is None:
             raise OutputError(
                 f"{out} exists already; choose another --out, or leave it out to get a new number"
+                + _longer_by(out)
             )
         return out, *taken
     for number in count(1):
@@ -113,6 +118,16 @@ def _longer(folder: Path, plan: Plan) -> Plan | None:
         return with_more_epochs(read_plan(folder / PLAN), plan)
     except LexNetError:
         return None
+
+
+def _longer_by(folder: Path) -> str:
+    """What the run in the folder has to be asked for with, to be trained for longer."""
+    with suppress(OSError, LexNetError):
+        if (folder / CHECKPOINT).exists():
+            config = read_plan(folder / PLAN).config
+            asked = f"--mode {config.mode} --net {config.net} and more --epochs"
+            return f" (to train its run for longer: {asked})"
+    return ""
 
 
 def with_more_epochs(before: Plan, plan: Plan) -> Plan | None:

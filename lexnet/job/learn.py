@@ -24,7 +24,7 @@ from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided
-from lexnet.job.records import Findings, bundle_facts, run_metrics, stages
+from lexnet.job.records import Findings, bundle_facts, run_metrics, run_of, stages
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
@@ -89,7 +89,8 @@ def learn(
             plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
         )
         outcome = learn(admitted, again, clock, tell, keep)
-        return replace(outcome, metrics=outcome.metrics | ({"stages": stages(rivals)} if rivals else {}))
+        before = {"trunk": run_of(looked.extraction)} | ({"stages": stages(rivals)} if rivals else {})
+        return replace(outcome, metrics=outcome.metrics | before)
     if not tried:
         _warn_of_no_gain(taught, divided)
     for event in held:
@@ -217,6 +218,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         probe=taught.probe,
         headed=headed,
         part=part,
+        seen_before=int(known_before(manifest, config)[held_out].sum()),
         scores=score(exported, manifest.labels[held_out], manifest.classes, units=together),
         parity=parity,
         validation=validation,

@@ -28,8 +28,11 @@ def look(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest
         return job, manifest, look_once(job, manifest), rivals
     from lexnet.job import budget, choose  # load torch
 
-    looked, plan = None, choose.kept_choice(keep)
-    if plan is None:
+    looked = None
+    if (kept := choose.kept_choice(keep)) is not None:
+        plan, reserve = kept
+        job = replace(job, reserve=reserve)
+    else:
         plan = (None if rivals else choose.without_a_look(job, manifest)) or job.plan
         if plan.config.budget is not None:
             job = replace(job, plan=plan)

@@ -133,7 +133,7 @@ def _trained(
 ) -> float:
     """Seconds a picture, forth and back, of a net that is thrown away."""
     draw = torch.Generator().manual_seed(0)
-    count = min(fit.batch_size, FEW)
+    count = max(2, min(fit.batch_size, FEW))  # batch norms learn from no single picture
     inputs = torch.randn(count, *shape, generator=draw).contiguous(memory_format=torch.channels_last)
     inputs, targets = inputs.to(device), F.one_hot(torch.arange(count) % classes, classes).float().to(device)
     optimiser = make_optimiser(net.to(device).train(), fit)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lexnet import __version__
-from lexnet.config import MODES, PreprocessSpec, Recipe, TrainConfig, available_cores
+from lexnet.config import MODES, TTA_VIEWS, PreprocessSpec, Recipe, TrainConfig, available_cores
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import prefixes, split_hash
 from lexnet.evaluate.metrics import Scores
@@ -47,6 +47,8 @@ class Findings:
     headed: Headed
     part: str
     """The part that was held out and measured: test or val."""
+    seen_before: int
+    """Of these pictures, by the net of the bundle that it goes on from."""
     scores: Scores
     parity: Parity
     validation: CrossValidation | None
@@ -109,6 +111,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "classes": manifest.classes,
         "counts": _counts(manifest, found.learned),
         "measured_on": found.part,
+        "seen_before": found.seen_before,
         "test_accuracy": scores.accuracy if tested else None,
         "test_interval": list(scores.interval) if tested else None,
         "val_accuracy": _val_accuracy(found) if tested else scores.accuracy,
@@ -120,7 +123,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "cross_validation": _validation(found),
         "majority_accuracy": _majority_accuracy(manifest, found.part),
         "params": found.headed.params,
-        "macs": found.headed.macs,
+        "macs": TTA_VIEWS[found.spec.tta] * found.headed.macs,
         "verification": asdict(found.parity),
         "per_class": scores.per_class,
         "confusion": scores.confusion,
@@ -142,18 +145,19 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "rates": found.learned.rates,
         "stages": stages(found.curve),
         "tta": found.spec.tta,
-        "trunk": found.extraction
-        and {
-            "engine": found.extraction.engine,
-            "computed": found.extraction.computed,
-            "from_cache": found.extraction.from_cache,
-        },
+        "trunk": run_of(found.extraction),
         "weights": _weights(found.trunk) if found.trunk else None,
         "versions": _versions(),
         "machine": f"{platform.machine()}, {available_cores()} cores, {platform.system()}",
         "lexnet": __version__,
         "seed": found.plan.config.seed,
     }
+
+
+def run_of(extraction: Extraction | None) -> dict[str, Any] | None:
+    """How the frozen net ran, where there was one."""
+    keys = "engine", "computed", "from_cache"
+    return None if extraction is None else {key: getattr(extraction, key) for key in keys}
 
 
 def _fit(found: Findings) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from lexnet.config import FitConfig, TrainConfig
+from lexnet.config import FitConfig, ProbeConfig, TrainConfig
 from lexnet.errors import ConfigError
 
 
@@ -22,6 +22,8 @@ def refuse_unused(config: TrainConfig, mode: str) -> None:
                 "take balanced, which gives the same weight to each class"
             )
         return
+    if mode == "scratch" and config.probe != ProbeConfig():
+        raise ConfigError("mode=scratch fits no linear head, for which cv and candidates are; leave them out")
     for name in ("max_macs", "max_size", "max_latency"):
         if (limit := getattr(config, name)) is not None:
             raise ConfigError(f"{name}={limit:g} limits a cut net, mode={mode} keeps it whole; leave it out")

@@ -19,7 +19,19 @@ from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
-from lexnet.job.folder import ASKED, CHECKPOINT, CHOICE, DONE, PLAN, RUNS, claim, given_back, refuse_inside
+from lexnet.job.folder import (
+    ASKED,
+    CHECKPOINT,
+    CHOICE,
+    DONE,
+    PLAN,
+    RATE,
+    RESERVE,
+    RUNS,
+    claim,
+    given_back,
+    refuse_inside,
+)
 from lexnet.job.job import Clock, Job
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, announce, make_plan, read_plan
@@ -90,7 +102,7 @@ def train(
         outcome = learn(manifest, plan, clock, listen, folder, deadline)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
-        _warn_small(outcome, asked, listen)
+        warn_small(outcome, asked, listen)
         facts = {"warnings": warnings, "command": command}
         return Run(folder, _written(folder, asked, outcome, clock, start, facts))
 
@@ -105,8 +117,6 @@ def _written(
         write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
         write_atomic(folder / BUNDLE, outcome.bundle)
-    if trunk := outcome.metrics["trunk"]:
-        trunk["pictures_per_second"] = trunk["computed"] / clock.steps["frozen net"]
     metrics = {
         "run": display(folder),
         "bundle": display(folder / BUNDLE),
@@ -122,10 +132,11 @@ def _written(
     write_atomic(folder / ASKED, asked.to_yaml())
     write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    for name in (ASKED, CHOICE):
+    for name in (ASKED, CHOICE, RESERVE):
         (folder / name).unlink(missing_ok=True)
     if metrics["stopped"] or not metrics["history"]:  # nothing that more epochs could go on from
         (folder / CHECKPOINT).unlink(missing_ok=True)
+        (folder / RATE).unlink(missing_ok=True)
     return metrics
 
 
@@ -210,7 +221,8 @@ def history_csv(metrics: dict[str, Any]) -> str:
     return "C,cv_log_loss,cv_accuracy\n" + "".join(f"{c},{loss:.6f},{hit:.6f}\n" for c, loss, hit in rows)
 
 
-def _warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
+def warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
+    """Tells where few pictures, or those that helped to choose, were there to measure on."""
     count, part = len(outcome.held_out), outcome.metrics["measured_on"]
     if count < SMALL_TEST and outcome.metrics["cross_validation"] is None:
         low, high = outcome.metrics["interval"]

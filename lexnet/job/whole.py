@@ -1,7 +1,9 @@
 """A whole net trained on pixels for a plan: from given weights, or from none."""
 
+import json
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from lexnet.data.loader import Pictures, open_pictures, seen_again
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.errors import ConfigError, WeightsError
+from lexnet.files import write_atomic
 from lexnet.job.events import Note
 from lexnet.job.finish import apart, finished, identity, started
-from lexnet.job.folder import CHECKPOINT
+from lexnet.job.folder import CHECKPOINT, RATE
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import DEFAULT_NET
@@ -30,7 +33,7 @@ from lexnet.nets.fold import fold_norms, laid_out, unfold_norms
 from lexnet.nets.net import Net
 from lexnet.train.checkpoint import begun
 from lexnet.train.compiled import Model, choose
-from lexnet.train.finder import find_rate
+from lexnet.train.finder import Found, find_rate
 from lexnet.train.loop import fit, refuse_single
 from lexnet.train.pixels import Pixels, judged
 from lexnet.transfer.probe import Probe
@@ -171,8 +174,9 @@ def _learn(
     laid_out(net, torch.channels_last)
     rates: list[tuple[float, float]] = []
     if config.find_lr:
+        of = identity(job, manifest, spec, *start)
         with job.clock.step("learning rate"):
-            found = find_rate(net, lambda: pixels.batches(0, config), config)
+            found = _once(keep, of, lambda: find_rate(net, lambda: pixels.batches(0, config), config))
         config, rates = replace(config, lr=found.rate), found.curve
         job.tell(Note(f"learning rate {found.rate:.2g}: {found.reason}"))
     config, model = _compiled(job, net, pixels, config, keep, (manifest, spec, config.lr, *start))
@@ -196,6 +200,19 @@ def _learn(
     unfold_norms(folds)
     learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None, device=device)
     return replace(learned, lr=config.lr, rates=rates, compile=config.compile)
+
+
+def _once(keep: Path | None, of: str, find: Callable[[], Found]) -> Found:
+    """The rate that was found when this very training was begun, or else one that is found now."""
+    file = None if keep is None else keep / RATE
+    if file is not None and file.exists():
+        record = json.loads(file.read_text("utf-8"))
+        if record.pop("of") == of:
+            return Found(**record)
+    found = find()
+    if file is not None:
+        write_atomic(file, json.dumps({"of": of, **asdict(found)}))
+    return found
 
 
 def _compiled(

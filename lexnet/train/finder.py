@@ -8,14 +8,14 @@ loss ─╮            ╭
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from lexnet.config import Fit
 from lexnet.errors import TrainingError
-from lexnet.train.loop import Batch, mixed
+from lexnet.train.loop import Batch, step
 from lexnet.train.optimiser import make_optimiser, set_rate
 
 STEPS = 80
@@ -42,23 +42,19 @@ def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fi
     torch.manual_seed(0)
     net.train()
     mean, coming = 0.0, batches()
-    for step in range(STEPS):
-        rate = LEAST * (MOST / LEAST) ** (step / (STEPS - 1))
-        if (batch := next(coming, None)) is None:
-            coming = batches()
-            batch = next(coming)
-        inputs, targets = batch
+    for number in range(STEPS):
+        rate = LEAST * (MOST / LEAST) ** (number / (STEPS - 1))
         set_rate(optimiser, rate)
-        with mixed(inputs.device, config):
-            loss = F.cross_entropy(net(inputs), targets)
-        if not torch.isfinite(loss):
+        some = list(islice(coming, config.accumulate))
+        if not some:
+            coming = batches()
+            some = list(islice(coming, config.accumulate))
+        try:
+            loss, count = step(net, net, optimiser, iter(some), config, "the search for a rate")
+        except TrainingError:  # no longer a number
             break
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(net.parameters(), config.clip)
-        optimiser.step()
-        mean = SMOOTHED * mean + (1 - SMOOTHED) * loss.item()
-        curve.append((rate, mean / (1 - SMOOTHED ** (step + 1))))
+        mean = SMOOTHED * mean + (1 - SMOOTHED) * loss / count
+        curve.append((rate, mean / (1 - SMOOTHED ** (number + 1))))
         if curve[-1][1] > HOPELESS * min(loss for _, loss in curve):
             break
     net.load_state_dict(before)

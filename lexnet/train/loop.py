@@ -104,8 +104,10 @@ def fit(
             )
             set_rate(run.optimiser, rate)
             some = islice(coming, config.accumulate)
-            where = f"batch {number} of epoch {epoch}; {kept}"
-            loss, count = _step(net, model or net, run.optimiser, some, config, where)
+            first, last = number * config.accumulate, (number + 1) * config.accumulate - 1
+            which = f"batch {first}" if first == last else f"batches {first} to {last}"
+            where = f"{which} of epoch {epoch}; {kept}"
+            loss, count = step(net, model or net, run.optimiser, some, config, where)
             history.steps += 1
             run.average(config.ema)
             total, pictures = total + loss, pictures + count
@@ -155,7 +157,7 @@ def _go_on(run: "_Running", checkpoint: Path, of: str, config: Fit) -> None:
         )
 
 
-def _step(
+def step(
     net: nn.Module,
     model: Callable[[Tensor], Tensor],
     optimiser: torch.optim.Optimizer,
@@ -239,7 +241,8 @@ class _Running:
         epochs = self.history.epochs
         if patience is None or "val_log_loss" not in epochs[-1]:
             return
-        if epochs[-1]["val_log_loss"] <= min(one["val_log_loss"] for one in epochs):
+        *before, now = (one["val_log_loss"] for one in epochs)
+        if not before or now < min(before):
             self._best, self._waited = {name: value.clone() for name, value in self.mean.items()}, 0
             return
         self._waited += 1

@@ -6,7 +6,6 @@ pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pi
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from lexnet.config import ProbeConfig
 from lexnet.errors import ConfigError
-from lexnet.evaluate.intervals import clustered_wilson
+from lexnet.evaluate.intervals import clustered_error, clustered_wilson
 from lexnet.transfer.probe import Examples, fit_probe
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ class Probed:
     interval: tuple[float, float]
     right: NDArray[np.bool_]
     """(N,) out of fold, picture by picture."""
+    units: NDArray[np.str_]
+    """(N,) which of them belong together."""
     net: str | None = None
     """Of which net, where several are compared."""
 
@@ -64,9 +65,10 @@ def places(net: "Net", size: int, channels: int) -> list[Place]:
 
 
 def default_cut(places: list[Place]) -> str:
-    """The first stage behind which at most `MOST_LEFT` of the multiply-adds remain."""
+    """The first stage behind which at most `MOST_LEFT` of the multiply-adds remain; the stem of a net that
+    was cut there, which has no stage."""
     whole = places[-1].macs
-    return str(next(place.stage for place in places if 1 - place.macs / whole <= MOST_LEFT))
+    return next(place.stage for place in places if 1 - place.macs / whole <= MOST_LEFT) or "stem"
 
 
 def probe_stages(
@@ -83,7 +85,7 @@ def probe_stages(
 
     `features` (N, sum of widths) are those of all the places, side by side.
     """
-    found, whole = [], stages[-1]
+    found, whole, units = [], stages[-1], np.asarray(examples.units)
     ends = [one for one in stages if one is whole or one.macs < whole.macs]
     for done, place in enumerate(ends, start=1):
         own = replace(examples, features=features[:, columns(stages, place)])
@@ -92,8 +94,9 @@ def probe_stages(
             Probed(
                 place=place,
                 accuracy=float(probe.right.mean()),
-                interval=clustered_wilson(probe.right, np.asarray(examples.units)),
+                interval=clustered_wilson(probe.right, units),
                 right=probe.right,
+                units=units,
             )
         )
         progress(done, len(ends))
@@ -134,7 +137,9 @@ def choose_cut(
             raise ConfigError(f"{name}={limit:,.6g} is under the {min(costs):,.6g} of the cheapest; raise it")
         allowed = [one for one, each in zip(allowed, costs, strict=True) if each <= limit]
     best = max(allowed, key=lambda one: (one.accuracy, one.place.macs))
-    return next(one for one in allowed if one is best or most_lost(one.right, best.right) <= MARGIN)
+    return next(
+        one for one in allowed if one is best or most_lost(one.right, best.right, best.units) <= MARGIN
+    )
 
 
 def reason(curve: Sequence[Probed], chosen: Probed) -> str:
@@ -149,12 +154,13 @@ def reason(curve: Sequence[Probed], chosen: Probed) -> str:
     )
 
 
-def most_lost(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+def most_lost(a: NDArray[np.bool_], b: NDArray[np.bool_], units: NDArray[np.str_]) -> float:
     """How much less often the answers `a` (N,) may be right than `b` (N,), on pictures of the same kind.
 
-    The upper end of the one-sided 95 % interval of the paired difference; where nearly all answers are
-    equal, that of the rule of three: of N pictures without a difference, up to 3/N may show one.
+    The upper end of the one-sided 95 % interval of the paired difference, those of one of `units` (N,)
+    varying together; where nearly all answers are equal, that of the rule of three: of n units without a
+    difference, up to 3/n may show one.
     """
     difference = b.astype(float) - a.astype(float)
-    spread = Z_ONE_SIDED * float(difference.std()) / sqrt(len(difference))
-    return float(difference.mean()) + max(spread, 3 / len(difference))
+    spread = Z_ONE_SIDED * clustered_error(difference, units)
+    return float(difference.mean()) + max(spread, 3 / len(np.unique(units)))

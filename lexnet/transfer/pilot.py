@@ -6,12 +6,12 @@ some ─ head, and head + tail ─ who is right on the others?  the difference, 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import Fit, ProbeConfig
+from lexnet.evaluate.intervals import clustered_error
 from lexnet.nets.net import Net
 from lexnet.transfer.probe import Examples, Probe, fit_probe
 from lexnet.transfer.tail import Activated, answers, train_tail
@@ -25,6 +25,8 @@ class Trial:
     """(N,) which pictures a head alone answers rightly, having been fitted to others."""
     tail: NDArray[np.bool_]
     """(N,) the same of a trained tail."""
+    units: NDArray[np.str_]
+    """(N,) which of the pictures belong together."""
     seconds: float
     """That one picture takes once, in training."""
 
@@ -36,7 +38,7 @@ class Trial:
     @property
     def noise(self) -> float:
         """The standard error of that."""
-        return float((self.tail.astype(float) - self.head).std()) / sqrt(len(self.head))
+        return clustered_error(self.tail.astype(float) - self.head, self.units)
 
 
 def try_tail(
@@ -75,4 +77,5 @@ def try_tail(
     spent = time.perf_counter() - began
     _, trained = net.cut(cut)
     tail = answers(trained, seen.take(others)).argmax(axis=1) == examples.labels[others]
-    return Trial(head, tail, spent / (config.epochs * taught))
+    units = np.asarray(examples.units)[others]
+    return Trial(head, tail, units, spent / (config.epochs * taught))

@@ -1,5 +1,6 @@
 """`lexnet cache`"""
 
+import hashlib
 import json
 import os
 import time
@@ -43,15 +44,23 @@ def test_an_empty_cache_is_no_error(call: Call, tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "nothing").exists()
 
 
-def test_a_flipped_byte_is_found_and_nothing_is_touched(call: Call, cache: Path) -> None:
+def test_a_flipped_byte_is_found_and_prune_takes_the_file_away(call: Call, cache: Path) -> None:
+    """However new it is, and one that was fetched too."""
+    kept = b"a published net"
+    weights = cache / "weights/w" / f"{hashlib.sha256(kept).hexdigest()}.safetensors"
+    weights.write_bytes(kept)
     assert call("cache", "verify").out == "0 damaged\n"
     file = sorted(cache.glob("features/*/*.npy"))[0]
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
+    for one in (file, weights):
+        content = bytearray(one.read_bytes())
+        content[-1] ^= 1
+        one.write_bytes(content)
     said = call("cache", "verify", "--json")
-    assert said.code == 1 and json.loads(said.out) == {"damaged": [str(file)]}
-    assert file.exists() and call("cache", "verify").out.startswith(f"damaged: {file}\n1 damaged; ")
+    aside = [str(one.with_suffix(".damaged")) for one in (file, weights)]
+    assert said.code == 1 and json.loads(said.out) == {"damaged": aside}
+    assert call("cache", "verify").out.startswith(f"damaged: {aside[0]}\n") and not file.exists()
+    assert json.loads(call("cache", "prune", "--json").out)["removed"] == 2
+    assert call("cache", "verify").code == 0 and (cache / "weights/w/model.safetensors").exists()
 
 
 def test_only_what_is_old_goes_and_what_was_fetched_stays(call: Call, cache: Path) -> None:

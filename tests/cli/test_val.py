@@ -15,8 +15,10 @@ from sklearn import metrics as sk
 from tiny import tiny_bundle
 
 import lexnet
+from lexnet.config import SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.evaluate.intervals import wilson
+from lexnet.job.run import train
 from lexnet.runtime.predictor import Predictor, load_predictor
 
 Call = Callable[..., Any]
@@ -178,14 +180,32 @@ def test_pictures_that_were_trained_on_are_left_out_of_any_folder(
         shutil.copy(CLIPART / path, folder / "birds" / f"seen-{Path(path).name}")
     said = call("val", bundle, folder)
     assert "18 pictures)" in said.out
-    assert said.out.splitlines()[-1] == "left out  5 pictures that the bundle was trained on"
+    assert said.out.splitlines()[-1] == "left out  5 pictures that the bundle was made with"
     for path in folder.glob("*/*"):
         if not path.name.startswith("seen-"):
             path.unlink()
     said = call("val", bundle, folder)
-    assert said.code == 2 and "was trained on all pictures of" in said.err
+    assert said.code == 2 and "was made with all pictures of" in said.err
 
 
 def test_what_is_no_bundle_ends_with_2(call: Call, folder: Path) -> None:
     said = call("val", sorted((folder / "flags").iterdir())[0], folder)
     assert said.code == 2 and "is not a LexNet bundle" in said.err
+
+
+def test_what_training_grouped_is_grouped_here_too(call: Call, folder: Path, tmp_path: Path) -> None:
+    """Four shots of each picture, which are right or wrong together."""
+    pattern = r"/(\w+)-shot"
+    for path in sorted(folder.glob("*/*")):
+        for shot in range(4):
+            with Image.open(path) as image:
+                image.convert("RGB").save(
+                    path.with_name(f"{path.stem}-shot{shot}.png"), compress_level=shot + 1
+                )
+        path.unlink()
+    run = train(str(folder), TrainConfig(size=32, split=SplitConfig(group_by=pattern)), tmp_path / "run")
+    said = json.loads(call("val", run.folder / "model.lexnet", folder, "--json").out)
+    assert said["count"] == sum(run.metrics["counts"][part] for part in ("test",))
+    assert said["interval"] == pytest.approx(run.metrics["interval"])
+    alone = wilson(round(said["accuracy"] * said["count"]), said["count"])
+    assert said["interval"][1] - said["interval"][0] > 1.2 * (alone[1] - alone[0])

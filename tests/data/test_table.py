@@ -296,6 +296,7 @@ def test_commas_and_quotes_belong_to_the_name(root: Path) -> None:
         ('path;label\r\n;\r\n\r\n"a\n\n.png";cat\r\n;dog\r\n', "has no path in line 7; fill it in"),
         ("path,label,split\na.png,cat,dev\n", "has the split 'dev'; use train, val or test, or leave all"),
         ("path,label,split\na.png,cat,test\nb.png,cat,\n", "gives a split for some rows, but not for line 3"),
+        ("path,label,weight\na.png,cat,3e38\n", r"has the weight '3e38' in line 2; .* from 1e-15 to 1e\+15"),
         ("path,label\na.png,c\x07at\n", r"has a label that is not printable \('c\\x07at'\); correct it"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_class_without_pictures_does_not_count_for_the_mean() -> None:
     scores = score(probabilities, np.array([0, 1, 1]), ["a", "b", "none"])
     assert scores.macro_f1 == pytest.approx((2 / 3 + 2 / 3) / 2)
     none = scores.per_class[2]
-    assert (none["count"], none["precision"], none["recall"]) == (0, None, None)
+    assert (none["count"], none["precision"], none["recall"], none["f1"]) == (0, None, None, None)
     assert scores.confusion == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
 
 

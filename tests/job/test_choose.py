@@ -20,7 +20,7 @@ from lexnet.job.events import Choices, Event, Note, Option, Warned
 from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
 from lexnet.job.measure import Speeds
-from lexnet.job.plan import decided, make_plan
+from lexnet.job.plan import decided, make_plan, read_plan
 from lexnet.job.run import preview, train
 from lexnet.transfer.extract import TorchEngine
 from lexnet.transfer.pilot import Trial
@@ -219,6 +219,19 @@ def test_what_there_is_no_time_for_or_nobody_asked_for_is_not_measured(
     assert len(found) == modes
 
 
+def test_batches_of_one_can_be_timed(folder: Path) -> None:
+    """Whose batch norms have nothing to learn from, for which training itself refuses them."""
+    wanted = job(folder, replace(SMALL, mode="finetune", fit=FitConfig(batch_size=1, norms="trained")))
+    assert measure.measure(wanted, read_data(str(folder)), lambda speeds: False).whole > 0
+
+
+def test_what_is_kept_back_behind_the_training_is_kept_with_the_choice(folder: Path, tmp_path: Path) -> None:
+    wanted = replace(job(folder, SMALL), reserve=23.5)
+    choose.keep_choice(wanted, tmp_path, wanted.plan)
+    assert choose.kept_choice(tmp_path) == (read_plan(tmp_path / "choice.yaml"), 23.5)
+    assert choose.kept_choice(tmp_path / "none") is None
+
+
 def test_where_nothing_fits_fewer_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: replace(QUICK, look=1.0))
     wanted = job(folder, SMALL, 40)
@@ -245,7 +258,7 @@ def fake(gain: float, noise_like: int) -> Any:
     head, tail = np.zeros(100, bool), np.zeros(100, bool)
     head[:noise_like] = True
     tail[noise_like : noise_like + round(100 * gain) + noise_like] = True
-    return lambda *arguments: Trial(head, tail, 0.01)
+    return lambda *arguments: Trial(head, tail, np.arange(len(head)).astype(str), 0.01)
 
 
 @pytest.fixture
@@ -412,7 +425,8 @@ def test_a_real_pilot(folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None
     assert len(trial.head) == len(trial.tail) == 9 + 6  # a fifth of the training pictures, and the val part
     assert trial.head.mean() > 0.6 and trial.seconds > 0
     assert plan.config.mode == ("tail" if trial.gain > trial.noise else "probe")
-    assert f"{100 * trial.gain:+.1f} ± {100 * trial.noise:.1f} points" in plan.reasons[0]
+    points, error = 100 * trial.gain, 100 * trial.noise
+    assert f"{points:+.1f} points where it was tried (standard error {error:.1f})" in plan.reasons[0]
 
 
 @pytest.mark.parametrize("seed", range(5))

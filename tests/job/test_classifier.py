@@ -20,6 +20,7 @@ from lexnet.job.events import Event, Warned
 from lexnet.runtime.engines import OnnxRuntime
 
 CLIPART = sample_folder("clipart")
+pytestmark = pytest.mark.filterwarnings("ignore:only .* test pictures")  # they are few on purpose
 PATHS = [path for name in ("birds", "flags", "fruit") for path in sorted((CLIPART / name).iterdir())[:12]]
 NAMES = [path.parent.name for path in PATHS]
 
@@ -130,7 +131,31 @@ def test_the_saved_bundle_says_the_same(tmp_path: Path, fitted: lexnet.Classifie
     assert model.classes_.tolist() == fitted.classes_.tolist()
 
 
+def test_few_pictures_to_measure_on_are_warned_of(fitted: lexnet.Classifier) -> None:
+    told: list[Event] = []
+    lexnet.Classifier().fit(PATHS, NAMES, on_event=told.append)
+    texts = [event.text for event in told if isinstance(event, Warned)]
+    assert any(text.startswith("only ") and "may be anywhere from" in text for text in texts)
+
+
+def test_pictures_may_count_more_than_others(fitted: lexnet.Classifier) -> None:
+    as_before = lexnet.Classifier().fit(PATHS, NAMES, sample_weight=np.full(len(PATHS), 3.0))
+    np.testing.assert_allclose(as_before.predict_proba(PATHS), fitted.predict_proba(PATHS), atol=1e-6)
+    weights = np.where(np.asarray(NAMES) == NAMES[0], 100.0, 1.0)
+    more = lexnet.Classifier().fit(PATHS, NAMES, sample_weight=weights)
+    of = fitted.classes_.tolist().index(NAMES[0])
+    assert more.predict_proba(PATHS)[:, of].mean() > fitted.predict_proba(PATHS)[:, of].mean() + 0.02
+
+
 def test_wrong_calls_say_what_to_give() -> None:
+    with pytest.raises(DataError, match="a bytes is among the paths; write pictures to files"):
+        lexnet.Classifier().fit([PATHS[0].read_bytes(), *PATHS[1:]], NAMES)  # type: ignore[list-item]
+    with pytest.raises(DataError, match=r"weights of shape \(2,\) for 36 paths"):
+        lexnet.Classifier().fit(PATHS, NAMES, sample_weight=[1, 2])
+    with pytest.raises(DataError, match="the weight nan in place 1; weights lie between"):
+        lexnet.Classifier().fit(PATHS[:2], NAMES[:2], sample_weight=[1, np.nan])
+    with pytest.raises(DataError, match="sample_weight needs a list of paths"):
+        lexnet.Classifier().fit(str(CLIPART), sample_weight=[1])
     with pytest.raises(DataError, match="36 paths but 35 labels"):
         lexnet.Classifier().fit(PATHS, NAMES[:-1])
     with pytest.raises(DataError, match="a list of paths needs the labels y"):

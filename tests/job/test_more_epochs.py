@@ -140,6 +140,13 @@ def test_what_is_another_run_is_not_gone_on_with(two: Run, config: TrainConfig) 
     assert {path.name: path.read_bytes() for path in two.folder.iterdir()} == before
 
 
+def test_where_the_mode_was_chosen_for_a_run_it_says_how_to_ask_for_more(two: Run) -> None:
+    """As where tiny pictures get a net of their own, and --epochs alone asks for a tail."""
+    net = two.metrics["net"]
+    with pytest.raises(OutputError, match=rf"for longer: --mode scratch --net {net} and more --epochs\)"):
+        train("digits", TrainConfig(fit=FitConfig(epochs=9)), two.folder)
+
+
 def test_a_plan_of_before_there_were_totals_is_the_same_run(two: Run) -> None:
     """As many epochs by a plan.yaml that differs in its text alone: nothing is trained, nothing lost."""
     plan = two.folder / "plan.yaml"

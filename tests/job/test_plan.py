@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from lexnet.augment.recipes import RECIPES
-from lexnet.config import Recipe, TrainConfig
+from lexnet.config import FitConfig, ProbeConfig, Recipe, SplitConfig, TrainConfig, tail_epochs
+from lexnet.errors import ConfigError
 from lexnet.job.plan import decided, make_plan, read_plan
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -65,3 +66,33 @@ def test_answers_by_mirrored_views_are_warned_of_where_they_show_another_class(t
     risks = plan.risks(["left", "right"])
     assert len(risks) == warned and all(risk.startswith(f"tta {tta} also looks at") for risk in risks)
     assert plan.risks(["cat", "dog"]) == []
+
+
+def test_a_tails_steps_are_counted_and_not_its_batches() -> None:
+    """300 steps at least: of 32 pictures each, or of 4 times 32."""
+    assert tail_epochs(FitConfig(), 320) == 30
+    assert tail_epochs(FitConfig(accumulate=4), 320) == 120
+
+
+def test_a_warm_up_longer_than_the_usual_epochs_is_an_answer_to_how_many_there_are() -> None:
+    plan = make_plan("/data", TrainConfig(mode="tail", fit=FitConfig(warmup=8.5)))
+    assert plan.config.fit.warmup == 8.5 and tail_epochs(plan.config.fit, 10_000) == 9
+    with pytest.raises(ConfigError, match=r"warmup=8.5 must lie in \[0.0, 6.0\]"):
+        FitConfig(epochs=6, warmup=8.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mode": "scratch", "probe": ProbeConfig(cv=3)}, "mode=scratch fits no linear head, for which cv"),
+        ({"mode": "scratch", "probe": ProbeConfig(candidates=(0.1,))}, "mode=scratch fits no linear head"),
+    ],
+)
+def test_what_a_mode_would_ignore_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_plan("/data", TrainConfig(**settings))
+
+
+def test_repeats_of_no_folds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="repeats=7 says how often folds are divided anew; give folds too"):
+        SplitConfig(repeats=7)

@@ -323,6 +323,9 @@ def test_a_measured_rate_is_taken_and_its_curve_kept(tmp_path: Path, monkeypatch
     assert (plan["fit"]["lr"], plan["fit"]["find_lr"]) == (None, True), "the plan measures again"
     again = train(str(run.folder / "plan.yaml"), None, tmp_path / "b")
     assert (again.folder / MODEL).read_bytes() == (run.folder / MODEL).read_bytes()
+    monkeypatch.setattr(whole, "find_rate", lambda *arguments: pytest.fail("a longer run measured again"))
+    longer = train("digits", replace(config, fit=replace(config.fit, epochs=2)), tmp_path / "a")
+    assert [tuple(one) for one in longer.metrics["rates"]] == rates
 
 
 def test_a_broken_picture_is_told_and_not_a_crash(tmp_path: Path) -> None:
@@ -435,6 +438,15 @@ def test_a_bundle_goes_on_with_one_more_class(three: Path, probed: Run, tmp_path
         OnnxRuntime(bundle_of(one).bundle.model, 1).run(np.stack(pixels))["features"] for one in (run, probed)
     ]
     np.testing.assert_allclose(*features, atol=1e-4)
+
+
+def test_a_bundle_cut_at_its_stem_goes_on_as_a_tail(three: Path, tmp_path: Path) -> None:
+    """Of which its head alone is left to train."""
+    first = train(str(three), replace(PROBE, cut="stem"), tmp_path / "first")
+    fit = FitConfig(epochs=1, batch_size=16)
+    tail = TrainConfig(mode="tail", from_=str(first.folder / MODEL), recipe="none", workers=1, fit=fit)
+    run = train(str(three), tail, tmp_path / "tail")
+    assert run.metrics["frozen"] == run.metrics["cut"] == "stem" and run.metrics["verified"]
 
 
 def test_a_cut_bundle_goes_on_cut(three: Path, cut: Run, tmp_path: Path) -> None:

@@ -102,3 +102,19 @@ def test_a_loss_that_is_no_number_even_at_the_least_rate_is_told() -> None:
     with pytest.raises(TrainingError, match="no number even at a learning rate of 1e-06; look at the"):
         find_rate(part, spoiled, CONFIG)
     assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
+
+
+def test_batches_that_are_accumulated_are_one_step() -> None:
+    """Of two halves of each batch it is the curve of the whole batches."""
+
+    def halves() -> Iterator[tuple[Tensor, Tensor]]:
+        for x, y in batches():
+            yield from ((x[:8], y[:8]), (x[8:], y[8:]))
+
+    def plain() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 2))
+
+    whole = find_rate(plain(), batches, CONFIG).curve
+    parts = find_rate(plain(), halves, FitConfig(batch_size=16, accumulate=2).resolved("scratch")).curve
+    assert len(parts) > 10 and parts[:10] == [pytest.approx(one, rel=1e-4) for one in whole[:10]]

@@ -253,6 +253,13 @@ def test_patience_takes_the_best_epochs_weights_and_stops() -> None:
     assert torch.equal(part[0].weight, seen[1]) and not torch.equal(seen[1], seen[3])
 
 
+def test_patience_ends_where_the_loss_stays_as_it_is() -> None:
+    config = replace(CONFIG, epochs=9, patience=2)
+    history = fit(net(), batches, STEPS, config, seed=0, judge=lambda part: {"val_log_loss": 0.5})
+    assert len(history.epochs) == 3
+    assert history.stopped == "after 2 epochs without a lower validation loss"
+
+
 def test_patience_that_never_ends_still_takes_the_best() -> None:
     losses, seen = iter([0.9, 0.4, 0.6, 0.3, 0.5]), list[Tensor]()
 

@@ -66,9 +66,16 @@ def test_an_unknown_stage_is_named(shared_cache: Path) -> None:
         open_trunk("efficientnet_lite0", None, pytest.fail, cut="stage9")
 
 
+def units_of(right: np.ndarray, together: int = 1) -> np.ndarray:
+    """Each answer of a unit of its own, or so many of one."""
+    return (np.arange(len(right)) // together).astype(str)
+
+
 def probed(stage: str | None, macs: int, right: np.ndarray) -> Probed:
     place = Place(stage=stage, width=8, params=macs, macs=macs)
-    return Probed(place=place, accuracy=float(right.mean()), interval=(0.0, 1.0), right=right)
+    return Probed(
+        place=place, accuracy=float(right.mean()), interval=(0.0, 1.0), right=right, units=units_of(right)
+    )
 
 
 def test_the_cheapest_that_loses_hardly_anything() -> None:
@@ -77,8 +84,12 @@ def test_the_cheapest_that_loses_hardly_anything() -> None:
     bad, good = best.copy(), best.copy()
     bad[:80] = False
     good[:24], good[3600:3620] = False, True
-    assert most_lost(bad, best) == pytest.approx(0.02 + 1.645 * (0.02 * 0.98 / 4000) ** 0.5, abs=1e-5)
-    assert 0 < most_lost(good, best) < 0.01 and most_lost(best, best) == 3 / 4000
+    own = units_of(best)
+    assert most_lost(bad, best, own) == pytest.approx(0.02 + 1.645 * (0.02 * 0.98 / 4000) ** 0.5, abs=1e-5)
+    assert 0 < most_lost(good, best, own) < 0.01 and most_lost(best, best, own) == 3 / 4000
+    frames = units_of(best, together=20)  # the 80 lost ones are frames of four films among 200
+    assert most_lost(best, best, frames) == 3 / 200
+    assert most_lost(bad, best, frames) == pytest.approx(0.02 + 1.645 * (0.02 * 0.98 / 200) ** 0.5, abs=1e-5)
     curve = [probed("stage1", 10, bad), probed("stage2", 20, good), probed(None, 40, best)]
     chosen = choose_cut(curve, classes=0)
     assert chosen.place.stage == "stage2"
