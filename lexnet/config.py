@@ -107,8 +107,6 @@ class SplitConfig:
         if self.folds is not None:
             _within("folds", self.folds, 2, 20)
         _within("repeats", self.repeats, 1, 100)
-        if self.folds is None and self.repeats != type(self).repeats:
-            raise ConfigError(f"repeats={self.repeats} says how often folds are divided anew; give folds too")
         for name in ("limit", "per_class"):
             if getattr(self, name) is not None:
                 _within(name, getattr(self, name), 1, 10**9)
@@ -287,7 +285,6 @@ class FitConfig:
     def resolved(self, mode: str) -> "Fit":
         """The same with nothing left open."""
         chosen = MODES[mode] | (SGD[mode] if self.optimiser == "sgd" else {})
-        chosen |= {"epochs": max(chosen["epochs"], math.ceil(self.warmup))}
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         return Fit(**{**chosen, **given})
 

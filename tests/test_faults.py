@@ -32,7 +32,7 @@ from picture_makers import (
 from PIL import Image
 
 from lexnet.cli import main
-from lexnet.job.folder import CHOICE, DONE, PLAN
+from lexnet.job.folder import CHOICE, DONE, PLAN, RESERVE
 from lexnet.job.run import BUNDLE, HISTORY, PREDICTIONS, REPORT, SPLIT
 from lexnet.transfer.trunk import open_trunk
 
@@ -109,7 +109,7 @@ def only_whole_files(folder: Path) -> bool:
     if BUNDLE in names:
         with zipfile.ZipFile(folder / BUNDLE) as bundle:
             assert bundle.testzip() is None
-    return names <= WHOLE | {CHOICE}
+    return names <= WHOLE | {CHOICE, RESERVE}
 
 
 # --- pictures that cannot be used
@@ -607,7 +607,7 @@ def test_killed_while_writing_the_bundle_there_is_no_half_bundle(
     run = tmp_path / "runs/data"
     assert killed.returncode == -signal.SIGKILL
     assert not (run / BUNDLE).exists() and not (run / DONE).exists()
-    assert {name for name in os.listdir(run) if not name.endswith(".part")} <= WHOLE | {CHOICE}
+    assert {name for name in os.listdir(run) if not name.endswith(".part")} <= WHOLE | {CHOICE, RESERVE}
     subprocess.run(
         [sys.executable, "-m", "lexnet", *arguments], cwd=tmp_path, check=True, capture_output=True
     )

@@ -38,7 +38,7 @@ def geometry(views: View, shape: tuple[int, ...], spec: PreprocessSpec) -> Geome
     matrices = whole.copy()
     matrices[:, :2] += (0.5 - 2.0**halved / 2)[..., None] * matrices[:, 2:]
     matrices[:, :2] /= 2.0 ** halved[..., None]
-    soften = softness(matrices, spec.size)
+    soften = softness(matrices, spec.size, spec.interpolation)
     needless = np.abs(soften).max(1) <= LEAST
     if views.bend is None:
         needless |= is_exact(matrices)

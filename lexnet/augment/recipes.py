@@ -15,7 +15,11 @@ from lexnet.errors import ConfigError, did_you_mean, shown_plain
 TURNED = 45.0  # degrees from which on a 6 may be taken for a 9
 LYING = 90.0  # and an arrow for one that points elsewhere
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")  # of class names like left_hand, TurnLeft, digit_6
-SAME_TURNED = (("6", "six"), ("9", "nine"))
+SAME_TURNED = (
+    (("6", "six"), ("9", "nine")), (("b",), ("q",)), (("d",), ("p",)), (("n",), ("u",)), (("m",), ("w",)),
+)  # fmt: skip
+SIDES = ("left", "right", "east", "west", "clockwise", "anticlockwise", "counterclockwise")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "gray")
 COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 RECIPES = {
@@ -109,7 +113,7 @@ def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     """Why the recipe may turn a picture of one class into one of another, judged by the classes' names."""
     found = []
     turned = f"turned by up to {recipe.rotate:g} degrees"
-    sides, ends = _called(classes, "left", "right"), _called(classes, "up", "down", "top", "bottom")
+    sides, ends = _called(classes, *SIDES), _called(classes, "up", "down", "top", "bottom")
     if sides and recipe.mirror:
         found.append(f"mirror turns left into right, and there is a class {sides[0]!r}")
     if ends and recipe.flip:
@@ -118,8 +122,12 @@ def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
         found.append(f"{turned}, things point elsewhere, and there is a class {(sides or ends)[0]!r}")
     if len(known := signs(classes)) > 1 and (recipe.mirror or recipe.flip):
         found.append(f"mirrored, signs such as {known[0]!r} and {known[1]!r} are others or none")
-    if recipe.rotate > TURNED and all(_called(known, number, word) for number, word in SAME_TURNED):
-        found.append(f"{turned}, a 6 is a 9")
+    for one, other in SAME_TURNED:
+        if recipe.rotate > TURNED and _called(known, *one) and _called(known, *other):
+            found.append(f"{turned}, a {one[0]} is a {other[0]}")
+    coloured = _called(classes, *COLOURS)
+    if len(coloured) > 1 and (recipe.hue or recipe.grey):
+        found.append(f"hue and grey change colours, and there is a class {coloured[0]!r}")
     return found
 
 

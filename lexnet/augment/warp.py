@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.augment.sample import Number, View
-from lexnet.config import PreprocessSpec
+from lexnet.config import Interpolation, PreprocessSpec
 
 Matrix = NDArray[np.float64]
-SOFTEN, NEUTRAL = 0.14, 1.49
+SOFTEN = 0.14
+NEUTRAL = {"bicubic": 1.49, "bilinear": 1.02}
+"""By evaluation's filter: with so many picture pixels a view pixel a view is as sharp as it is sampled."""
 FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
 
 
@@ -63,19 +65,23 @@ def inside(view: View) -> list[list[Number]]:
 
 def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple[Number, ...]:
     """Left, top, width, height of the crop in the picture, pixels; a random one may reach beyond it."""
-    if view.recipe.crop == "resized":
-        whole = view.area * height * width
-        wide = np.minimum(width, np.sqrt(whole * view.aspect))
-        high = np.minimum(height, np.sqrt(whole / view.aspect))
+    if view.recipe.crop == "resized":  # if need be of another aspect than was drawn, or else smaller
+        share = view.area * width / height
+        aspect = np.clip(np.clip(view.aspect, share, share / view.area**2), *view.recipe.aspect)
+        high = np.sqrt(view.area * height * width / aspect)
+        high = np.minimum(np.minimum(high, height), width / aspect)
+        wide = np.minimum(high * aspect, width)
         return view.place[0] * (width - wide), view.place[1] * (height - high), wide, high
     short = min(height, width)
     side = short * spec.size / spec.short_side
     room = (short - side + 2 * view.recipe.pad * side) * (view.recipe.crop == "random")
-    left, top = (place * room - room / 2 for place in view.place)
-    left, top = (width - side) / 2 + left, (height - side) / 2 + top
-    if side == spec.size:  # nothing is resampled, so nothing may be blurred
-        left, top = np.rint(left), np.rint(top)
-    return left, top, side, side
+    if side == spec.size:  # nothing is resampled, so nothing may be blurred: each whole pixel is as likely
+        room = math.floor(room + 1e-9)
+        steps = [np.minimum(np.floor(place * (room + 1)), room) for place in view.place]
+    else:
+        steps = [place * room for place in view.place]
+    left, top = (width - side - room) / 2 + steps[0], (height - side - room) / 2 + steps[1]
+    return (np.rint(left), np.rint(top), side, side) if side == spec.size else (left, top, side, side)
 
 
 def is_upright(view: View) -> Number:
@@ -94,7 +100,7 @@ def halvings(matrix: Matrix, size: int) -> NDArray[np.int64]:
     return np.floor(np.log2(scales) + 1e-6).astype(int)
 
 
-def softness(matrix: Matrix, size: int) -> NDArray[np.float64]:
+def softness(matrix: Matrix, size: int, interpolation: Interpolation) -> NDArray[np.float64]:
     """(..., 2) of which (a, 1 - 2a, a) filters the view along its x and its y, so that it is as sharp as what
     evaluation sees.
 
@@ -102,7 +108,7 @@ def softness(matrix: Matrix, size: int) -> NDArray[np.float64]:
     blurs, and `a` is negative. `benchmarks/sharpness.py` found the line on photographs.
     """
     scales = np.linalg.norm(slope(matrix, size), axis=-2)
-    return np.asarray(SOFTEN * (np.maximum(1, scales) - NEUTRAL))
+    return np.asarray(SOFTEN * (np.maximum(1, scales) - NEUTRAL[interpolation]))
 
 
 def slope(matrix: Matrix, size: int) -> Matrix:

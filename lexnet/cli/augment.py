@@ -123,5 +123,18 @@ def _rows(files: list[Path], recipe: Any, views: int, size: int, seed: int) -> l
         picture = decode(content, spec, display(file))
         changes = Changes(drawn, picture.shape, spec, axes)
         seen = [changes(i, picture) for i in range(views)]
-        rows.append(Row(display(file), square, seen, [drawn[i].numbers() for i in range(views)]))
+        numbers = [_numbers(drawn[i], picture, spec) for i in range(views)]
+        rows.append(Row(display(file), square, seen, numbers))
     return rows
+
+
+def _numbers(view: Any, picture: Any, spec: Any) -> dict[str, object]:
+    """What is done to this picture: a crop that does not fit into it is not the one that was drawn."""
+    from lexnet.augment.warp import crop_box
+
+    height, width = picture.shape[:2]
+    numbers = view.numbers()
+    if view.recipe.crop == "resized":
+        _, _, wide, high = map(float, crop_box(view, height, width, spec))
+        numbers |= {"area": round(wide * high / (width * height), 3), "aspect": round(wide / high, 3)}
+    return numbers

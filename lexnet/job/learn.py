@@ -230,7 +230,8 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
         mistakes = worst_mistakes(exported, manifest, held_out, plain)
         changed = job.plan.recipe() != Recipe()
-        seen = training_sheet(job.plan, manifest, plain, learned.axes) if changed else None
+        epochs = int(learned.epochs[-1]["epoch"]) + 1 if learned.epochs else None
+        seen = training_sheet(job.plan, manifest, plain, learned.axes, epochs) if changed else None
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
     metrics["verification"]["golden"] = len(golden)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, signs
+from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, idle, signs
 from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
 from lexnet.job.events import Listener, Note
@@ -103,20 +103,12 @@ class Plan:
 def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Plan:
     """Decides what the user left open, to suit the classes if they are known; raises for a net without
     weights before any work is done."""
-    reasons: list[str] = []
-    mode, net, recipe = config.mode, config.net, config.recipe
+    mode = config.mode
     if config.fixes is not None:
         config = replace(config, fixes=str(Path(config.fixes).absolute()))
     if config.from_ is not None:
         config = replace(config, from_=str(Path(config.from_).absolute()))
-        net = _net_of(config)
-        reasons.append(f"net {net}: that of {config.from_}")
-    elif net == "auto" and mode == "scratch":
-        net = NEW_NET
-        reasons.append(f"net {net}: small enough to be trained from nothing")
-    elif net == "auto":
-        net = DEFAULT_NET
-        reasons.append(f"net {net}: the smallest whose ImageNet weights come with the installation")
+    net, reasons = _chosen_net(config)
     if mode == "auto":
         mode, why = _forced(config)
         reasons += [why] if why else []
@@ -126,19 +118,17 @@ def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Pl
     net = "auto" if open_still else ",".join(nets)
     if len(nets) > 1:
         refuse_several(nets, config, mode)
-    if recipe == "auto" and mode != "auto":
-        recipe, why = RECIPE_OF[mode]
-        if mode == "scratch" and not _is_small(net):
-            recipe = "photo"
-        recipe, reason = _suited(recipe, why, classes)
-        reasons.append(reason)
-    elif isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
-        recipe = find_recipe(recipe)
+    recipe, why_this = _chosen_recipe(config.recipe, mode, net, classes)
+    reasons += why_this
     views, unchanged = config.views, recipe in ("none", Recipe())
     if unchanged and views is not None:
         raise ConfigError(f"views={views} of each picture need a recipe that changes it; give --recipe")
     if mode in ("probe", "tail") and not unchanged and config.budget is None:
         views = views or VIEWS
+    if isinstance(recipe, Recipe):
+        for name, needed in idle(recipe).items():
+            value = getattr(recipe, name)
+            raise ConfigError(f"recipe: {name}={value} does nothing without {needed}; give both")
     mixing = find_recipe(recipe) if isinstance(recipe, str) and recipe != "auto" else recipe
     if isinstance(mixing, Recipe) and mode in ("probe", "tail") and (mixing.mixup or mixing.cutmix):
         reasons.append(f"mode {mode}: pictures are not mixed, which finetune and scratch alone do")
@@ -147,16 +137,48 @@ def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Pl
             need(find_weights(name))
         if config.cut not in ("auto", "none"):
             _known_stage(name, config.cut)
-    fit = config.fit
-    if mode in MODES and config.budget is None:
-        resolved = fit.resolved(mode)
-        fit = FitConfig(
-            **{f.name: getattr(resolved, f.name) for f in fields(FitConfig)}
-            | ({"lr": None} if fit.find_lr else {})
-            | ({"epochs": fit.epochs} if mode == "tail" else {})  # until the pictures are counted
-        )
+    fit = config.fit if mode not in MODES or config.budget is not None else _settled(config.fit, mode)
     chosen = replace(config, net=net, mode=mode, recipe=recipe, views=views, fit=fit)
     return Plan(data=data, config=chosen, reasons=tuple(reasons), classes=tuple(classes))
+
+
+def _chosen_net(config: TrainConfig) -> tuple[str, list[str]]:
+    """The net that was named, that of the bundle to go on from, or the usual one; and why."""
+    if config.from_ is not None:
+        net = _net_of(config)
+        return net, [f"net {net}: that of {config.from_}"]
+    if config.net != "auto":
+        return config.net, []
+    if config.mode == "scratch":
+        return NEW_NET, [f"net {NEW_NET}: small enough to be trained from nothing"]
+    why = "the smallest whose ImageNet weights come with the installation"
+    return DEFAULT_NET, [f"net {DEFAULT_NET}: {why}"]
+
+
+def _chosen_recipe(
+    recipe: str | Recipe, mode: Mode, net: str, classes: Sequence[str]
+) -> tuple[str | Recipe, list[str]]:
+    """The recipe that was named, or what suits the mode and the classes; and why."""
+    if recipe == "auto" and mode != "auto":
+        usual, why = RECIPE_OF[mode]
+        if mode == "scratch" and not _is_small(net):
+            usual = "photo"
+        suited, reason = _suited(usual, why, classes)
+        return suited, [reason]
+    if isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
+        return find_recipe(recipe), []
+    return recipe, []
+
+
+def _settled(fit: FitConfig, mode: str) -> FitConfig:
+    """With all that needs no measuring: not a rate that is to be found, nor the epochs of a tail, which hang
+    on how many pictures there are."""
+    resolved = fit.resolved(mode)
+    return FitConfig(
+        **{f.name: getattr(resolved, f.name) for f in fields(FitConfig)}
+        | ({"lr": None} if fit.find_lr else {})
+        | ({"epochs": fit.epochs} if mode == "tail" else {})
+    )
 
 
 def announce(plan: Plan, tell: Listener) -> None:

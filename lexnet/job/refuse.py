@@ -2,12 +2,15 @@
 
 from dataclasses import fields
 
-from lexnet.config import FitConfig, ProbeConfig, TrainConfig
+from lexnet.config import FitConfig, ProbeConfig, SplitConfig, TrainConfig
 from lexnet.errors import ConfigError
 
 
 def refuse_unused(config: TrainConfig, mode: str) -> None:
     """Raises `ConfigError` for a setting that this mode would ignore."""
+    if config.split.folds is None and config.split.repeats != SplitConfig.repeats:
+        count = config.split.repeats
+        raise ConfigError(f"repeats={count} is how often folds are divided anew; give folds too")
     if mode == "auto":
         return
     if mode == "probe":

@@ -66,10 +66,15 @@ def worst_mistakes(
 
 
 def training_sheet(
-    plan: Plan, manifest: Manifest, spec: PreprocessSpec, axes: NDArray[np.float64] | None
+    plan: Plan,
+    manifest: Manifest,
+    spec: PreprocessSpec,
+    axes: NDArray[np.float64] | None,
+    epochs: int | None = None,
 ) -> bytes:
-    """A JPEG of some training pictures, each of another class: as they are, and their changed copies."""
-    count = min(plan.config.views or SHEET_VIEWS, SHEET_VIEWS)
+    """A JPEG of some training pictures, each of another class: as they are, and their changed copies, of
+    which a whole net sees a new one in each of its `epochs`."""
+    count = min(plan.config.views or epochs or SHEET_VIEWS, SHEET_VIEWS)
     train = manifest.where("train").tolist()
     first = {int(manifest.labels[row]): row for row in reversed(train)}
     rows = []

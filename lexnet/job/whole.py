@@ -53,6 +53,9 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
         found = headers(manifest, job.workers, partial(job.progress, "headers"))
     spec = new_spec(job.plan.config, found)
     job.tell(Note(f"pictures {spec.size} px, {'grey' if spec.channels == 1 else 'in colour'}"))
+    recipe = job.plan.recipe()
+    if recipe.crop == "random" and not recipe.pad and spec.short_side == spec.size:
+        job.warn(f"crop: random has no room in pictures of {spec.size} px; give a smaller --size, or pad")
     usable = decoded(job, manifest, whole_squares(spec)).manifest
     eye = open_eye(job, found)
     if eye is None:
@@ -84,7 +87,7 @@ def new_spec(config: TrainConfig, found: list[Header]) -> PreprocessSpec:
     size = config.size or (min(max(usual, 16), LARGEST) if entry.any_size else entry.size)
     if size != entry.size and not entry.any_size:
         raise ConfigError(f"size={size}: {config.net} takes {entry.size} px only; leave it out")
-    room = 0 if usual <= size else round(size * ROOM)
+    room = 0 if usual <= size else 2 * round(size * ROOM / 2)  # even, so that the middle is of whole pixels
     return PreprocessSpec(
         size=size, short_side=size + room, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
     )

@@ -75,8 +75,10 @@ class Pixels:
                 coming, before = made, now
 
     def _names(self, chosen: NDArray[np.int64]) -> list[str]:
-        """What each picture's changes are drawn for: its digest, numbered where an epoch has it again."""
-        digests, times = self.pictures.manifest.digests.take(chosen), repeats(chosen)
+        """What each picture's changes are drawn for: its digest, numbered where an epoch has it again, drawn
+        anew or as a copy of the file."""
+        digests = self.pictures.manifest.digests.take(chosen)
+        times = repeats(digests.codes()[0])
         return [f"{name} {k}" if k else name for name, k in zip(digests, times.tolist(), strict=True)]
 
     def _made(self, rows: NDArray[np.int64], names: list[str], epoch: int, pool: ThreadPoolExecutor) -> Made:

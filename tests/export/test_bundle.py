@@ -18,6 +18,7 @@ import lexnet
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError
 from lexnet.export.bundle import pack_bundle, synthetic_pictures
+from lexnet.job.events import Event
 from lexnet.preprocess import load
 
 CLIPART = sample_folder("clipart")
@@ -34,13 +35,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def quiet(event: Event) -> None:
+    pass
+
+
 def test_the_same_training_gives_the_same_bytes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On another number of threads, and with no feature taken from a cache."""
-    first = lexnet.Classifier(seed=3, workers=1).fit(folder)
+    first = lexnet.Classifier(seed=3, workers=1).fit(folder, on_event=quiet)
     monkeypatch.setenv("LEXNET_CACHE", str(tmp_path))
-    second = lexnet.Classifier(seed=3, workers=3).fit(folder)
+    second = lexnet.Classifier(seed=3, workers=3).fit(folder, on_event=quiet)
     assert second.metrics_["trunk"]["from_cache"] == 0
     assert hashlib.sha256(first.bundle_).digest() == hashlib.sha256(second.bundle_).digest()
 

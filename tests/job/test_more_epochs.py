@@ -168,7 +168,7 @@ def test_with_nothing_to_go_on_from_a_run_is_not_raised(
     with pytest.raises(OutputError, match="exists already"):
         train("digits", of(30, lr=0.05, patience=1), tmp_path / "patient")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_step", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(loop, "step", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train("digits", of(2), tmp_path / "early")
     with pytest.raises(OutputError, match="exists already"):

@@ -74,25 +74,15 @@ def test_a_tails_steps_are_counted_and_not_its_batches() -> None:
     assert tail_epochs(FitConfig(accumulate=4), 320) == 120
 
 
-def test_a_warm_up_longer_than_the_usual_epochs_is_an_answer_to_how_many_there_are() -> None:
-    plan = make_plan("/data", TrainConfig(mode="tail", fit=FitConfig(warmup=8.5)))
-    assert plan.config.fit.warmup == 8.5 and tail_epochs(plan.config.fit, 10_000) == 9
-    with pytest.raises(ConfigError, match=r"warmup=8.5 must lie in \[0.0, 6.0\]"):
-        FitConfig(epochs=6, warmup=8.5)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"mode": "scratch", "probe": ProbeConfig(cv=3)}, "mode=scratch fits no linear head, for which cv"),
         ({"mode": "scratch", "probe": ProbeConfig(candidates=(0.1,))}, "mode=scratch fits no linear head"),
+        ({"recipe": Recipe(blur=0.01)}, "recipe: blur=0.01 does nothing without damage, their probability"),
+        ({"split": SplitConfig(repeats=7)}, "repeats=7 is how often folds are divided anew; give folds too"),
     ],
 )
 def test_what_a_mode_would_ignore_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_plan("/data", TrainConfig(**settings))
-
-
-def test_repeats_of_no_folds_are_refused() -> None:
-    with pytest.raises(ConfigError, match="repeats=7 says how often folds are divided anew; give folds too"):
-        SplitConfig(repeats=7)

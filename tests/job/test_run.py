@@ -182,7 +182,7 @@ def test_a_graph_that_disagrees_is_not_written(
     monkeypatch.setattr(learning, "append_head", wrong)
     with pytest.raises(ParityError, match=r"disagrees with training on 6 held-out pictures.*most on .*\.png"):
         train(str(few), TrainConfig(), tmp_path / "run")
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.yaml", "choice.yaml"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.yaml", "choice.yaml", "reserve"}
 
 
 def test_shuffled_labels_score_at_chance(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_shuffled_labels_score_at_chance(tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(len(pictures))
     paths, labels = pictures, [pictures[i].parent.name for i in order]
     model = lexnet.Classifier(mode="tail", test=0.4, size=64, epochs=2)
-    assert model.fit(paths, labels).metrics_["accuracy"] < 0.2
+    assert model.fit(paths, labels, on_event=lambda event: None).metrics_["accuracy"] < 0.2
 
 
 def test_colour_alone_is_learned_through_every_path(tmp_path: Path) -> None:
