@@ -18,7 +18,7 @@ from lexnet.errors import OutputError
 
 HIDDEN, UNPRINTABLE = "is hidden", "has a name that is not printable UTF-8"
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # what follows them is shown elsewhere
-SEEN, OUTSIDE = "is a link to a folder already seen", "lies outside the class folders"
+SEEN, OUTSIDE = "is a link to a folder that is seen elsewhere", "lies outside the class folders"
 
 
 def cache_folder(*parts: str) -> Path:
@@ -132,7 +132,7 @@ def walk(root: Path) -> Iterator[tuple[str, str | None]]:
             if not stat.S_ISDIR(status.st_mode):
                 yield path, reason if stat.S_ISREG(status.st_mode) else "is not a regular file"
                 continue
-            if (status.st_dev, status.st_ino) in seen and status.st_ino:
+            if ((status.st_dev, status.st_ino) in seen and status.st_ino) or _leads_back(place, top):
                 yield path, SEEN
                 continue
             seen.add((status.st_dev, status.st_ino))
@@ -142,6 +142,14 @@ def walk(root: Path) -> Iterator[tuple[str, str | None]]:
             yield path, "is a link to nothing" if nowhere else f"cannot be read ({error.strerror})"
             continue
         ahead += [(f"{path}/{name}" if path else name, name, reason) for name in names]
+
+
+def _leads_back(place: str, top: str) -> bool:
+    """Whether the folder is a link to one below the top, which is walked in its own place."""
+    if not os.path.islink(place):
+        return False
+    inside = os.path.relpath(os.path.realpath(place), os.path.realpath(top)).split(os.sep)
+    return inside[0] not in (os.pardir, os.curdir) and not any(map(left_out, inside))
 
 
 def left_out(name: str) -> str | None:

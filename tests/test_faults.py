@@ -351,7 +351,7 @@ def test_odd_names_and_links_do_no_harm_and_are_recorded(train: Command, tmp_pat
         f"{names[0]}/caf\\xe9.png": "has a name that is not printable UTF-8",
         f"{names[0]}/two\nlines.png": "has a name that is not printable UTF-8",
         "klasse\\xff/notes.txt": "has a name that is not printable UTF-8",
-        f"{names[0]}/up": "is a link to a folder already seen",
+        f"{names[0]}/up": "is a link to a folder that is seen elsewhere",
         "ring": "is a link to nothing",
         f"{names[0]}/pipe.png": "is not a regular file",
     }

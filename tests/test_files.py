@@ -148,8 +148,18 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "a/self").symlink_to(".")
     (tmp_path / "b").symlink_to("a")
     (tmp_path / "c.png").symlink_to("a/1.png")
-    again = "is a link to a folder already seen"
+    again = "is a link to a folder that is seen elsewhere"
     assert listed(tmp_path) == {"a/1.png": None, "a/up": again, "a/self": again, "b": again, "c.png": None}
+
+
+def test_a_link_inside_the_folder_takes_nothing_from_the_folder_that_it_leads_to(tmp_path: Path) -> None:
+    """Else the alphabet would say which label the pictures have."""
+    (tmp_path / "hat/2024").mkdir(parents=True)
+    (tmp_path / "hat/2024/1.png").touch()
+    (tmp_path / "dress").mkdir()
+    (tmp_path / "dress/borrowed").symlink_to("../hat/2024")
+    again = "is a link to a folder that is seen elsewhere"
+    assert listed(tmp_path) == {"dress/borrowed": again, "hat/2024/1.png": None}
 
 
 def test_links_to_nothing_and_to_themselves_are_listed(tmp_path: Path) -> None:

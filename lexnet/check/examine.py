@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from lexnet.check.headers import Header, headers
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice, available_cores
+from lexnet.data.groups import units
 from lexnet.data.manifest import PARTS, Manifest, Skipped
 from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, stratified
 from lexnet.transfer.extract import Extraction, extract
@@ -59,6 +60,24 @@ class Findings:
     kept: frozenset[tuple[str, str]] = frozenset()
     """(path, fault) that a person has looked at and keeps."""
 
+    def reviewed(self, kept: frozenset[tuple[str, str]]) -> "Findings":
+        """Without the doubts of labels, the outliers and the groups in several parts that a person keeps."""
+        manifest = self.manifest
+        paths, groups = manifest.paths, manifest.groups
+        held = {groups[row] for row in range(len(manifest)) if (paths[row], "groups") in kept}
+        return replace(
+            self,
+            kept=kept,
+            doubts=[one for one in self.doubts if (paths[one.row], "suspect_labels") not in kept],
+            outliers=[(row, far) for row, far in self.outliers if (paths[row], "outliers") not in kept],
+            groups={group: parts for group, parts in self.groups.items() if group not in held},
+        )
+
+    def apart(self) -> list[Pair]:
+        """Near copies that are not of one group already."""
+        groups = self.manifest.groups
+        return [p for p in self.near if not groups[p.first] or groups[p.first] != groups[p.second]]
+
     def alike(self) -> list[tuple[int, ...]]:
         """Rows of each set of exact copies, then of each near pair."""
         return [tuple(rows) for rows in self.exact] + [(pair.first, pair.second) for pair in self.near]
@@ -92,7 +111,7 @@ class Findings:
             "leaks": len(self.leaks()),
             "groups": len(self.groups),
             "exact_duplicates": len(self.exact),
-            "near_duplicates": len(self.near),
+            "near_duplicates": len(self.apart()),
             "suspect_labels": len(self.doubts),
             "outliers": len(self.outliers),
             "balance": 0 if balanced else 1,
@@ -134,7 +153,8 @@ def examine(
     near = _near(copies, found, features, small)
     suspects: list[Doubt] = []
     if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
-        every = doubts(features, manifest.labels, len(manifest.classes))
+        together = units(manifest, [(pair.first, pair.second) for pair in near])
+        every = doubts(features, manifest.labels, len(manifest.classes), together)
         suspects = [doubt for doubt in every if doubt.probability >= SUSPECT]
     return Findings(
         manifest=manifest,

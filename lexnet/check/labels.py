@@ -33,12 +33,15 @@ class Doubt:
     """That this is the right label rather than the one it has."""
 
 
-def doubts(features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> list[Doubt]:
+def doubts(
+    features: NDArray[np.float32], labels: NDArray[np.int64], classes: int, units: NDArray[np.int64]
+) -> list[Doubt]:
     """One for each picture, the most suspect first.
 
-    `features` (N, width), `labels` (N,) in 0..classes-1.
+    `features` (N, width), `labels` (N,) in 0..classes-1, `units` (N,) what is left out together: copies
+    would else vouch for one another.
     """
-    scores = leave_one_out(features, labels, classes)
+    scores = leave_one_out(features, labels, classes, units)
     rows = np.arange(len(labels))
     own = scores[rows, labels]
     others = scores.copy()
@@ -54,24 +57,27 @@ def doubts(features: NDArray[np.float32], labels: NDArray[np.int64], classes: in
 
 
 def leave_one_out(
-    features: NDArray[np.float32], labels: NDArray[np.int64], classes: int
+    features: NDArray[np.float32], labels: NDArray[np.int64], classes: int, units: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(N, classes) scores of each picture by a ridge classifier that was not shown it; +1 is its class."""
+    """(N, classes) scores of each picture by a ridge classifier that was shown nothing of its unit; +1 is
+    its class."""
     x = np.asarray(features, np.float64)
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
     target = np.where(np.arange(classes) == labels[:, None], 1.0, -1.0)
     count, width = x.shape
     penalty = PENALTY * count
     if count >= width:
-        by_width = np.linalg.solve(x.T @ x + penalty * np.eye(width), x.T)
-        fitted, leverage = x @ (by_width @ target), np.einsum("nd,dn->n", x, by_width)
+        solved = np.linalg.solve(x.T @ x + penalty * np.eye(width), x.T)
     else:  # the same by the smaller matrix
-        products = x @ x.T
-        hat = np.linalg.solve(products + penalty * np.eye(count), products).T
-        fitted, leverage = hat @ target, np.diag(hat)
-    fitted = fitted + target.mean(axis=0)  # the intercept, which is not penalised
-    leverage = leverage[:, None] + 1 / count
-    return np.asarray((fitted - leverage * target) / (1 - leverage))
+        solved = np.linalg.solve(x @ x.T + penalty * np.eye(count), x).T
+    missed = target - x @ (solved @ target) - target.mean(axis=0)  # the intercept, which is not penalised
+    leverage = np.einsum("nd,dn->n", x, solved)[:, None] + 1 / count
+    result = target - missed / (1 - leverage)
+    for unit in np.flatnonzero(np.bincount(units) > 1):
+        rows = np.flatnonzero(units == unit)
+        together = x[rows] @ solved[:, rows] + 1 / count
+        result[rows] = target[rows] - np.linalg.solve(np.eye(len(rows)) - together, missed[rows])
+    return np.asarray(result)
 
 
 def outliers(features: NDArray[np.float32]) -> list[tuple[int, float]]:

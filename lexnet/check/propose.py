@@ -87,7 +87,8 @@ def _regroups(found: Findings, dropped: set[int]) -> Iterator[Fix]:
     digests = (
         (found.manifest.digests[pair.first], found.manifest.digests[pair.second]) for pair in found.near
     )
-    near = [(place[a], place[b]) for a, b in digests if a in place and b in place]
+    both = [(place[a], place[b]) for a, b in digests if a in place and b in place]
+    near = [(a, b) for a, b in both if kept.parts[a] == kept.parts[b]]  # a leak that is kept stays one
     joined = units(kept, near)
     members: dict[int, list[int]] = defaultdict(list)
     for row, unit in enumerate(joined.tolist()):

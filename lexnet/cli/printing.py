@@ -98,4 +98,6 @@ def _skipped(manifest: Manifest) -> str:
         f"skipped {paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {reason}"
         for reason, paths in list(reasons.items())[:ROWS]
     ]
+    if len(reasons) > ROWS:
+        lines.append(f"and {len(reasons) - ROWS} more reasons")
     return "".join(f"\n{line}" for line in lines)

@@ -1,7 +1,7 @@
 """Pictures that belong together: shots of one thing, frames of one film, copies of one file."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,27 @@ def units(manifest: Manifest, pairs: Iterable[tuple[int, int]] = ()) -> NDArray[
     return np.asarray([root(row) for row in range(len(manifest))], np.int64)
 
 
+def by_class(
+    together: Sequence[list[int]], labels: NDArray[np.int64], classes: int, least: int
+) -> list[list[list[int]]]:
+    """The units of each class, each the rows of what stays together: of the class that most of it is of.
+
+    Where that leaves a class with fewer than `least`, as one that is rare in every unit, a unit of several
+    classes counts for that of them which has the fewest so far.
+    """
+    found: list[list[list[int]]] = [[] for _ in range(classes)]
+    for rows in together:
+        found[int(np.bincount(labels[rows]).argmax())].append(rows)
+    present = {int(label) for rows in together for label in labels[rows]}
+    if all(len(found[label]) >= least for label in present):
+        return found
+    found = [[] for _ in range(classes)]
+    of = {rows[0]: sorted({int(label) for label in labels[rows]}) for rows in together}
+    for rows in sorted(together, key=lambda rows: len(of[rows[0]])):
+        found[min(of[rows[0]], key=lambda label: len(found[label]))].append(rows)
+    return found
+
+
 def join_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifest:
     """The manifest with one group for all that `pairs`, a common group or the same bytes join."""
     found = units(manifest, pairs)
@@ -80,15 +101,18 @@ def subset(
     """At most `per_class` pictures of each class and part, and `limit` in all, each class with its share
     and a rare one with `FEW`.
 
-    `order` (N,) ranks the rows; of each class and part the first are taken, copies of one file last.
+    `order` (N,) ranks the rows; of each class and part the first are taken, one of each group or file before
+    a second of any.
     """
     keep = np.ones(len(manifest), bool)
     parts, _ = manifest.parts.codes()
     cells = manifest.labels * (parts.max(initial=0) + 1) + parts
-    ranks, copies = np.empty(len(manifest), np.int64), repeats(manifest.digests.codes()[0])
+    ranks, earlier = np.empty(len(manifest), np.int64), np.empty(len(manifest), np.int64)
+    ordered = np.argsort(order, kind="stable")
+    earlier[ordered] = repeats(units(manifest)[ordered])
     for cell in np.unique(cells):
         rows = np.flatnonzero(cells == cell)
-        ranks[rows[np.lexsort((order[rows], copies[rows]))]] = np.arange(len(rows))
+        ranks[rows[np.lexsort((order[rows], earlier[rows]))]] = np.arange(len(rows))
     if per_class is not None:
         keep &= ranks < per_class
     if limit is not None and keep.sum() > limit:

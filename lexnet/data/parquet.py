@@ -19,6 +19,8 @@ from lexnet.data.tree import MAX_MEMBERS
 from lexnet.errors import DataError, MissingExtra, PictureError
 
 PICTURES = ("image", "bytes")
+SPELT = {"img": "image", "labels": "label"}
+"""Other names of the columns, in sets that many have: CIFAR-10 and Beans on the Hugging Face hub."""
 REPEATING = ("label", "split", "group", "weight")
 BATCH, PACKED_BATCH = 2048, 65_536  # rows read at a time: of text, and of text kept once for many rows
 LONGEST = 2**16  # bytes of a text
@@ -48,9 +50,10 @@ def read_parquet(
         names = file.schema_arrow.names
         check_twice([name.lower() for name in names], (*wanted, *PICTURES), path)
         head = {name.lower(): name for name in names}
+        head |= {ours: head[theirs] for theirs, ours in SPELT.items() if theirs in head and ours not in head}
         leaves = (_leaf(file, head[name]) for name in PICTURES if name in head)
         pictures = next(filter(None, leaves), None)
-        check_head([name.lower() for name in names], pictures is not None)
+        check_head([*head], pictures is not None)
         if pictures is not None:
             _check_groups(file, path)
         packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]

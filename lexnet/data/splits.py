@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import MAX_CLASSES, SplitConfig
-from lexnet.data.groups import subset, units
+from lexnet.data.groups import by_class, subset, units
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.random import address
 from lexnet.errors import DataError, listed
@@ -70,12 +70,12 @@ def stratified(
     unit_of = units(manifest, pairs)
     for row in chosen.tolist():
         together[int(unit_of[row])].append(row)
-    of_class: list[list[list[int]]] = [[] for _ in manifest.classes]
-    for rows in together.values():
-        of_class[int(np.bincount(manifest.labels[rows]).argmax())].append(rows)
-    for mine in of_class:
-        mine.sort(key=lambda rows: address(seed, "split", min(manifest.digests[row] for row in rows)))
-    return of_class
+    shuffled = sorted(
+        together.values(), key=lambda rows: address(seed, "split", min(manifest.digests[row] for row in rows))
+    )
+    of_class = by_class(shuffled, manifest.labels, len(manifest.classes), MIN_UNDIVIDED)
+    place = {rows[0]: number for number, rows in enumerate(shuffled)}
+    return [sorted(mine, key=lambda rows: place[rows[0]]) for mine in of_class]
 
 
 def is_divided(manifest: Manifest) -> bool:

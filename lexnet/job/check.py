@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -76,7 +76,7 @@ def check(
         warn=lambda text: tell(Warned(text)),
         progress=lambda step, done, total: tell(Progress(step, done, total)),
     )
-    found = replace(found, kept=frozenset((fix.path, fix.fault) for fix in agreed if fix.proposal == "keep"))
+    found = found.reviewed(frozenset((fix.path, fix.fault) for fix in agreed if fix.proposal == "keep"))
     counts = found.counts()
     blocking = [name for name in FAULTS if counts[name] and name in fail_on]
     facts = {
@@ -86,7 +86,10 @@ def check(
         "seconds": time.perf_counter() - start,
         "fixes": FIXES,
     }
-    write_atomic(folder / FIXES, fixes_csv(proposals(found)))
+    new = proposals(found)
+    again = {(fix.path, fix.fault) for fix in new}
+    before = [fix for fix in agreed if fix.proposal == "relabel" or (fix.path, fix.fault) not in again]
+    write_atomic(folder / FIXES, fixes_csv([*before, *new]))
     write_atomic(folder / PAGE, render_check(facts, list(_sections(found, fail_on))))
     document = _document(found) | {
         "blocking": blocking,

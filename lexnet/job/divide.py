@@ -12,12 +12,14 @@ from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
 from lexnet.data.splits import (
+    MIN_UNDIVIDED,
     assign_parts,
     check_classes,
     choose,
     is_divided,
     prefixes,
     resolve_copies,
+    stratified,
     with_val,
 )
 from lexnet.errors import DataError
@@ -29,12 +31,17 @@ SHOWN = 20
 
 def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     """The manifest without what would spoil it, corrected and cut down as asked. Raises `DataError`."""
+    listed = manifest
     if config.split.group_by is not None:  # before the fixes, which may join or part groups
         manifest = group_by(manifest, config.split.group_by)
     if config.fixes is not None:
         manifest = apply_fixes(manifest, read_fixes(Path(config.fixes)), config.fixes)
     refuse_bad(manifest.skipped, config.skip_bad)
-    manifest = choose(resolve_copies(manifest, config.skip_bad), config.split, config.seed)
+    left = resolve_copies(manifest, config.skip_bad)
+    for part in ("val", "test"):
+        if len(listed.where(part)) and not len(left.where(part)):
+            tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
+    manifest = choose(left, config.split, config.seed)
     if config.mode in MODES and not config.split.val and not len(manifest.where("val")):
         raise DataError(
             f"mode={config.mode} needs a val part to calibrate on, and --val 0 leaves none; raise it"
@@ -61,8 +68,10 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         tell(Note(f"divided: {counts}"))
     else:
         divided = manifest
-        if config.split.test != SplitConfig.test:
-            tell(Warned(f"--test {config.split.test:g} does nothing: the pictures are divided already"))
+        for name in ("test", "val"):
+            share, usual = (getattr(one, name) for one in (config.split, SplitConfig))
+            if share != usual and (name == "test" or config.mode == "probe" or len(manifest.where("val"))):
+                tell(Warned(f"--{name} {share:g} does nothing: the pictures are divided already"))
         if config.mode != "probe" and not len(manifest.where("val")):
             joined = [(pair.first, pair.second) for pair in near]
             divided = with_val(manifest, config.split.val, config.seed, joined)
@@ -70,7 +79,10 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             count = len(divided.where("val"))
             tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):
-            tell(Warned(f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"))
+            found = f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"
+            if not config.skip_bad:
+                raise DataError(f"{found}; `lexnet check` proposes what to drop, --skip-bad goes on")
+            tell(Warned(found))
     measured = np.arange(len(divided)) if config.split.folds else divided.where(divided.held_out_part())
     if count := int(known[measured].sum()):
         tell(
@@ -107,6 +119,13 @@ def _together(
     try:
         return assign_parts(grouped, config.split, config.seed, known)
     except DataError as error:
+        units = stratified(grouped, np.arange(len(grouped)), config.seed)
+        few = [label for label, mine in enumerate(units) if len(mine) < MIN_UNDIVIDED]
+        rest = [p for p in near if not {int(manifest.labels[row]) for row in (p.first, p.second)} & set(few)]
+        if len(rest) < len(near):
+            names = ", ".join(manifest.classes[label] for label in few)
+            tell(Warned(f"near copies of {names} are on both sides of the split: {error}"))
+            return _together(manifest, rest, config, known, tell)
         tell(
             Warned(
                 f"near copies are on both sides of the split, which makes the accuracy look better: {error}"

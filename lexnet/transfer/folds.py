@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.data.groups import by_class
 from lexnet.data.random import address
 
 
@@ -15,8 +16,8 @@ def assign_folds(
     """(N,) fold of each picture: stratified, the pictures of one unit together.
 
     `units` (N,) names what belongs together: a group, or a picture's digest where it has none. A unit
-    counts for the class that most of it is of. There are no more folds than the smallest class has
-    units; where a class has but one of its own, each picture of it stands alone.
+    counts for the class that most of it is of, or else for one that has too few. There are no more folds
+    than the smallest class has units; where a class has but one of its own, each picture of it stands alone.
     """
     own = units_of(labels, units)
     for label in [label for label, mine in own.items() if len(mine) < 2]:
@@ -32,11 +33,9 @@ def assign_folds(
 
 
 def units_of(labels: NDArray[np.int64], units: Sequence[str]) -> dict[int, list[list[int]]]:
-    """For each class the rows of each of its units; a unit is of the class that most of it is of."""
+    """For each class the rows of each of its units; see `by_class`."""
     together: dict[str, list[int]] = defaultdict(list)
     for row, unit in enumerate(units):
         together[unit].append(row)
-    own: dict[int, list[list[int]]] = {label: [] for label in np.unique(labels).tolist()}
-    for rows in together.values():
-        own[int(np.bincount(labels[rows]).argmax())].append(rows)
-    return own
+    found = by_class([together[unit] for unit in sorted(together)], labels, int(labels.max()) + 1, least=2)
+    return {label: found[label] for label in np.unique(labels).tolist()}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from picture_makers import CLIPART
 
 from lexnet.check import labels as module
-from lexnet.check.labels import FAR, PENALTY, SUSPECT, doubts, leave_one_out, outliers
+from lexnet.check.labels import FAR, PENALTY, SUSPECT, Doubt, outliers
 from lexnet.data.folder import read_folder
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.transfer.extract import extract
@@ -17,6 +17,15 @@ from lexnet.transfer.trunk import open_trunk
 
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]
+
+
+def doubts(features: Features, labels: Labels, classes: int, units: Labels | None = None) -> list[Doubt]:
+    """Each picture by itself, unless it is said what belongs together."""
+    return module.doubts(features, labels, classes, np.arange(len(labels)) if units is None else units)
+
+
+def leave_one_out(features: Features, labels: Labels, classes: int) -> NDArray[np.float64]:
+    return module.leave_one_out(features, labels, classes, np.arange(len(labels)))
 
 
 def problem(count: int, width: int, classes: int, seed: int = 0) -> tuple[Features, Labels]:
@@ -28,7 +37,13 @@ def problem(count: int, width: int, classes: int, seed: int = 0) -> tuple[Featur
 
 
 def refitted(features: Features, labels: Labels, classes: int) -> NDArray[np.float64]:
-    """Scores of each row by a ridge that really is fitted again without it, by scikit-learn.
+    """Scores of each row by a ridge that really is fitted again without it."""
+    rows = range(len(labels))
+    return np.concatenate([without(features, labels, classes, np.array([row])) for row in rows])
+
+
+def without(features: Features, labels: Labels, classes: int, rows: Labels) -> NDArray[np.float64]:
+    """Scores of these rows by a ridge that is fitted to the others, by scikit-learn.
 
     Each column is centred and scaled by what all rows say, as in `leave_one_out`; the intercept is free.
     """
@@ -37,12 +52,9 @@ def refitted(features: Features, labels: Labels, classes: int) -> NDArray[np.flo
     x = features.astype(np.float64)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     target = 2.0 * np.eye(classes)[labels] - 1
-    rows = []
-    for row in range(len(x)):
-        rest = np.arange(len(x)) != row
-        ridge = Ridge(alpha=PENALTY * len(x), fit_intercept=True, solver="cholesky")
-        rows.append(ridge.fit(x[rest], target[rest]).predict(x[row : row + 1])[0])
-    return np.stack(rows)
+    rest = np.delete(np.arange(len(x)), rows)
+    ridge = Ridge(alpha=PENALTY * len(x), fit_intercept=True, solver="cholesky")
+    return np.asarray(ridge.fit(x[rest], target[rest]).predict(x[rows]))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +67,38 @@ def test_leaving_one_out_is_fitting_without_it(count: int, width: int, classes: 
     assert np.allclose(
         leave_one_out(features, labels, classes), refitted(features, labels, classes), atol=1e-8
     )
+
+
+@pytest.mark.parametrize(("count", "width"), [(24, 60), (60, 8)])
+def test_leaving_out_units_is_fitting_without_them(count: int, width: int) -> None:
+    features, labels = problem(count, width, 3)
+    units = np.arange(count) // 4 * 4  # fours
+    found = module.leave_one_out(features, labels, 3, units)
+    for unit in range(0, count, 4):
+        rows = np.arange(unit, unit + 4)
+        np.testing.assert_allclose(found[rows], without(features, labels, 3, rows), atol=1e-6)
+
+
+def test_copies_under_a_wrong_label_do_not_vouch_for_one_another(
+    clipart: tuple[Features, Labels, list[str]],
+) -> None:
+    features, labels, classes = clipart
+
+    def probability(row: int) -> float:
+        """That its label is wrong, where it alone has another."""
+        flipped = np.where(np.arange(len(labels)) == row, 1, labels)
+        return next(one.probability for one in doubts(features, flipped, len(classes)) if one.row == row)
+
+    wrong = np.array(sorted(np.flatnonzero(labels == 0)[:8].tolist(), key=probability)[-2:])
+    assert probability(wrong[0]) > SUSPECT
+    rows = np.concatenate([np.arange(len(labels)), *[wrong] * 2])
+    given = labels[rows].copy()
+    given[np.isin(rows, wrong)] = 1
+    found = doubts(features[rows], given, len(classes), rows)
+    suspect = {int(rows[doubt.row]) for doubt in found if doubt.probability >= SUSPECT}
+    assert set(wrong.tolist()) <= suspect
+    alone = doubts(features[rows], given, len(classes))
+    assert all(one.probability < 0.1 for one in alone if rows[one.row] in wrong), "each by the other copies"
 
 
 def test_both_ways_of_solving_give_the_same() -> None:

@@ -238,6 +238,33 @@ def test_group_by_names_a_group_that_straddles(call: Call, tmp_path: Path) -> No
     document = json.loads(said.out)
     assert said.code == 1 and document["blocking"] == ["groups"]
     assert document["groups"] == [{"group": "shoot0-a", "parts": ["test", "train"]}]
+    refused = call("train", tmp_path / "divided", "--group-by", r"(shoot0-a)", "--mode", "probe")
+    assert refused.code == 2 and "groups lie in two parts, such as shoot0-a; `lexnet check`" in refused.err
+    fixes = tmp_path / "o/fixes.csv"
+    fixes.write_text(fixes.read_text("utf-8").replace(",groups,drop,", ",groups,keep,"), "utf-8")
+    settled = ("--group-by", r"(shoot0-a)", "--fixes", fixes, "--out", tmp_path / "kept")
+    assert call("check", tmp_path / "divided", *settled).code == 0
+
+
+def test_what_was_agreed_to_is_in_the_next_file_too(call: Call, tmp_path: Path) -> None:
+    """A relabelled picture and a broken one: with the second file alone they are what was agreed."""
+    root = tmp_path / "pictures"
+    for label, kind in (("a", "flags"), ("b", "music")):
+        (root / label).mkdir(parents=True)
+        for file in sorted((CLIPART / kind).iterdir())[:12]:
+            shutil.copy(file, root / label / file.name)
+    wrong = sorted((CLIPART / "music").iterdir())[13]
+    shutil.copy(wrong, root / "a/wrong.png")
+    (root / "a/broken.png").write_text("no picture")
+    fixes = tmp_path / "agreed.csv"
+    rows = "a/wrong.png,suspect_labels,relabel,b,\na/broken.png,unreadable,drop,,\n"
+    fixes.write_text("path,fault,proposal,value,why\n" + rows)
+    for number in (1, 2):
+        out = tmp_path / f"round{number}"
+        assert call("check", root, "--fixes", fixes, "--out", out).code == 0
+        fixes = out / "fixes.csv"
+        text = fixes.read_text("utf-8-sig")
+        assert "a/wrong.png,suspect_labels,relabel,b," in text and "a/broken.png,unreadable,drop,," in text
 
 
 def test_a_sample_set_by_its_name(call: Call, tmp_path: Path) -> None:

@@ -256,10 +256,26 @@ def test_too_few_groups_are_an_error_that_names_the_class(groups: list[str], cou
         assign_parts(manifest, SplitConfig(), 0)
 
 
-def test_a_class_that_is_never_the_commonest_of_its_groups_is_named() -> None:
-    manifest = listing([0, 0, 1] * 4, [f"g{i // 3}" for i in range(12)])
-    with pytest.raises(DataError, match=r"class 'class1' has 0 groups of its own, .*make the groups smaller"):
-        assign_parts(manifest, SplitConfig(), 0)
+def test_a_class_that_is_never_the_commonest_of_its_groups_is_divided_too() -> None:
+    """Twenty patients with eight healthy pictures and two sick ones each; a group counts for one class."""
+    manifest = listing([*[0] * 8, 1, 1] * 20, [f"patient{i // 10}" for i in range(200)])
+    divided = assign_parts(manifest, SplitConfig(), 0)
+    part_of = dict(zip(divided.groups, divided.parts, strict=True))
+    assert [part_of[group] for group in divided.groups] == list(divided.parts)
+    for part, most in (("train", 16), ("val", 4), ("test", 6)):
+        found = divided.counts(part)
+        assert 0 < found[1] <= 2 * most and found[0] == 4 * found[1]
+    few = listing([0, 0, 1] * 4, [f"g{i // 3}" for i in range(12)])
+    with pytest.raises(DataError, match=r"class 'class0' has 2 groups of its own, .*make the groups smaller"):
+        assign_parts(few, SplitConfig(), 0)
+
+
+def test_a_subset_takes_a_picture_of_each_group_before_a_second_of_any() -> None:
+    manifest = listing([0] * 60 + [1] * 60, [f"g{i // 15}" for i in range(120)])  # four groups a class
+    for seed in range(5):
+        some = choose(manifest, SplitConfig(per_class=5), seed)
+        for k in (0, 1):
+            assert len({some.groups[row] for row in np.flatnonzero(some.labels == k)}) == 4
 
 
 def test_the_order_of_the_listing_moves_no_group() -> None:

@@ -86,7 +86,7 @@ def test_what_was_found_is_said() -> None:
         "photos/clothing · 10 classes · looked over in 4.2 s",
         "--fixes fixes.csv",
         "Nothing in your pictures was changed",
-        "one picture, or nearly, in two parts; blocks training",
+        "one picture, or nearly, in two parts; blocks",
         "test/hat/2.jpg",
         "cap with probability 0.91",
     ):
@@ -109,7 +109,7 @@ def test_where_nothing_was_found_nothing_is_listed() -> None:
     document = Document(page())
     assert "0 kinds of findings" in document.text
     assert not document.all("section") and not document.all("a")
-    assert "blocks training" not in document.text
+    assert "; blocks" not in document.text
 
 
 def test_one_kind_is_one_kind() -> None:
