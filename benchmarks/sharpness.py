@@ -1,19 +1,22 @@
-"""How sharp a view is beside what evaluation sees, and where SOFTEN and NEUTRAL come from.
+"""How sharp a view is beside what evaluation sees, and where SOFTEN comes from.
 
     python benchmarks/sharpness.py [--quick]
 
 Up to 60 photos of clothes (26 with --quick). A square of each, somewhere, is sampled at a scale: so many of
 the photo's pixels from one pixel of the view to the next. The view, upright or turned by 8 degrees, is
-compared with Pillow's antialiased bicubic resize of the same square: the ratio of the mean squared
-Laplacian, and of the mean squared step from one pixel to the next across. Medians over the photos.
+compared with Pillow's antialiased resize of the same square, bicubic and then bilinear, as nets have it: the
+ratio of the mean squared Laplacian, and of the mean squared step from one pixel to the next across. Medians
+over the photos.
 
 Then the filter (a, 1 - 2a, a) is left open: at which `a` the view's Laplacian, upright and turned together,
-is Pillow's, and the line through these over the scales, a = SOFTEN (scale - NEUTRAL). Where the photo was
+is Pillow's, and the line through these over the scales, a = growth (scale - start). Where the photo was
 halved first, the scale is that of the halved photo.
 """
 
 import math
 from dataclasses import replace
+from functools import partial
+from typing import get_args
 from unittest import mock
 
 import cv2
@@ -22,9 +25,9 @@ from common import Benchmark, arguments, pictures
 from PIL import Image
 
 from lexnet.augment import apply as engine
-from lexnet.augment import warp
+from lexnet.augment import compose, warp
 from lexnet.augment.sample import View, sample
-from lexnet.config import PreprocessSpec, Recipe
+from lexnet.config import Interpolation, PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels
 
 SCALES = (0.6, 1.0, 1.2, 1.5, 1.9, 2.05, 2.4, 3.0, 3.6, 5.0)
@@ -40,17 +43,18 @@ def sharpness(pixels: Pixels) -> tuple[float, float]:
     return float((cv2.Laplacian(grey, cv2.CV_32F) ** 2).mean()), float((np.diff(grey) ** 2).mean())
 
 
-def case(photo: Pixels, scale: float, random: np.random.Generator) -> Case:
+def case(photo: Pixels, scale: float, interpolation: Interpolation, random: np.random.Generator) -> Case:
     """A square of the photo, to be seen at this scale, and how sharp Pillow's resize of it is."""
     height, width = photo.shape[:2]
     size = min(160, int(360 / scale))
-    spec = PreprocessSpec(size=size, short_side=size)
+    spec = PreprocessSpec(size=size, short_side=size, interpolation=interpolation)
     area = (size * scale) ** 2 / (height * width)
     plain = sample(Recipe(crop="resized"), 0, "", 0, "")
     view = replace(plain, area=area, place=tuple(random.random(2).tolist()))
     left, top, wide, high = warp.crop_box(view, height, width, spec)
     box = (left, top, left + wide, top + high)
-    resized = Image.fromarray(photo).resize((size, size), Image.Resampling.BICUBIC, box=box)
+    filtered = Image.Resampling[interpolation.upper()]
+    resized = Image.fromarray(photo).resize((size, size), filtered, box=box)
     return photo, view, spec, sharpness(np.asarray(resized))
 
 
@@ -65,7 +69,8 @@ def neutral(cases: list[Case]) -> list[float]:
     """For each photo the `a` at which the view's Laplacian, upright and turned together, is Pillow's."""
     logs = []
     for a in FILTERS:
-        with mock.patch.object(engine, "softness", lambda *_, a=float(a): (a, a)):
+        everywhere = partial(lambda a, views, *_: np.full((len(views), 2), a), a)
+        with mock.patch.object(compose, "softness", everywhere):
             ratios = np.array([compared(case) for case in cases])
         logs.append(np.log(ratios[:, 0]) + np.log(ratios[:, 2]))
     rows = np.array(logs).T  # falling from left to right: a greater `a` is softer
@@ -78,24 +83,27 @@ for file in files:
     with Image.open(file) as image:
         if min(image.size) >= 360:
             photos.append(np.asarray(image.convert("RGB")))
-random = np.random.default_rng(0)
-furthest = dict.fromkeys(KINDS, 0.0)
-wanted: dict[float, float] = {}
-for scale in SCALES:
-    cases = [case(photo, scale, random) for photo in photos]
-    for kind, ratios in zip(KINDS, zip(*map(compared, cases), strict=True), strict=True):
-        benchmark.add(f"scale {scale}: {kind}", ratios, "ratio")
-        furthest[kind] = max(furthest[kind], abs(1 - float(np.median(ratios))))
-    if scale >= 1:
-        found = neutral(cases)
-        wanted[scale] = float(np.median(found))
-        benchmark.add(f"scale {scale}: a of Pillow's sharpness", found, "")
-        rest = scale / 2 ** math.floor(math.log2(scale))
-        benchmark.add(f"scale {scale}: a in use", [warp.SOFTEN * (rest - warp.NEUTRAL)], "")
-for kind, distance in furthest.items():
-    benchmark.add(f"furthest from 1 at any scale: {kind}", [distance], "ratio", ("<=", 0.15))
-rests = [scale / 2 ** math.floor(math.log2(scale)) for scale in wanted]
-slope, start = np.polyfit(rests, list(wanted.values()), 1)
-benchmark.add("line through those a: SOFTEN", [float(slope)], "")
-benchmark.add("line through those a: NEUTRAL", [float(-start / slope)], "")
+for interpolation in get_args(Interpolation):
+    random = np.random.default_rng(0)
+    furthest = dict.fromkeys(KINDS, 0.0)
+    wanted: dict[float, float] = {}
+    for scale in SCALES:
+        at = f"{interpolation}, scale {scale}"
+        cases = [case(photo, scale, interpolation, random) for photo in photos]
+        for kind, ratios in zip(KINDS, zip(*map(compared, cases), strict=True), strict=True):
+            benchmark.add(f"{at}: {kind}", ratios, "ratio")
+            furthest[kind] = max(furthest[kind], abs(1 - float(np.median(ratios))))
+        if scale >= 1:
+            found = neutral(cases)
+            wanted[scale] = float(np.median(found))
+            benchmark.add(f"{at}: a of Pillow's sharpness", found, "")
+            rest = scale / 2 ** math.floor(math.log2(scale))
+            growth, start = warp.SOFTEN[interpolation]
+            benchmark.add(f"{at}: a in use", [growth * (rest - start)], "")
+    for kind, distance in furthest.items():
+        benchmark.add(f"{interpolation}, furthest from 1: {kind}", [distance], "ratio", ("<=", 0.15))
+    rests = [scale / 2 ** math.floor(math.log2(scale)) for scale in wanted]
+    slope, start = np.polyfit(rests, list(wanted.values()), 1)
+    benchmark.add(f"{interpolation}, line through those a: growth", [float(slope)], "")
+    benchmark.add(f"{interpolation}, line through those a: start", [float(-start / slope)], "")
 benchmark.finish()

@@ -20,9 +20,8 @@ from lexnet.augment.sample import Number, View
 from lexnet.config import Interpolation, PreprocessSpec
 
 Matrix = NDArray[np.float64]
-SOFTEN = 0.14
-NEUTRAL = {"bicubic": 1.49, "bilinear": 1.02}
-"""By evaluation's filter: with so many picture pixels a view pixel a view is as sharp as it is sampled."""
+SOFTEN = {"bicubic": (0.14, 1.49), "bilinear": (0.11, 0.95)}
+"""By evaluation's filter: how fast `softness` grows, and at how many picture pixels a view pixel it is 0."""
 FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
 
 
@@ -108,7 +107,8 @@ def softness(matrix: Matrix, size: int, interpolation: Interpolation) -> NDArray
     blurs, and `a` is negative. `benchmarks/sharpness.py` found the line on photographs.
     """
     scales = np.linalg.norm(slope(matrix, size), axis=-2)
-    return np.asarray(SOFTEN * (np.maximum(1, scales) - NEUTRAL[interpolation]))
+    growth, neutral = SOFTEN[interpolation]
+    return np.asarray(growth * (np.maximum(1, scales) - neutral))
 
 
 def slope(matrix: Matrix, size: int) -> Matrix:
