@@ -11,9 +11,7 @@ import click
 
 Command = Callable[..., Any]
 
-bundle_argument = click.argument(
-    "bundle", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="BUNDLE"
-)
+bundle_argument = click.argument("bundle", type=click.Path(exists=True, path_type=Path), metavar="BUNDLE")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 engine_flag = click.option(
     "--engine",

@@ -52,7 +52,9 @@ def read_fixes(file: Path) -> list[Fix]:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, delimiter=delimiter(stream))
             rows = [(reader.line_num, row) for row in reader if any(any(cell or "") for cell in row.values())]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror}); check the path") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as CSV ({error}); save it as UTF-8") from error
     found = []
     for line, row in rows:

@@ -27,8 +27,9 @@ def read_listing(
         raise DataError(f"{len(paths)} paths but {len(labels)} labels; give one label for each path")
     if not paths:
         raise DataError("no paths were given; give at least two classes of pictures")
-    if odd := next((path for path in paths if not isinstance(path, (str, os.PathLike))), None):
-        raise DataError(f"a {type(odd).__name__} is among the paths; write pictures to files, and give these")
+    kinds = [type(path).__name__ for path in paths if not isinstance(path, (str, os.PathLike))]
+    if kinds:
+        raise DataError(f"a {kinds[0]} is among the paths; write pictures to files, and give these")
     values = np.asarray(labels)
     if values.ndim != 1 or any(label is None or label != label for label in labels):
         raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")

@@ -82,8 +82,8 @@ def learn(
     if job.plan.recipe() != plan.recipe():
         _warn_of_changes(job, admitted)
     taught = _taught(job, looked, divided, part, keep)
-    if tried and not _pays(taught, divided):
-        why = "mode probe: the tail is not right more often on the val part"
+    if tried and (why_not := _no_gain(taught, divided)):
+        why = f"mode probe: {why_not}"
         tell(Note(why))
         again = decided(
             plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
@@ -262,8 +262,7 @@ def _warn_of_changes(job: Job, manifest: Manifest) -> None:
 def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
     """Where what was trained is right no more often than what was there without it."""
     job, mode = taught.job, taught.job.plan.config.mode
-    if mode in ("tail", "finetune") and not _pays(taught, manifest):
-        why = "on the val part it is right no more often than the linear head that it began with"
+    if mode in ("tail", "finetune") and (why := _no_gain(taught, manifest)):
         job.tell(Note(f"mode {mode}: {why}; --mode probe takes less time"))
     if mode == "scratch":
         truth = manifest.labels[manifest.where("val")]
@@ -275,14 +274,18 @@ def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
             )
 
 
-def _pays(taught: Taught, manifest: Manifest) -> bool:
-    """Whether what was trained is right on more of the validation part than the head it began with."""
+def _no_gain(taught: Taught, manifest: Manifest) -> str | None:
+    """How what was trained, and the head that it began with, did on the validation part, if it is not right
+    on more."""
     assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
     val = manifest.where("val")
     examples = with_tta_views(taught.job, taught.trunk, manifest.take(val, []), taught.examples.take(val))
     before = taught.probe.probabilities(examples.measured()).argmax(axis=1)
     truth = manifest.labels[val]
-    return bool((taught.learned.val.argmax(axis=1) == truth).sum() > (before == truth).sum())
+    now, then = (int((answers == truth).sum()) for answers in (taught.learned.val.argmax(axis=1), before))
+    if now > then:
+        return None
+    return f"trained, it is right on {now:,} of {len(val):,} val pictures, and the head before on {then:,}"
 
 
 def _probed(

@@ -228,8 +228,10 @@ def decided(
 
 def _forced(config: TrainConfig) -> tuple[Mode, str]:
     """The mode that other settings ask for, and why; auto where none does."""
-    if config.cut != "none" or config.split.folds is not None:
-        return "probe", "mode probe: a net is cut, and measured in turn, with a linear head"
+    if config.cut != "none":
+        return "probe", "mode probe: where a net may be cut is told by linear heads"
+    if config.split.folds is not None:
+        return "probe", "mode probe: linear heads alone are fitted for each fold"
     given = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
     given += ["views"] if config.views is not None and config.recipe == "auto" else []
     given += ["class_weight"] if config.class_weight == "sampled" else []

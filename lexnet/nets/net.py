@@ -15,7 +15,7 @@ from typing import Self, final
 
 from torch import Tensor, nn
 
-from lexnet.errors import UnknownStage
+from lexnet.errors import UnknownStage, did_you_mean
 
 
 @final
@@ -76,8 +76,9 @@ def split(sequence: nn.Module, path: str) -> tuple[nn.Sequential, nn.Sequential]
     first, dot, inner = path.partition(".")
     layers = dict(sequence.named_children()) if isinstance(sequence, nn.Sequential) else {}
     if first not in layers:
-        near = get_close_matches(first, layers, n=2) or layers or ["nothing, for it is one block"]
-        raise UnknownStage(f"there is no {first!r} to cut at; there is {', '.join(near)}")
+        hint = did_you_mean(get_close_matches(first, layers, n=2))
+        there = ", ".join(layers) or "nothing, for it is one block"
+        raise UnknownStage(f"there is no {first!r} to cut at{hint}; there is {there}")
     before, after = OrderedDict[str, nn.Module](), OrderedDict[str, nn.Module]()
     side = before
     for name, layer in layers.items():

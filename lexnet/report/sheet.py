@@ -1,5 +1,6 @@
 """A contact sheet: each picture as evaluation sees it, then as training does, with what was done under it."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -73,8 +74,11 @@ def shown(value: object) -> str:
 def _fitting(text: str, draw: ImageDraw.ImageDraw, font: Font, wide: int) -> str:
     """The text, without its beginning where it is too long: a path says most at its end."""
     text = text if is_printable(text) else ascii(text)[1:-1]
+    text = unicodedata.normalize("NFKD", text)  # the font has no letters beyond ASCII
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = text.encode("ascii", "replace").decode()
     if draw.textlength(text, font) <= wide:
         return text
-    while text and draw.textlength(f"…{text}", font) > wide:
+    while text and draw.textlength(f"...{text}", font) > wide:
         text = text[1:]
-    return f"…{text}"
+    return f"...{text}"

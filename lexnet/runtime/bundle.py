@@ -87,7 +87,10 @@ class Bundle:
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
-    """Reads a bundle and checks every digest; raises `BundleError` for anything not as it was written."""
+    """Reads a bundle, or that in a run's folder, and checks every digest; raises `BundleError` for anything
+    not as it was written."""
+    inside = Path(path, "model.lexnet")
+    path = inside if inside.is_file() else path
     name = display(path)
     try:
         content = Path(path).read_bytes()

@@ -148,6 +148,10 @@ def reason(curve: Sequence[Probed], chosen: Probed) -> str:
     where = f"net {chosen.net}, " if chosen.net else ""
     where += "the whole net" if chosen.place.stage is None else f"cut {chosen.place.stage}"
     saved = 1 - chosen.place.macs / dearest
+    if not chosen.net and chosen.place.stage is None:
+        return (
+            f"the whole net: {100 * chosen.accuracy:.1f} % out of fold, and no stage is shown to do as well"
+        )
     return (
         f"{where}: {100 * chosen.accuracy:.1f} % out of fold, the best {100 * best.accuracy:.1f} %; "
         f"{100 * saved:.0f} % fewer multiply-adds than the {'dearest' if chosen.net else 'whole'}"

@@ -388,7 +388,7 @@ def test_a_picture_under_two_labels_is_refused_by_name() -> None:
         "2 pictures would spoil the labels or the test:\n"
         "  class0/2.png is the same file as class1/8.png, which has another label\n"
         "  class1/8.png is the same file as class0/2.png, which has another label\n"
-        "remove them, or go on without them with --skip-bad"
+        "remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
     )
 
 

@@ -150,6 +150,9 @@ def test_pictures_may_count_more_than_others(fitted: lexnet.Classifier) -> None:
 def test_wrong_calls_say_what_to_give() -> None:
     with pytest.raises(DataError, match="a bytes is among the paths; write pictures to files"):
         lexnet.Classifier().fit([PATHS[0].read_bytes(), *PATHS[1:]], NAMES)  # type: ignore[list-item]
+    for odd in (None, 0, np.zeros((9, 9, 3), np.uint8)):
+        with pytest.raises(DataError, match=f"a {type(odd).__name__} is among the paths"):
+            lexnet.Classifier().fit([odd] * 4, ["a", "a", "b", "b"])  # type: ignore[list-item]
     with pytest.raises(DataError, match=r"weights of shape \(2,\) for 36 paths"):
         lexnet.Classifier().fit(PATHS, NAMES, sample_weight=[1, 2])
     with pytest.raises(DataError, match="the weight nan in place 1; weights lie between"):

@@ -349,7 +349,8 @@ def test_a_net_cut_short(few: Path, tmp_path: Path) -> None:
     assert "frozen net" in run.metrics["steps"] and "net up to stage5" not in run.metrics["steps"]
     net = lexnet.net_from_bundle(run.folder / "model.lexnet")
     assert [name for name, _ in net.stages.named_children()] == [f"stage{n}" for n in range(1, 6)]
-    model = lexnet.load(run.folder / "model.lexnet")
+    model = lexnet.load(run.folder)
+    assert model.bundle.path == lexnet.load(run.folder / "model.lexnet").bundle.path
     picture = next(few.rglob("*.png"))
     pixels = (torch.from_numpy(load(picture, model.spec).copy()).float() - 127.5) / 127.5
     with torch.no_grad():

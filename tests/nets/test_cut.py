@@ -66,8 +66,11 @@ def test_the_last_1x1_is_a_stage_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("stag2", "there is no 'stag2' to cut at; there is stage2"),
-        ("stage9", "there is no 'stage9' to cut at; there is stage"),
+        (
+            "stag2",
+            r"there is no 'stag2' to cut at \(did you mean stage2.*\?\); there is stage1, stage2, stage3",
+        ),
+        ("stage9", r"there is no 'stage9' to cut at \(did you mean stage.*; there is stage1, stage2, stage3"),
         ("stage2.7", "there is no '7' to cut at; there is 0, 1, 2"),
         ("stage2.0.residual", "there is no 'residual' to cut at; there is nothing, for it is one block"),
         ("head", "there is no 'head' to cut at; there is stage1, stage2, stage3"),

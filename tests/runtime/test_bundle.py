@@ -124,7 +124,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is a zip file but not a LexNet bundle"):
         reading(plain.getvalue(), tmp_path)
     with pytest.raises(BundleError, match="cannot be read"):
-        read_bundle(tmp_path)
+        (tmp_path / "no run").mkdir()
+        read_bundle(tmp_path / "no run")
     with pytest.raises(BundleError, match="No such file"):
         read_bundle(tmp_path / "none.lexnet")
 

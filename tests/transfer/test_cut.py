@@ -62,7 +62,7 @@ def test_every_stage_in_one_pass_is_each_cut_net_on_its_own(engine: str, manifes
 
 
 def test_an_unknown_stage_is_named(shared_cache: Path) -> None:
-    with pytest.raises(UnknownStage, match="no 'stage9' to cut at; there is"):
+    with pytest.raises(UnknownStage, match=r"no 'stage9' to cut at.*; there is"):
         open_trunk("efficientnet_lite0", None, pytest.fail, cut="stage9")
 
 
@@ -96,6 +96,12 @@ def test_the_cheapest_that_loses_hardly_anything() -> None:
     assert reason(curve, chosen) == (
         "cut stage2: 89.9 % out of fold, the best 90.0 %; 50 % fewer multiply-adds than the whole"
     )
+
+
+def test_where_the_whole_net_is_kept_nothing_is_said_to_be_saved() -> None:
+    best = np.arange(40) < 36
+    curve = [probed("stage1", 10, ~best), probed(None, 40, best)]
+    assert reason(curve, curve[1]) == "the whole net: 90.0 % out of fold, and no stage is shown to do as well"
 
 
 def test_few_pictures_show_nothing_and_nothing_is_cut() -> None:
