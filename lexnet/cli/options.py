@@ -11,7 +11,19 @@ import click
 
 Command = Callable[..., Any]
 
-bundle_argument = click.argument("bundle", type=click.Path(exists=True, path_type=Path), metavar="BUNDLE")
+
+def _bundle(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    """A file, or a run's folder."""
+    if path.is_dir() and not (path / "model.lexnet").is_file():
+        raise click.BadParameter(
+            f"{path} is a folder without a model.lexnet; give a bundle or a run's folder"
+        )
+    return path
+
+
+bundle_argument = click.argument(
+    "bundle", type=click.Path(exists=True, path_type=Path), callback=_bundle, metavar="BUNDLE"
+)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 engine_flag = click.option(
     "--engine",
