@@ -436,7 +436,7 @@ EMBEDDED: dict[str, tuple[pa.DataType, Callable[[bytes], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["image", "bytes", "Image"])
+@pytest.mark.parametrize("name", ["image", "bytes", "Image", "img"])
 @pytest.mark.parametrize("shape", EMBEDDED)
 def test_pictures_inside_the_file(tmp_path: Path, shape: str, name: str) -> None:
     kind, wrap = EMBEDDED[shape]
@@ -452,6 +452,14 @@ def test_pictures_inside_the_file(tmp_path: Path, shape: str, name: str) -> None
         (tmp_path / "one.png").write_bytes(PICTURES[row])
         one = read_table(make_csv(tmp_path / "one.csv", [{"path": "one.png", "label": "a"}]))
         assert np.array_equal(load_row(manifest, row, SPEC), load_row(one, 0, SPEC))
+
+
+def test_labels_may_be_the_labels_columns_name(tmp_path: Path) -> None:
+    path = embedded(tmp_path / "a.parquet", PICTURES, pa.binary(), "img")
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns({"label": "labels"}), path)
+    manifest = read_table(path)
+    assert manifest.classes == ["a", "b"] and manifest.digests == SHA
 
 
 def test_class_numbers_groups_and_splits_beside_the_pictures(tmp_path: Path) -> None:

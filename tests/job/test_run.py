@@ -369,6 +369,27 @@ def test_a_net_may_end_behind_its_stem_or_inside_a_stage(cut: str, few: Path, tm
     )
 
 
+def test_copies_of_one_small_class_do_not_part_those_of_all(tmp_path: Path) -> None:
+    """Eight originals of two classes and two of the third, each with two copies of less quality."""
+    from PIL import Image
+
+    root = tmp_path / "pictures"
+    for name, count in (("birds", 8), ("flags", 8), ("fruit", 2)):
+        (root / name).mkdir(parents=True)
+        for file in sorted((CLIPART / name).iterdir())[:count]:
+            with Image.open(file) as image:
+                for quality in (95, 80, 60):
+                    image.convert("RGB").save(root / name / f"{file.stem}-{quality}.jpg", quality=quality)
+    told: list[Event] = []
+    run = train(str(root), TrainConfig(mode="probe"), tmp_path / "run", told.append)
+    assert any("near copies of fruit are on both sides" in e.text for e in told if isinstance(e, Warned))
+    parts: dict[str, set[str]] = {}
+    for row in read_csv(run.folder / "split.csv"):
+        if row["label"] != "fruit":
+            parts.setdefault(row["path"].rpartition("-")[0], set()).add(row["split"])
+    assert len(parts) == 16 and sum(len(one) > 1 for one in parts.values()) <= 1
+
+
 def test_where_to_cut_is_found_by_probes(few: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     config = TrainConfig(cut="auto", max_macs=8e6, size=64)
