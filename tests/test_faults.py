@@ -33,7 +33,8 @@ from PIL import Image
 
 from lexnet.cli import main
 from lexnet.job.folder import CHOICE, DONE, PLAN, RESERVE
-from lexnet.job.run import BUNDLE, HISTORY, PREDICTIONS, REPORT, SPLIT
+from lexnet.job.run import HISTORY, PREDICTIONS, REPORT, SPLIT
+from lexnet.runtime.bundle import BUNDLE
 from lexnet.transfer.trunk import open_trunk
 
 FLAGS = ("--size", "32", "--engine", "onnxruntime", "--workers", "1")

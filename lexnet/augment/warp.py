@@ -74,13 +74,12 @@ def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple
     short = min(height, width)
     side = short * spec.size / spec.short_side
     room = (short - side + 2 * view.recipe.pad * side) * (view.recipe.crop == "random")
-    if side == spec.size:  # nothing is resampled, so nothing may be blurred: each whole pixel is as likely
-        room = math.floor(room + 1e-9)
-        steps = [np.minimum(np.floor(place * (room + 1)), room) for place in view.place]
-    else:
-        steps = [place * room for place in view.place]
-    left, top = (width - side - room) / 2 + steps[0], (height - side - room) / 2 + steps[1]
-    return (np.rint(left), np.rint(top), side, side) if side == spec.size else (left, top, side, side)
+    if side != spec.size:
+        x, y = (at * room for at in view.place)
+        return (width - side - room) / 2 + x, (height - side - room) / 2 + y, side, side
+    room = math.floor(room + 1e-9)  # nothing is resampled, so nothing may be blurred: whole pixels
+    x, y = (np.minimum(np.floor(at * (room + 1)), room) for at in view.place)  # each as likely
+    return np.rint((width - side - room) / 2 + x), np.rint((height - side - room) / 2 + y), side, side
 
 
 def is_upright(view: View) -> Number:

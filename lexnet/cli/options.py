@@ -14,10 +14,10 @@ Command = Callable[..., Any]
 
 def _bundle(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
     """A file, or a run's folder."""
-    if path.is_dir() and not (path / "model.lexnet").is_file():
-        raise click.BadParameter(
-            f"{path} is a folder without a model.lexnet; give a bundle or a run's folder"
-        )
+    from lexnet.runtime.bundle import BUNDLE
+
+    if path.is_dir() and not (path / BUNDLE).is_file():
+        raise click.BadParameter(f"{path} is a folder without a {BUNDLE}; give a bundle or a run's folder")
     return path
 
 

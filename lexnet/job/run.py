@@ -36,12 +36,10 @@ from lexnet.job.job import Clock, Job
 from lexnet.job.learn import Outcome, learn
 from lexnet.job.plan import Plan, announce, make_plan, read_plan
 from lexnet.report.page import render
-from lexnet.runtime.bundle import parse_bundle
+from lexnet.runtime.bundle import BUNDLE, parse_bundle
 from lexnet.runtime.predictor import Predictor
 
-BUNDLE, REPORT, SPLIT, PREDICTIONS, HISTORY = (
-    "model.lexnet", "report.html", "split.csv", "predictions.csv", "history.csv",
-)  # fmt: skip
+REPORT, SPLIT, PREDICTIONS, HISTORY = "report.html", "split.csv", "predictions.csv", "history.csv"
 SMALL_TEST = 300
 STARTED = 1.5  # seconds that the command has taken before the clock starts
 

@@ -38,6 +38,8 @@ FORMAT = 1
 DIGEST_BYTES = 32
 MAX_MEMBERS, MAX_DEPTH = 100, 32
 MANIFEST, MODEL = "manifest.json", "model.onnx"
+BUNDLE = "model.lexnet"
+"""What a run's folder calls its bundle."""
 MEMBER_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)  # nothing absolute, no `..`
 
 
@@ -89,7 +91,7 @@ class Bundle:
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Reads a bundle, or that in a run's folder, and checks every digest; raises `BundleError` for anything
     not as it was written."""
-    inside = Path(path, "model.lexnet")
+    inside = Path(path, BUNDLE)
     path = inside if inside.is_file() else path
     name = display(path)
     try:
