@@ -38,7 +38,7 @@ MANY = 2000  # tiny pictures that are enough to learn from scratch
 
 def kept_choice(keep: Path | None) -> tuple[Plan, float] | None:
     """What was chosen when the run was begun, and the seconds that are kept back behind the training."""
-    if keep is None or not (keep / CHOICE).exists():
+    if keep is None or not all((keep / name).exists() for name in (RESERVE, CHOICE)):
         return None
     return read_plan(keep / CHOICE), float((keep / RESERVE).read_text("utf-8"))
 

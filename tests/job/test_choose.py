@@ -230,6 +230,8 @@ def test_what_is_kept_back_behind_the_training_is_kept_with_the_choice(folder: P
     choose.keep_choice(wanted, tmp_path, wanted.plan)
     assert choose.kept_choice(tmp_path) == (read_plan(tmp_path / "choice.yaml"), 23.5)
     assert choose.kept_choice(tmp_path / "none") is None
+    (tmp_path / "reserve").unlink()  # as in a run that an earlier version began
+    assert choose.kept_choice(tmp_path) is None
 
 
 def test_where_nothing_fits_fewer_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
