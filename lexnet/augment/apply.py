@@ -10,7 +10,7 @@ from lexnet.augment import colour
 from lexnet.augment.compose import Geometry, colours, geometry
 from lexnet.augment.region import regions
 from lexnet.augment.sample import Number, View, noise
-from lexnet.augment.warp import crop_box, is_upright, surfaces
+from lexnet.augment.warp import crop_box, is_upright, outlines, surfaces
 from lexnet.config import PreprocessSpec
 from lexnet.preprocess import Pixels
 
@@ -43,7 +43,6 @@ class Changes:
         """`shape` is (H, W, C) of the pictures."""
         count, self._size, self._channels = len(views), spec.size, shape[2]
         self._views = views
-        self._bend = None if views.bend is None else views.bend.reshape(count, 2, *views.bend.shape[-2:])
         levels = views.recipe.colour
         self._border = BORDERS[views.recipe.border]
         self._level = levels if shape[2] == 3 else (float(colour.LUMA @ levels),)
@@ -68,7 +67,11 @@ class Changes:
         region = regions(seen, lengths, self._size, self._views.recipe.warp * self._size)
         self._matrices, self._spans = region.matrices, region.spans.tolist()
         self._halved, self._beyond = seen.halved.tolist(), region.beyond.tolist()
-        self._straight = (region.matrices[:, 2] == (0, 0, 1)).all(1).tolist()
+        bend = self._views.bend
+        bend = None if bend is None else bend.reshape(-1, 2, *bend.shape[-2:])
+        curved = np.flatnonzero((region.matrices[:, 2] != (0, 0, 1)).any(1) | (bend is not None))
+        drawn = outlines(region.matrices[curved], None if bend is None else bend[curved], self._size)
+        self._outlines = dict(zip(curved.tolist(), drawn, strict=True))
         self._filtered = np.any(seen.soften, axis=1).tolist()
         self._filters = np.stack([seen.soften, 1 - 2 * seen.soften, seen.soften], -1).astype(np.float32)
 
@@ -108,13 +111,13 @@ class Changes:
             region = cv2.resize(region, small, interpolation=mean)
         beside, beyond = self._beyond[i]
         region = cv2.copyMakeBorder(region, *beyond, *beside, borderType=self._border, value=self._level)
-        matrix, bend, size = self._matrices[i], self._bend, self._size
         border = {"borderMode": self._border, "borderValue": self._level}
-        if bend is None and self._straight[i]:
-            pixels = cv2.warpAffine(region, matrix[:2], (size, size), flags=SAMPLED, **border)
-        else:  # faster than warpPerspective
-            maps = surfaces(matrix, None if bend is None else bend[i], size)
+        if i in self._outlines:  # faster than warpPerspective
+            maps = surfaces(*self._outlines[i])
             pixels = cv2.remap(region, *maps, cv2.INTER_LINEAR, **border)
+        else:
+            size, matrix = (self._size, self._size), self._matrices[i, :2]
+            pixels = cv2.warpAffine(region, matrix, size, flags=SAMPLED, **border)
         if self._filtered[i]:
             pixels = cv2.sepFilter2D(pixels, -1, *self._filters[i], borderType=cv2.BORDER_REPLICATE)
         return pixels

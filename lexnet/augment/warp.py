@@ -20,6 +20,8 @@ from lexnet.augment.sample import Number, View
 from lexnet.config import Interpolation, PreprocessSpec
 
 Matrix = NDArray[np.float64]
+Outline = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""(size, n) a basis of each side, and (2 or 3, n, n) x, y and perhaps w in the picture of its points."""
 SOFTEN = {"bicubic": (0.14, 1.49), "bilinear": (0.11, 0.95)}
 """By evaluation's filter: how fast `softness` grows, and at how many picture pixels a view pixel it is 0."""
 FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
@@ -124,24 +126,32 @@ def is_exact(matrix: Matrix) -> NDArray[np.bool_]:
     return np.asarray(whole & (np.abs(np.abs(np.linalg.det(matrix)) - 1) < 1e-6))
 
 
-def surfaces(
-    matrix: Matrix, bend: NDArray[np.float32] | None, size: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(size, size) float32 x and y in the picture of each pixel of the view.
+def outlines(matrices: Matrix, bend: NDArray[np.float32] | None, size: int) -> list[Outline]:
+    """For each of N views what its `surfaces` are made of.
 
-    With a local warp, `bend` (2, n, n) moves the knots of a spline through the view first. Without, few
+    With a local warp, `bend` (N, 2, n, n) moves the knots of a spline through the view first. Without, few
     points are enough: a matrix is so smooth that a polynomial through them is it, to 0.002 px or so.
     """
-    if bend is None:
-        basis, points = chebyshev(size, points_needed(matrix, size))
-        places = (matrix @ points.reshape(3, -1)).reshape(points.shape)
-        across, down = basis @ (places[:2] / places[2]).astype(np.float32) @ basis.T
-        return across, down
-    basis, _ = spline(size, bend.shape[1])
-    places = bent(matrix, bend, size)
-    if not (matrix[2, 0] or matrix[2, 1]):
-        places = places[:2] / matrix[2, 2]
-    planes = basis @ places.astype(np.float32) @ basis.T
+    if bend is not None:
+        basis, _ = spline(size, bend.shape[-1])
+        places = bent(matrices, bend, size) / matrices[:, 2:, 2:, None]
+        flat = (matrices[:, 2, :2] == 0).all(1)
+        planes = np.where(flat, 2, 3).tolist()
+        return [(basis, one[:n].astype(np.float32)) for one, n in zip(places, planes, strict=True)]
+    counts = points_needed(matrices, size)
+    found = dict[int, Outline]()
+    for count in set(counts.tolist()):
+        basis, points = chebyshev(size, count)
+        rows = np.flatnonzero(counts == count)
+        places = (matrices[rows] @ points.reshape(3, -1)).reshape(-1, *points.shape)
+        places = (places[:, :2] / places[:, 2:]).astype(np.float32)
+        found |= {row: (basis, one) for row, one in zip(rows.tolist(), places, strict=True)}
+    return [found[row] for row in range(len(matrices))]
+
+
+def surfaces(basis: NDArray[np.float32], points: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(size, size) float32 x and y in the picture of each pixel of the view, from its outline."""
+    planes = basis @ points @ basis.T
     if len(planes) == 3:
         planes[:2] /= planes[2]
     return planes[0], planes[1]
@@ -157,18 +167,18 @@ def bent(matrix: Matrix, bend: NDArray[np.float32], size: int) -> NDArray[np.flo
     return (matrix @ knots.reshape(*knots.shape[:-2], -1)).reshape(knots.shape)
 
 
-def points_needed(matrix: Matrix, size: int) -> int:
-    """How many Chebyshev points a side say a matrix to about FINE of the view's side.
+def points_needed(matrix: Matrix, size: int) -> NDArray[np.int64]:
+    """(...) how many Chebyshev points a side say a matrix to about FINE of the view's side.
 
     The more the depth w changes along a row or column, the more: where it goes from 1 - r to 1 + r, the error
     falls by ρ a point, ρ = 1 / r + √(1 / r² - 1) (Trefethen, Approximation Theory and Approximation Practice,
     chapter 8). r is greatest at the edge that is nearest.
     """
-    g, h, i = matrix[2].tolist()
     middle = (size - 1) / 2
-    less, more = sorted((abs(g) * middle, abs(h) * middle))
-    uneven = more / ((g + h) * middle + i - less)
-    return 2 + math.floor(math.log(FINE) / -math.acosh(1 / uneven)) if uneven > FINE else 2
+    across, down = np.abs(matrix[..., 2, 0]) * middle, np.abs(matrix[..., 2, 1]) * middle
+    depth = matrix[..., 2, :] @ (middle, middle, 1) - np.minimum(across, down)
+    uneven = np.maximum(FINE, np.maximum(across, down) / depth)
+    return 2 + np.floor(math.log(FINE) / -np.arccosh(1 / uneven)).astype(int)
 
 
 @lru_cache(maxsize=32)

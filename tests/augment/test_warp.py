@@ -15,7 +15,17 @@ from lexnet.augment.apply import Changes, apply
 from lexnet.augment.compose import Geometry
 from lexnet.augment.region import regions
 from lexnet.augment.sample import View, bend_knots, sample, sample_all
-from lexnet.augment.warp import crop_box, halvings, is_exact, matrix, points_needed, slope, spline, surfaces
+from lexnet.augment.warp import (
+    crop_box,
+    halvings,
+    is_exact,
+    matrix,
+    outlines,
+    points_needed,
+    slope,
+    spline,
+    surfaces,
+)
 from lexnet.config import MAX_BEND, Border, PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels
 
@@ -26,6 +36,12 @@ Floats = NDArray[np.float64]
 def noisy(height: int, width: int, channels: int = 3) -> Pixels:
     """No two neighbours alike: a shift of a hundredth of a pixel shows."""
     return np.random.default_rng(height * width).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def seen_at(to_picture: Floats, bend: NDArray[np.float32] | None, size: int) -> tuple[Any, Any]:
+    """x and y in the picture of each pixel of the view."""
+    (outline,) = outlines(to_picture[None], None if bend is None else bend[None], size)
+    return surfaces(*outline)
 
 
 def whole(size: int) -> PreprocessSpec:
@@ -162,7 +178,7 @@ def test_the_plane_that_is_sampled_is_the_matrix_to_a_hundredth_of_a_pixel(stren
         unhalved = matrix(sample(recipe, 0, "train", 0, str(i)), 3000, 4000, whole(224))
         halved = np.diag([*(0.5**k for k in halvings(unhalved, 224)), 1]) @ unhalved
         for to_picture, share in ((unhalved, 3e-6), (halved, 0)):
-            x, y = surfaces(to_picture, None, 224)
+            x, y = seen_at(to_picture, None, 224)
             assert x.dtype == y.dtype == np.float32
             seen, expected = np.stack([x, y]), at(pixels_of(224), to_picture)
             np.testing.assert_allclose(seen, expected, rtol=share, atol=0.01)
@@ -172,7 +188,7 @@ def test_the_plane_that_is_sampled_is_the_matrix_to_a_hundredth_of_a_pixel(stren
 @pytest.mark.parametrize("strength", [(0.4, 0.4), (-0.4, 0.4), (0.4, 0.0)])
 def test_the_strongest_perspective_is_the_matrix_too(size: int, strength: tuple[float, float]) -> None:
     to_picture = matrix(replace(PLAIN, perspective=strength), 375, 500, whole(size))
-    seen = np.stack(surfaces(to_picture, None, size))
+    seen = np.stack(seen_at(to_picture, None, size))
     np.testing.assert_allclose(seen, at(pixels_of(size), to_picture), rtol=0, atol=0.005)
 
 
@@ -345,7 +361,7 @@ def test_a_local_warp_moves_points_by_a_spline_before_the_matrix(wavelength: flo
             assert view.bend is not None
             to_picture = matrix(view, 200, 300, spec)
             expected = at(displaced(view, 64), to_picture)
-            seen = np.stack(surfaces(to_picture, view.bend, 64))
+            seen = np.stack(seen_at(to_picture, view.bend, 64))
             assert seen.dtype == np.float32
             np.testing.assert_allclose(seen, expected, rtol=0, atol=2e-3)
 
@@ -355,7 +371,7 @@ def test_a_spline_says_affine_maps_exactly() -> None:
     for i in range(20):
         view = sample(Recipe(rotate=180.0, shear=30.0, zoom=(0.5, 2.0)), 0, "train", 0, str(i))
         to_picture = matrix(view, 64, 64, whole(64))
-        seen = np.stack(surfaces(to_picture, flat, 64))
+        seen = np.stack(seen_at(to_picture, flat, 64))
         np.testing.assert_allclose(seen, at(pixels_of(64), to_picture), rtol=0, atol=1e-3)
 
 
@@ -381,7 +397,7 @@ def test_no_local_warp_folds_the_picture_or_goes_further_than_it_may(wavelength:
         assert bend is not None
         if i % 2:
             bend = np.where(bend > 0, recipe.warp, -recipe.warp).astype(np.float32)
-        x, y = surfaces(np.eye(3), bend, size)
+        x, y = seen_at(np.eye(3), bend, size)
         moved = np.abs(np.stack([x, y]) - pixels_of(size)).max()
         assert moved <= recipe.warp * size + 1e-3
         (x_down, x_across), (y_down, y_across) = np.gradient(x.astype(float)), np.gradient(y.astype(float))
