@@ -116,9 +116,13 @@ def decode(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixel
     return _array(image, spec)
 
 
-def check(content: bytes, name: str = "picture") -> None:
-    """Raises `PictureError` for what the header alone betrays; decodes nothing."""
-    _open(content, name)
+def check(content: bytes, name: str = "picture") -> tuple[int, int, str]:
+    """Width, height and Pillow's mode as stored; raises `PictureError` for what the header alone betrays.
+
+    Decodes nothing.
+    """
+    image = _open(content, name)
+    return image.width, image.height, image.mode
 
 
 def read(path: str | os.PathLike[str]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair, near_duplicates
-from lexnet.check.headers import Header, headers
+from lexnet.check.headers import oddities, tiny
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
 from lexnet.check.look import Squares, squares
 from lexnet.config import EngineChoice, available_cores
@@ -46,7 +46,7 @@ class Findings:
     """What was found; rows are those of `manifest`, which has only pictures that can be decoded."""
 
     manifest: Manifest
-    headers: list[Header]
+    oddities: list[tuple[str, ...]]
     unreadable: list[Skipped]
     exact: list[list[int]]
     near: list[Pair]
@@ -115,7 +115,7 @@ class Findings:
             "suspect_labels": len(self.doubts),
             "outliers": len(self.outliers),
             "balance": 0 if balanced else 1,
-            "oddities": sum(bool(header.oddities) for header in self.headers),
+            "oddities": sum(map(bool, self.oddities)),
             "left_out": len(self.left_out()),
         }
 
@@ -146,11 +146,11 @@ def examine(
         progress=partial(progress, "frozen net"),
     )
     manifest, features = extraction.manifest, extraction.features
-    found = headers(manifest, cores, partial(progress, "headers"))
+    odd = oddities(manifest, cores, partial(progress, "headers"))
     small = squares(manifest, workers, warn, partial(progress, "decode"))
     copies = _copies(manifest)
     exact = [rows for rows in copies if len(rows) > 1]
-    near = _near(copies, found, features, small)
+    near = _near(copies, tiny(manifest), features, small)
     suspects: list[Doubt] = []
     if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
         together = units(manifest, [(pair.first, pair.second) for pair in near])
@@ -158,7 +158,7 @@ def examine(
         suspects = [doubt for doubt in every if doubt.probability >= SUSPECT]
     return Findings(
         manifest=manifest,
-        headers=found,
+        oddities=odd,
         unreadable=[skip for skip in manifest.skipped if skip.bad],
         exact=exact,
         near=near,
@@ -174,9 +174,8 @@ def near_copies(
 ) -> list[Pair]:
     """Pairs of pictures that are nearly the same; decodes each, unless it was looked at before."""
     manifest = extraction.manifest
-    found = headers(manifest, workers or available_cores(), partial(progress, "headers"))
     small = squares(manifest, workers, warn, partial(progress, "near copies"))
-    return _near(_copies(manifest), found, extraction.features, small)
+    return _near(_copies(manifest), tiny(manifest), extraction.features, small)
 
 
 def _copies(manifest: Manifest) -> list[list[int]]:
@@ -188,15 +187,15 @@ def _copies(manifest: Manifest) -> list[list[int]]:
 
 
 def _near(
-    copies: list[list[int]], found: list[Header], features: NDArray[np.float32], small: Squares
+    copies: list[list[int]], small: NDArray[np.bool_], features: NDArray[np.float32], seen: Squares
 ) -> list[Pair]:
     """Among the first of each file's rows; very small pictures are not compared."""
-    rows = np.asarray([some[0] for some in copies if not found[some[0]].tiny], np.int64)
+    rows = np.asarray([some[0] for some in copies if not small[some[0]]], np.int64)
     if len(rows) < 2:
         return []
     return [
         Pair(int(rows[p.first]), int(rows[p.second]), p.alike, p.congruent)
-        for p in near_duplicates(features[rows], small[rows])
+        for p in near_duplicates(features[rows], seen[rows])
     ]
 
 

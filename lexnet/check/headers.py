@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from lexnet.data.manifest import Manifest
@@ -27,31 +28,29 @@ SUFFIXES = {
 }
 
 
-@dataclass(frozen=True)
-class Header:
-    """What one picture's header says."""
-
-    width: int
-    height: int
-    grey: bool
-    oddities: tuple[str, ...]
-
-    @property
-    def tiny(self) -> bool:
-        return min(self.width, self.height) < TINY
+def tiny(manifest: Manifest) -> NDArray[np.bool_]:
+    """(N,) whether each picture's shorter side is under `TINY`."""
+    short = manifest.sizes.min(axis=1)
+    return np.asarray((short > 0) & (short < TINY))
 
 
-def headers(manifest: Manifest, workers: int, progress: Callable[[int, int], None]) -> list[Header]:
-    """(N,) headers. Raises `PictureError` for a picture that can no longer be read."""
+def all_grey(manifest: Manifest) -> bool:
+    """Whether no picture is stored in colour."""
+    _, modes = manifest.modes.codes()
+    return set(modes) <= set(GREY)
+
+
+def oddities(manifest: Manifest, workers: int, progress: Callable[[int, int], None]) -> list[tuple[str, ...]]:
+    """(N,) what is odd of each. Raises `PictureError` for a picture that can no longer be read."""
     found = []
     with ThreadPoolExecutor(workers) as pool:
-        for header in pool.map(lambda row: _header(manifest, row), range(len(manifest))):
-            found.append(header)
+        for odd in pool.map(lambda row: _oddities(manifest, row), range(len(manifest))):
+            found.append(odd)
             progress(len(found), len(manifest))
     return found
 
 
-def _header(manifest: Manifest, row: int) -> Header:
+def _oddities(manifest: Manifest, row: int) -> tuple[str, ...]:
     content = manifest.read(row)
     check(content, manifest.source.where(manifest.paths[row]))  # so that it can be opened
     with Image.open(BytesIO(content), formats=FORMATS) as image:
@@ -69,4 +68,4 @@ def _header(manifest: Manifest, row: int) -> Header:
             odd.append(f"has mode {image.mode}")
         if min(image.size) < TINY:
             odd.append(f"is {image.width}x{image.height}, very small")
-        return Header(image.width, image.height, image.mode in GREY, tuple(odd))
+        return tuple(odd)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lexnet.data.columns import Strings
-from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest, Skipped
-from lexnet.data.tree import digest_all
+from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Known, Manifest, Skipped
+from lexnet.data.tree import know_all
 from lexnet.errors import DataError, PictureError
 from lexnet.files import is_printable
 
@@ -44,8 +44,9 @@ def read_listing(
     except UnicodeEncodeError as error:
         raise DataError(f"{error.object!r} is not written in UTF-8; rename it") from error
     source = Files(Path())
-    digests = digest_all(source, files, lambda done, total: None)
-    good = [i for i, d in enumerate(digests) if isinstance(d, str)]
+    found = know_all(source, files, lambda done, total: None)
+    known = {i: one for i, one in enumerate(found) if isinstance(one, Known)}
+    good = list(known)
     manifest = Manifest(
         name="the list of paths",
         source=source,
@@ -54,10 +55,10 @@ def read_listing(
         labels=indices[good].astype(np.int64),
         parts=Strings.empty(len(good)),
         weights=_weights(weights, len(files))[good],
-        digests=Strings.of(str(digests[i]) for i in good),
-        skipped=[Skipped(d.path, d.reason, bad=True) for d in digests if isinstance(d, PictureError)],
+        digests=Strings.empty(len(good)),
+        skipped=[Skipped(one.path, one.reason, bad=True) for one in found if isinstance(one, PictureError)],
     )
-    return manifest, distinct
+    return manifest.with_known(list(known.values())), distinct
 
 
 def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float32]:

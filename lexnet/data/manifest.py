@@ -1,7 +1,7 @@
 """Labelled pictures as columns: what every source of pictures becomes."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,8 @@ from lexnet.preprocess import read
 PARTS = ("train", "val", "test")
 LEAST_WEIGHT, MOST_WEIGHT = 1e-15, 1e15
 """Of a picture: sums and squares of so many stay within float32."""
-COLUMNS = ("paths", "parts", "digests", "groups")
+COLUMNS = ("paths", "parts", "digests", "groups", "modes")
+ARRAYS = ("labels", "weights", "sizes")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,18 @@ class Source(Protocol):
 
     def where(self, path: str) -> str:
         """The picture's place as a person would look for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a picture's bytes and its header tell, before it is decoded."""
+
+    digest: str
+    """sha256 of the bytes, in hex."""
+    width: int
+    height: int
+    mode: str
+    """How it is stored, in Pillow's words: RGB, L, CMYK, ..."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +85,21 @@ class Manifest:
     """(N,) pictures of one group stay in one part; "" for none. Empty where the source has no groups."""
     weights: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     """(N,) how much each counts in training; all the same where the source does not say."""
+    sizes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 2), np.int32))
+    """(N, 2) width and height as stored, pixels; 0 where the pictures were not read."""
+    modes: Strings = field(default_factory=lambda: Strings.of(()))
+    """(N,) Pillow's modes, such as RGB, L or CMYK; "" where the pictures were not read."""
     skipped: list[Skipped] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not len(self.groups):
-            object.__setattr__(self, "groups", Strings.empty(len(self.labels)))
+        for name in ("groups", "modes"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, Strings.empty(len(self.labels)))
+        if not len(self.sizes):
+            object.__setattr__(self, "sizes", np.zeros((len(self.labels), 2), np.int32))
         if not len(self.weights):
             object.__setattr__(self, "weights", np.ones(len(self.labels), np.float32))
-        assert len(self.weights) == len(self.labels)
+        assert len(self.weights) == len(self.sizes) == len(self.labels)
         for name in COLUMNS:
             values = Strings.of(getattr(self, name))
             assert len(values) == len(self.labels), name
@@ -108,7 +128,7 @@ class Manifest:
     def take(self, keep: NDArray[np.int64], skipped: list[Skipped]) -> "Manifest":
         """The manifest of these rows; the classes and their order stay."""
         columns = {name: getattr(self, name).take(keep) for name in COLUMNS}
-        arrays = {name: getattr(self, name)[keep] for name in ("labels", "weights")}
+        arrays = {name: getattr(self, name)[keep] for name in ARRAYS}
         return replace(self, **columns, **arrays, skipped=[*self.skipped, *skipped])
 
     def with_parts(self, parts: Iterable[str]) -> "Manifest":
@@ -132,9 +152,14 @@ class Manifest:
         factors = sums.sum() / (np.count_nonzero(sums) * np.maximum(sums, 1e-12))
         return replace(self, weights=(self.weights * factors[self.labels]).astype(np.float32))
 
-    def with_digests(self, digests: Iterable[str]) -> "Manifest":
-        """The same pictures, with the sha256 of each."""
-        return replace(self, digests=Strings.of(digests))
+    def with_known(self, known: Sequence[Known]) -> "Manifest":
+        """The same pictures, with what reading each has told."""
+        return replace(
+            self,
+            digests=Strings.of(one.digest for one in known),
+            sizes=np.asarray([(one.width, one.height) for one in known], np.int32).reshape(-1, 2),
+            modes=Strings.of(one.mode for one in known),
+        )
 
 
 def refuse_bad(skipped: list[Skipped], skip_bad: bool) -> None:

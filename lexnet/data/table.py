@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.data.columns import Strings
-from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest, Skipped, Source
+from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Known, Manifest, Skipped, Source
 from lexnet.data.parquet import check_twice, read_parquet
-from lexnet.data.tree import PART_NAMES, Progress, digest_all
+from lexnet.data.tree import PART_NAMES, Progress, know_all
 from lexnet.errors import DataError, PictureError
 from lexnet.files import is_printable, natural
 
@@ -95,22 +95,23 @@ def list_table(path: Path, classes: list[str] | None = None, source: Source | No
 
 def digested(manifest: Manifest, progress: Progress) -> Manifest:
     """With the sha256 of each picture's bytes; rows that cannot be used are skipped with their reason."""
-    found = digest_all(manifest.source, list(manifest.paths), progress)
+    found = know_all(manifest.source, list(manifest.paths), progress)
     reasons = list(map(_fault, found, manifest.digests))
     bad = [
         Skipped(path, reason, bad=True)
         for path, reason in zip(manifest.paths, reasons, strict=True)
         if reason
     ]
-    whole = manifest.with_digests(digest if isinstance(digest, str) else "" for digest in found)
-    return whole.take(np.flatnonzero([reason is None for reason in reasons]), bad) if bad else whole
+    sound = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
+    left = manifest.take(np.flatnonzero([reason is None for reason in reasons]), bad) if bad else manifest
+    return left.with_known([one for one in sound if isinstance(one, Known)])
 
 
-def _fault(found: str | PictureError, given: str) -> str | None:
+def _fault(found: Known | PictureError, given: str) -> str | None:
     """Why a picture with this sha256 cannot be that of the row, if it cannot."""
     if isinstance(found, PictureError):
         return found.reason
-    return None if given in ("", found) else "has another sha256 than the table says"
+    return None if given in ("", found.digest) else "has another sha256 than the table says"
 
 
 def _csv_columns(path: Path) -> dict[str, Strings]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lexnet.data.columns import Strings
-from lexnet.data.manifest import Manifest, Skipped, Source
+from lexnet.data.manifest import Known, Manifest, Skipped, Source
 from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError, listed
 from lexnet.files import OUTSIDE, display, is_loss, natural
@@ -66,23 +66,25 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
         classes = _class_names(tree, divided)
     index = {name: i for i, name in enumerate(classes)}
     _check_rows(rows, skipped, index, tree)
-    digests = digest_all(tree.source, [path for path, _, _ in rows], progress)
-    good = [i for i, digest in enumerate(digests) if isinstance(digest, str)]
+    found = know_all(tree.source, [path for path, _, _ in rows], progress)
+    known = {i: one for i, one in enumerate(found) if isinstance(one, Known)}
+    good = list(known)
     bad = [
-        Skipped(path, digest.reason, bad=True)
-        for (path, _, _), digest in zip(rows, digests, strict=True)
-        if isinstance(digest, PictureError)
+        Skipped(path, one.reason, bad=True)
+        for (path, _, _), one in zip(rows, found, strict=True)
+        if isinstance(one, PictureError)
     ]
-    return Manifest(
+    manifest = Manifest(
         name=tree.name,
         source=tree.source,
         classes=classes,
         paths=Strings.of(rows[i][0] for i in good),
         labels=np.asarray([index[rows[i][1]] for i in good], np.int64),
         parts=Strings.of(rows[i][2] for i in good),
-        digests=Strings.of(str(digests[i]) for i in good),
+        digests=Strings.empty(len(good)),
         skipped=skipped + bad,
     )
+    return manifest.with_known(list(known.values()))
 
 
 def is_divided(tree: Tree) -> bool:
@@ -101,24 +103,24 @@ def is_divided(tree: Tree) -> bool:
     return bool(names) and not others
 
 
-def digest_all(source: Source, paths: list[str], progress: Progress) -> list[str | PictureError]:
-    """sha256 of each picture in hex, or why it cannot be used, as far as its header tells."""
+def know_all(source: Source, paths: list[str], progress: Progress) -> list[Known | PictureError]:
+    """What each picture is, or why it cannot be used, as far as its header tells."""
 
-    def digest(path: str) -> str | PictureError:
+    def know(path: str) -> Known | PictureError:
         try:
             content = source.read(path)
-            check(content, source.where(path))
+            width, height, mode = check(content, source.where(path))
         except PictureError as error:  # whose frames would keep the picture's bytes
             return PictureError(error.path, error.reason)
-        return hashlib.sha256(content).hexdigest()
+        return Known(hashlib.sha256(content).hexdigest(), width, height, mode)
 
-    digests: list[str | PictureError] = []
+    known: list[Known | PictureError] = []
     shares = [paths[start : start + SHARE] for start in range(0, len(paths), SHARE)]
-    for _, results in measured(shares, lambda share: [digest(path) for path in share]):
+    for _, results in measured(shares, lambda share: [know(path) for path in share]):
         assert not isinstance(results, PictureError)  # each is in its picture's place
-        digests += results
-        progress(len(digests), len(paths))
-    return digests
+        known += results
+        progress(len(known), len(paths))
+    return known
 
 
 def _class_names(tree: Tree, divided: bool) -> list[str]:

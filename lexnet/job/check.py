@@ -151,9 +151,7 @@ def _document(found: Findings) -> dict[str, Any]:
         "balance": found.balance(),
         "groups": [{"group": group, "parts": parts} for group, parts in found.groups.items()],
         "oddities": [
-            {"path": paths[row], "what": list(header.oddities)}
-            for row, header in enumerate(found.headers)
-            if header.oddities
+            {"path": paths[row], "what": list(odd)} for row, odd in enumerate(found.oddities) if odd
         ],
         "left_out": [{"path": skip.path, "reason": skip.reason} for skip in found.left_out()],
     }
@@ -193,7 +191,7 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
         ],
         "classes": [((), f"{name} {reason}") for name, reason in found.classes],
         "groups": [((), f"{group} is in {' and '.join(parts)}") for group, parts in found.groups.items()],
-        "oddities": [((row,), "; ".join(h.oddities)) for row, h in enumerate(found.headers) if h.oddities],
+        "oddities": [((row,), "; ".join(odd)) for row, odd in enumerate(found.oddities) if odd],
     }
     files = {
         name: [

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.check.headers import TINY, headers
+from lexnet.check.headers import TINY, tiny
 from lexnet.config import TAIL_STEPS, TrainConfig, tail_epochs
 from lexnet.data.manifest import Manifest
-from lexnet.data.random import address
 from lexnet.data.splits import MIN_TRAIN, stratified
 from lexnet.files import write_atomic
 from lexnet.job.divide import divide
@@ -59,9 +58,7 @@ def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
         return None
     if not config.split.val and not len(manifest.where("val")):  # which it is calibrated on
         return None
-    some = sorted(range(len(manifest)), key=lambda row: address(0, "look", manifest.digests[row]))[:200]
-    found = headers(manifest.take(np.sort(some), []), job.workers, lambda done, total: None)
-    if not all(header.tiny for header in found):
+    if not tiny(manifest).all():
         return None
     why = f"mode scratch: {len(manifest):,} pictures under {TINY} px are enough for a small net of their own"
     return decided(job.plan, mode="scratch", net=NEW_NET, why=why, budget=job.plan.config.budget)

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lexnet.check.headers import headers
 from lexnet.config import Fit, Recipe
 from lexnet.cost import cost
 from lexnet.data.loader import load_row, read_row
@@ -106,10 +104,9 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
 
 def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
     config = job.plan.config
-    found = headers(manifest.take(np.sort(rows), []), job.workers, lambda done, total: None)
-    spec, look = new_spec(config, found), 0.0
+    spec, look = new_spec(config, manifest), 0.0
     decode = _timed(rows, lambda row: load_row(manifest, row, spec), job.workers)
-    if (eye := open_eye(job, found)) is not None:
+    if (eye := open_eye(job, manifest)) is not None:
         own, engine = eye.spec, open_engine("auto", eye.graph, job.workers)
         look = _timed(rows, lambda row: engine.run(load_row(manifest, row, own)[None]), engine.callers)
     net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)

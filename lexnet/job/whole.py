@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lexnet.check.examine import near_copies
-from lexnet.check.headers import Header, headers
+from lexnet.check.headers import all_grey, tiny
 from lexnet.config import Fit, PreprocessSpec, TrainConfig
 from lexnet.cost import cost
 from lexnet.data.loader import Pictures, open_pictures, seen_again
@@ -49,15 +49,13 @@ ROOM = 1 / 7  # more than that side a picture keeps, for crops to be taken from
 
 def look_at(job: Job, manifest: Manifest) -> Looked:
     """The pictures that can be used, which are nearly the same, and what a new net will see of them."""
-    with job.clock.step("read headers"):
-        found = headers(manifest, job.workers, partial(job.progress, "headers"))
-    spec = new_spec(job.plan.config, found)
+    spec = new_spec(job.plan.config, manifest)
     job.tell(Note(f"pictures {spec.size} px, {'grey' if spec.channels == 1 else 'in colour'}"))
     recipe = job.plan.recipe()
     if recipe.crop == "random" and not recipe.pad and spec.short_side == spec.size:
         job.warn(f"crop: random has no room in pictures of {spec.size} px; give a smaller --size, or pad")
     usable = decoded(job, manifest, whole_squares(spec)).manifest
-    eye = open_eye(job, found)
+    eye = open_eye(job, manifest)
     if eye is None:
         return Looked(manifest=usable, near=[], spec=spec)
     seen = job.extract(eye, usable, "frozen net", first=True)
@@ -66,9 +64,9 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     return Looked(manifest=seen.manifest, near=near, spec=spec)
 
 
-def open_eye(job: Job, found: list[Header]) -> Trunk | None:
+def open_eye(job: Job, manifest: Manifest) -> Trunk | None:
     """The frozen net that finds near copies among pictures that are not tiny, where its weights are here."""
-    if all(header.tiny for header in found):
+    if tiny(manifest).all():
         return None
     try:
         weights = find_weights(DEFAULT_NET)
@@ -79,11 +77,11 @@ def open_eye(job: Job, found: list[Header]) -> Trunk | None:
     return open_trunk(weights, None, job.warn)
 
 
-def new_spec(config: TrainConfig, found: list[Header]) -> PreprocessSpec:
+def new_spec(config: TrainConfig, manifest: Manifest) -> PreprocessSpec:
     """As the user says; else of the net's size where it has only one, or the pictures'; grey if all are."""
     entry = find(config.net)
-    channels = config.channels or (1 if all(header.grey for header in found) else 3)
-    usual = int(np.median([min(header.width, header.height) for header in found]))
+    channels = config.channels or (1 if all_grey(manifest) else 3)
+    usual = int(np.median(manifest.sizes.min(axis=1)))
     size = config.size or (min(max(usual, 16), LARGEST) if entry.any_size else entry.size)
     if size != entry.size and not entry.any_size:
         raise ConfigError(f"size={size}: {config.net} takes {entry.size} px only; leave it out")
@@ -195,6 +193,7 @@ def _learn(
             checkpoint=None if keep is None else keep / CHECKPOINT,
             of=of,
             progress=partial(job.progress, "train"),
+            judged=job.judged,
             late=job.late,
             model=model,
         )

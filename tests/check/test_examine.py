@@ -121,7 +121,7 @@ def test_half_a_file_is_found_by_decoding_it(kind: str, clean: Path) -> None:
     findings = examined(manifest)
     assert [(skip.path, skip.bad) for skip in findings.unreadable] == [("birds/half.jpg", True)]
     assert "damaged" in findings.unreadable[0].reason
-    assert len(findings.manifest) == len(findings.headers) == len(manifest) - 1
+    assert len(findings.manifest) == len(findings.oddities) == len(manifest) - 1
 
 
 def test_copies_of_a_damaged_file_are_all_named(clean: Path) -> None:
@@ -304,7 +304,7 @@ def sized(*counts: int) -> dict[str, Any]:
         digests=[f"{row:064x}" for row in range(len(labels))],  # type: ignore[arg-type]
     )
     findings = Findings(
-        manifest=manifest, headers=[], unreadable=[], exact=[], near=[], doubts=[], outliers=[], classes=[]
+        manifest=manifest, oddities=[], unreadable=[], exact=[], near=[], doubts=[], outliers=[], classes=[]
     )
     return findings.balance() | {"fault": findings.counts()["balance"]}
 
@@ -332,7 +332,7 @@ def test_oddities(name: str, content: Callable[[Image.Image], bytes], clean: Pat
     (clean / "flags" / name).write_bytes(content(picture("flags", 25)))
     findings = examined(clean)
     assert found(findings) == {"oddities": 1}
-    rows = [row for row, header in enumerate(findings.headers) if header.oddities]
+    rows = [row for row, odd in enumerate(findings.oddities) if odd]
     assert [findings.manifest.paths[row] for row in rows] == [f"flags/{name}"]
 
 

@@ -2,59 +2,65 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from picture_makers import ORIENTATIONS, encode, noise, stored_as
 from PIL import Image
 
-from lexnet.check.headers import TINY, Header, headers
+from lexnet.check.headers import TINY, all_grey, oddities, tiny
 from lexnet.data.folder import read_folder
+from lexnet.data.manifest import Manifest
 from lexnet.errors import PictureError
 
 PLAIN = noise(0, 48, 40)
 
 
-def header_of(root: Path, name: str, content: bytes) -> Header:
-    """Of one file, beside another that is plain."""
+def listed(root: Path, name: str, content: bytes) -> Manifest:
+    """One file, before another that is plain."""
     (root / "a").mkdir(exist_ok=True)
     (root / "a" / name).write_bytes(content)
     (root / "a" / "~plain.png").write_bytes(encode(PLAIN))
     manifest = read_folder(root)
-    found = headers(manifest, 2, lambda done, total: None)
-    by_path = dict(zip(manifest.paths, found, strict=True))
-    assert by_path["a/~plain.png"] == Header(48, 40, False, ())
-    return by_path[f"a/{name}"]
+    assert list(manifest.paths) == [f"a/{name}", "a/~plain.png"]
+    assert (manifest.sizes[1].tolist(), manifest.modes[1]) == ([48, 40], "RGB")
+    return manifest
+
+
+def oddities_of(root: Path, name: str, content: bytes) -> tuple[str, ...]:
+    odd, plain = oddities(listed(root, name, content), 2, lambda done, total: None)
+    assert plain == ()
+    return odd
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_orientation(orientation: int, tmp_path: Path) -> None:
-    header = header_of(tmp_path, "x.jpg", stored_as(PLAIN, orientation, "JPEG"))
     told = () if orientation == 1 else ("is stored turned, to be shown upright",)
-    assert header.oddities == told
+    assert oddities_of(tmp_path, "x.jpg", stored_as(PLAIN, orientation, "JPEG")) == told
 
 
 def test_an_orientation_of_0_is_none(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 0
-    assert header_of(tmp_path, "x.jpg", encode(PLAIN, "JPEG", exif=exif)).oddities == ()
+    assert oddities_of(tmp_path, "x.jpg", encode(PLAIN, "JPEG", exif=exif)) == ()
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0II*\0", b"Exif\0\0nothing"])
 def test_exif_that_breaks_off_turns_nothing(exif: bytes, tmp_path: Path) -> None:
-    assert header_of(tmp_path, "x.webp", encode(PLAIN, "WEBP", exif=exif)).oddities == ()
+    assert oddities_of(tmp_path, "x.webp", encode(PLAIN, "WEBP", exif=exif)) == ()
 
 
 def test_a_mode_that_is_out_of_the_ordinary(tmp_path: Path) -> None:
     image = Image.new("I;16", (48, 40), 700)
-    assert header_of(tmp_path, "x.png", encode(image)).oddities == ("has mode I;16",)
+    assert oddities_of(tmp_path, "x.png", encode(image)) == ("has mode I;16",)
 
 
 def test_a_print_shops_jpeg_has_mode_cmyk(tmp_path: Path) -> None:
-    assert header_of(tmp_path, "x.jpg", encode(PLAIN.convert("CMYK"), "JPEG")).oddities == ("has mode CMYK",)
+    assert oddities_of(tmp_path, "x.jpg", encode(PLAIN.convert("CMYK"), "JPEG")) == ("has mode CMYK",)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1"])
 def test_ordinary_modes_are_nothing_odd(mode: str, tmp_path: Path) -> None:
-    assert header_of(tmp_path, "x.png", encode(PLAIN.convert(mode))).oddities == ()
+    assert oddities_of(tmp_path, "x.png", encode(PLAIN.convert(mode))) == ()
 
 
 @pytest.mark.parametrize(
@@ -62,15 +68,17 @@ def test_ordinary_modes_are_nothing_odd(mode: str, tmp_path: Path) -> None:
 )
 def test_a_film_is_nothing_odd(kind: str, suffix: str, tmp_path: Path) -> None:
     film = encode(PLAIN, kind, save_all=True, append_images=[noise(1, 48, 40), noise(2, 48, 40)])
-    assert header_of(tmp_path, f"x.{suffix}", film) == Header(48, 40, False, ())
+    assert oddities_of(tmp_path, f"x.{suffix}", film) == ()
+    assert listed(tmp_path, f"x.{suffix}", film).sizes[0].tolist() == [48, 40]
 
 
 @pytest.mark.parametrize("share", [0.34, 0.4, 0.7])
 def test_a_film_that_breaks_off_after_its_first_frame_still_has_that(share: float, tmp_path: Path) -> None:
     """Its first frame decodes, so it is trained on; that its end is missing ends nothing."""
     film = encode(PLAIN, "GIF", save_all=True, append_images=[noise(1), noise(2)])
-    header = header_of(tmp_path, "x.gif", film[: round(share * len(film))])
-    assert (header.width, header.height) == (48, 40)
+    manifest = listed(tmp_path, "x.gif", film[: round(share * len(film))])
+    assert manifest.sizes[0].tolist() == [48, 40]
+    assert not oddities(manifest, 1, lambda done, total: None)[0]
 
 
 @pytest.mark.parametrize(
@@ -88,22 +96,32 @@ def test_a_film_that_breaks_off_after_its_first_frame_still_has_that(share: floa
     ],
 )
 def test_a_suffix_that_lies(kind: str, name: str, told: str | None, tmp_path: Path) -> None:
-    assert header_of(tmp_path, name, encode(PLAIN, kind)).oddities == ((told,) if told else ())
+    assert oddities_of(tmp_path, name, encode(PLAIN, kind)) == ((told,) if told else ())
 
 
 @pytest.mark.parametrize(
-    ("size", "tiny"),
+    ("size", "small"),
     [((TINY, TINY), False), ((TINY - 1, 200), True), ((200, TINY - 1), True), ((8, 8), True)],
 )
-def test_tiny_by_the_shorter_side(size: tuple[int, int], tiny: bool, tmp_path: Path) -> None:
-    header = header_of(tmp_path, "x.png", encode(noise(1, *size)))
-    assert (header.width, header.height, header.tiny) == (*size, tiny)
-    assert header.oddities == ((f"is {size[0]}x{size[1]}, very small",) if tiny else ())
+def test_tiny_by_the_shorter_side(size: tuple[int, int], small: bool, tmp_path: Path) -> None:
+    manifest = listed(tmp_path, "x.png", encode(noise(1, *size)))
+    assert manifest.sizes[0].tolist() == list(size) and tiny(manifest).tolist() == [small, False]
+    odd = oddities(manifest, 1, lambda done, total: None)[0]
+    assert odd == ((f"is {size[0]}x{size[1]}, very small",) if small else ())
+
+
+@pytest.mark.parametrize(
+    ("mode", "grey"), [("L", True), ("LA", True), ("1", True), ("RGB", False), ("P", False)]
+)
+def test_all_are_grey_or_not(mode: str, grey: bool, tmp_path: Path) -> None:
+    manifest = listed(tmp_path, "x.png", encode(PLAIN.convert(mode)))
+    assert not all_grey(manifest), "one is in colour"
+    assert all_grey(manifest.take(np.array([0]), [])) == grey
 
 
 def test_all_that_is_odd_is_told(tmp_path: Path) -> None:
     content = stored_as(noise(1, 20, 16).convert("CMYK"), 6, "JPEG")
-    assert header_of(tmp_path, "x.png", content).oddities == (
+    assert oddities_of(tmp_path, "x.png", content) == (
         "is JPEG, called .png",
         "is stored turned, to be shown upright",
         "has mode CMYK",
@@ -116,8 +134,10 @@ def test_they_come_in_order_and_progress_is_told(tmp_path: Path) -> None:
     for width in range(40, 60):
         noise(width, width, 40).save(tmp_path / "a" / f"{width}.png")
     told: list[tuple[int, int]] = []
-    found = headers(read_folder(tmp_path), 4, lambda done, total: told.append((done, total)))
-    assert [header.width for header in found] == list(range(40, 60))
+    manifest = read_folder(tmp_path)
+    assert manifest.sizes[:, 0].tolist() == list(range(40, 60))
+    found = oddities(manifest.take(np.arange(20), []), 4, lambda done, total: told.append((done, total)))
+    assert found == 20 * [()]
     assert told == [(done, 20) for done in range(1, 21)]
 
 
@@ -127,7 +147,7 @@ def test_a_picture_that_is_gone_is_named(tmp_path: Path) -> None:
     manifest = read_folder(tmp_path)
     (tmp_path / "a" / "1.png").unlink()
     with pytest.raises(PictureError, match=r"a/1\.png: cannot be read"):
-        headers(manifest, 1, lambda done, total: None)
+        oddities(manifest, 1, lambda done, total: None)
 
 
 def test_a_picture_that_is_text_by_now_is_named(tmp_path: Path) -> None:
@@ -136,4 +156,4 @@ def test_a_picture_that_is_text_by_now_is_named(tmp_path: Path) -> None:
     manifest = read_folder(tmp_path)
     (tmp_path / "a" / "1.png").write_text("404 Not Found")
     with pytest.raises(PictureError, match=r"a/1\.png: is text, not a picture"):
-        headers(manifest, 1, lambda done, total: None)
+        oddities(manifest, 1, lambda done, total: None)

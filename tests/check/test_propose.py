@@ -13,7 +13,6 @@ import pytest
 
 from lexnet.check.duplicates import Pair
 from lexnet.check.examine import FAULTS, Findings
-from lexnet.check.headers import Header
 from lexnet.check.labels import Doubt
 from lexnet.check.propose import proposals
 from lexnet.data.columns import Strings
@@ -67,7 +66,7 @@ def findings(manifest: Manifest, near: set[frozenset[str]], suspects: set[str]) 
     ]
     return Findings(
         manifest=manifest,
-        headers=[],
+        oddities=[],
         unreadable=[skip for skip in manifest.skipped if skip.bad],
         exact=[some for some in copies.values() if len(some) > 1],
         near=pairs,
@@ -245,8 +244,8 @@ def test_near_copies_stay_together_when_the_row_they_are_told_of_is_dropped() ->
 def test_what_has_no_picture_or_no_remedy_has_no_row() -> None:
     """Small classes, the balance and oddities are told on the page alone."""
     found = findings(manifest_of([Row("x/1", "A"), Row("y/2", "B")]), set(), set())
-    odd = [Header(20, 20, False, ("is 20x20, very small",)), Header(64, 64, False, ())]
-    found = replace(found, headers=odd, classes=[("x", "has 1 picture")])
+    odd = [("is 20x20, very small",), ()]
+    found = replace(found, oddities=odd, classes=[("x", "has 1 picture")])
     assert found.counts()["oddities"] == found.counts()["classes"] == 1
     assert proposals(found) == []
 

@@ -94,6 +94,8 @@ def test_a_table_of_a_folders_files_is_that_folder(root: Path, kind: str) -> Non
     manifest = read_table(path)
     assert manifest.classes == expected.classes
     assert facts(manifest) == facts(expected)
+    assert np.array_equal(manifest.sizes, expected.sizes) and manifest.sizes.all()
+    assert list(manifest.modes) == list(expected.modes) and all(manifest.modes)
     assert manifest.name == str(path) and manifest.skipped == []
     assert manifest.source.where("cat/0.png") == str(root / "cat/0.png")
     for row in range(len(manifest)):

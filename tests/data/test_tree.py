@@ -5,7 +5,8 @@ import tracemalloc
 
 from picture_makers import encode, noise
 
-from lexnet.data.tree import digest_all
+from lexnet.data.manifest import Known
+from lexnet.data.tree import know_all
 from lexnet.errors import PictureError
 
 SIZE = 200_000
@@ -22,12 +23,12 @@ class Half:
 
 
 def test_a_bad_picture_leaves_its_reason_and_not_its_bytes() -> None:
-    digest_all(Half(), ["0", "1"], lambda done, total: None)  # Pillow loads its decoders
+    know_all(Half(), ["0", "1"], lambda done, total: None)  # Pillow loads its decoders
     tracemalloc.start()
-    found = digest_all(Half(), [str(i) for i in range(400)], lambda done, total: None)
+    found = know_all(Half(), [str(i) for i in range(400)], lambda done, total: None)
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert kept < 10 * SIZE, f"{kept:,} bytes are kept of 200 pictures of {SIZE:,}"
-    assert found[2] == hashlib.sha256(encode(noise(2, 8, 8))).hexdigest()
-    bad = [digest for digest in found if isinstance(digest, PictureError)]
+    assert found[2] == Known(hashlib.sha256(encode(noise(2, 8, 8))).hexdigest(), 8, 8, "RGB")
+    bad = [one for one in found if isinstance(one, PictureError)]
     assert len(bad) == 200 and bad[0].path == "half/1" and bad[0].reason.startswith("is HEIC")
