@@ -1,7 +1,9 @@
 """From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
+import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ def learn(
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
+    # scikit-learn takes a second to load: meanwhile the pictures are looked at
+    threading.Thread(target=import_module, args=("sklearn.linear_model",)).start()
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
     _warn_of_changes(job, manifest)
