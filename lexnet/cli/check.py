@@ -1,7 +1,8 @@
 """`lexnet check DATA`"""
 
+import shlex
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -10,6 +11,8 @@ from lexnet.cli.options import json_flag, workers_flag
 from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 from lexnet.files import display
+
+EXAMPLES = 3  # of each fault that blocks
 
 
 @click.command("check")
@@ -89,6 +92,33 @@ def command(
             for name, meaning in FAULTS.items()
         ]
         say(table(("fault", "what it is", "found", ""), rows, left=2))
+        for name in done.blocking:
+            say(f"\n{name.replace('_', ' ')}: {FAULTS[name]}\n{examples(done.document[name])}")
+        fixes_path = display(done.folder / FIXES)
         say(f"\n{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s")
-        say(f"page   {display(done.folder / PAGE)}\nfixes  {display(done.folder / FIXES)}")
+        say(f"page   {display(done.folder / PAGE)}\nfixes  {fixes_path}")
+        if done.blocking:
+            again = shlex.join(["lexnet", "train", data, "--fixes", fixes_path])
+            say(f"next   look at the page, edit the fixes where you know better, then {again}")
     return FAILED if done.blocking else 0
+
+
+def examples(records: Any) -> str:
+    """The first few of what was found, a line each."""
+    if isinstance(records, dict):  # the balance of classes
+        sizes = sorted(records["classes"].items(), key=lambda one: one[1])
+        return f"  {sizes[0][0]} has {sizes[0][1]:,}, {sizes[-1][0]} has {sizes[-1][1]:,}"
+    lines = [_named(record) for record in records[:EXAMPLES]]
+    if more := len(records) - len(lines):
+        lines.append(f"and {more:,} more, on the page")
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _named(record: dict[str, Any]) -> str:
+    if "paths" in record:
+        return " = ".join(record["paths"])
+    if "suggested" in record:
+        return f"{record['path']}: {record['suggested']}?"
+    named = record.get("path") or record.get("class") or record.get("group")
+    why = record.get("reason") or ", ".join(record.get("what") or record.get("parts") or ())
+    return f"{named}: {why}" if why else f"{named}"

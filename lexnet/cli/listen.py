@@ -1,8 +1,8 @@
 """What a job tells, shown on a terminal."""
 
-from lexnet.cli.printing import choices_table, found_table
+from lexnet.cli.printing import choices_table, epoch_line, found_table
 from lexnet.cli.progress import Bars
-from lexnet.job.events import Choices, Event, Found, Listener, Note, Progress, Warned
+from lexnet.job.events import Choices, Event, Found, Judged, Listener, Note, Progress, Warned
 
 
 def listener(bars: Bars) -> Listener:
@@ -15,6 +15,8 @@ def listener(bars: Bars) -> Listener:
             bars.print(found_table(event.manifest))
         elif isinstance(event, Choices):
             bars.print(choices_table(event))
+        elif isinstance(event, Judged):
+            bars.print(epoch_line(event))
         elif isinstance(event, Note):
             bars.print(f"· {event.text}")
         elif isinstance(event, Warned):

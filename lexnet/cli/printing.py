@@ -1,16 +1,21 @@
 """What the verbs print."""
 
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from lexnet.cli.say import say
 from lexnet.data.manifest import PARTS, Manifest
 
 if TYPE_CHECKING:
-    from lexnet.job.events import Choices
+    from lexnet.job.events import Choices, Judged
 
 ROWS = 40
+NARROW = 16  # a column is folded to no less
 
 
 def print_json(document: Any) -> None:
@@ -32,18 +37,32 @@ def megabytes(size: int) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> str:
-    """Columns under their heads: the first `left` to the left, the others to the right."""
+    """Columns under their heads: the first `left` to the left, the others to the right.
+
+    In a terminal that is too narrow the widest column is folded.
+    """
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    terminal = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    widest = widths.index(max(widths))
+    room = terminal - sum(widths) - 2 * (len(widths) - 1) + widths[widest]
+    widths[widest] = min(widths[widest], max(room, NARROW))
 
-    def line(row: Sequence[str]) -> str:
-        aligned = (
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    def lines(row: Sequence[str]) -> list[str]:
+        folded = (
+            textwrap.wrap(cell, width) if len(cell) > width else [cell]
+            for cell, width in zip(row, widths, strict=True)
         )
-        return "  ".join(aligned).rstrip()
+        return [
+            "  ".join(
+                cell.ljust(width) if i < left else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(pieces, widths, strict=True))
+            ).rstrip()
+            for pieces in zip_longest(*folded, fillvalue="")
+        ]
 
-    return "\n".join([line(cells[0]), "  ".join("─" * width for width in widths), *map(line, cells[1:])])
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([*lines(cells[0]), rule, *(line for row in cells[1:] for line in lines(row))])
 
 
 def found_table(manifest: Manifest) -> str:
@@ -75,6 +94,15 @@ def choices_table(choices: "Choices") -> str:
     head = ("choice", "", "time", "of the time left")
     many = len(head) if choices.seconds is not None else len(head) - 1
     return table(head[:many], [row[:many] for row in rows], left=2)
+
+
+def epoch_line(event: "Judged") -> str:
+    """What an epoch came to: its loss, and what the val part says where there is one."""
+    seen = event.record
+    text = f"  epoch {seen['epoch'] + 1:.0f} of {event.epochs}: loss {seen['loss']:.3f}"
+    if "val_accuracy" not in seen:
+        return text
+    return f"{text}, val accuracy {percent(seen['val_accuracy'])}, val log loss {seen['val_log_loss']:.3f}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -58,10 +58,11 @@ def command(what: str, size: int | None, classes: int | None, sort: str, as_json
 def _file(what: str) -> Path | None:
     """The bundle that is meant, None for a net: a net's name wins over a file that is called so."""
     from lexnet.errors import BundleError, UnknownNet
-    from lexnet.nets import resolve
 
     path = Path(what)
     if "/" not in what and os.sep not in what and path.suffix != ".lexnet":
+        from lexnet.nets import resolve  # loads torch
+
         try:
             resolve(what)
             return None

@@ -19,12 +19,23 @@ if TYPE_CHECKING:
 @click.command("val")
 @bundle_argument
 @click.argument("data", metavar="DATA")
+@click.option(
+    "--fixes",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Corrections to apply first: a fixes.csv of `lexnet check`.",
+)
 @click.option("--skip-bad", is_flag=True, help="Go on without the pictures that cannot be used.")
 @json_flag
 @engine_flag
 @workers_flag
 def command(
-    bundle: Path, data: str, skip_bad: bool, as_json: bool, engine: EngineChoice, workers: int | None
+    bundle: Path,
+    data: str,
+    fixes: Path | None,
+    skip_bad: bool,
+    as_json: bool,
+    engine: EngineChoice,
+    workers: int | None,
 ) -> None:
     """Score a bundle on labelled pictures: a folder of class folders, or the test part of a divided one.
 
@@ -42,7 +53,7 @@ def command(
     predictor = load_predictor(bundle, engine=engine, workers=workers)
     manifest = read_data(data, predictor.bundle.classes)
     with Bars() as bars:
-        result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"))
+        result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"), fixes)
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]
     if as_json:
         print_json(

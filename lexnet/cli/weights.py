@@ -21,7 +21,9 @@ def command() -> None:
 @json_flag
 def ls(as_json: bool) -> None:
     """List the published sets, with their licence, and which are on this machine."""
-    from lexnet.cli.printing import megabytes, percent, print_json, table
+    from urllib.parse import urlsplit
+
+    from lexnet.cli.printing import percent, print_json, table
     from lexnet.weights.files import WEIGHTS
     from lexnet.weights.store import locate
 
@@ -39,13 +41,13 @@ def ls(as_json: bool) -> None:
             row["tag"],
             "here" if row["path"] else "-",
             row["licence"],
-            row["source"],
+            urlsplit(row["source"]).netloc.removeprefix("download."),
             percent(row["top1"]),
-            megabytes(row["bytes"]),
+            f"{row['bytes'] / 1e6:.1f}",
         )
         for row in rows
     ]
-    head = ("net", "trained on", "", "licence", "source", "top-1", "size")
+    head = ("net", "data", "", "licence", "source", "top-1", "MB")
     say(table(head, shown, left=5))
 
 

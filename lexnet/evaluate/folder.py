@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import group_by, units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes
 from lexnet.errors import BundleError, DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
+from lexnet.files import display
 from lexnet.runtime.predictor import Predictor
 from lexnet.runtime.stream import stream
 
@@ -34,8 +37,10 @@ def evaluate(
     manifest: Manifest,
     skip_bad: bool,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    fixes: Path | None = None,
 ) -> Valuation:
-    """Runs the pictures of the held-out part, or all where there are no parts, and scores them.
+    """Runs the pictures of the held-out part, or all where there are no parts, and scores them, with the
+    corrections of the file `fixes`.
 
     Pictures that the bundle was made with are left out: it is not scored as if it had never seen them. Its
     `group_by` says which of the others belong together, where it fits their paths.
@@ -43,6 +48,12 @@ def evaluate(
     Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left;
     `BundleError` where its net gives no numbers.
     """
+    pattern = predictor.bundle.manifest.get("split", {}).get("group_by")
+    if pattern is not None and not any(manifest.groups):
+        with suppress(DataError):  # it fits none of these paths
+            manifest = group_by(manifest, pattern)
+    if fixes is not None:
+        manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
     part = manifest.held_out_part()
     rows = manifest.where(part)
     known = np.isin(prefixes(manifest.digests.take(rows)), predictor.bundle.seen)
@@ -50,10 +61,6 @@ def evaluate(
         raise DataError(f"the bundle was made with all pictures of {manifest.name}; score it on others")
     trained_on, rows = int(known.sum()), rows[~known]
     bad = [skip for skip in manifest.skipped if skip.bad]
-    pattern = predictor.bundle.manifest.get("split", {}).get("group_by")
-    if pattern is not None and not any(manifest.groups):
-        with suppress(DataError):  # it fits none of these paths
-            manifest = group_by(manifest, pattern)
     unit_of = units(manifest)
     probabilities, answered = [], []
     results = stream(rows, lambda row: load_row_views(manifest, int(row), predictor.spec), predictor.engine)

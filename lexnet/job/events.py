@@ -37,6 +37,16 @@ class Progress:
     total: int
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The net was measured behind an epoch of training."""
+
+    epochs: int
+    """That there are to be."""
+    record: dict[str, float]
+    """As in the run's history: epoch (from 0), loss, lr, val_accuracy, val_log_loss."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One way to learn, and how long all of the run would take that way."""
@@ -61,7 +71,7 @@ class Choices:
     """That there are for all of it, where there is a limit."""
 
 
-Event = Found | Note | Warned | Progress | Choices
+Event = Found | Note | Warned | Progress | Judged | Choices
 Listener = Callable[[Event], None]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lexnet.config import PreprocessSpec
 from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest
-from lexnet.job.events import Listener, Progress, Warned
+from lexnet.job.events import Judged, Listener, Progress, Warned
 from lexnet.job.plan import Plan
 from lexnet.transfer.cut import default_cut, places
 from lexnet.transfer.extract import Extraction, extract
@@ -61,6 +61,11 @@ class Job:
     def progress(self, step: str, done: int, total: int) -> None:
         """Tells how far a step is."""
         self.tell(Progress(step, done, total))
+
+    def judged(self, record: dict[str, float]) -> None:
+        """Tells what an epoch came to."""
+        epochs = self.plan.config.fit.resolved(self.plan.config.mode).epochs
+        self.tell(Judged(epochs, record))
 
     def trunk(self, cut: str | None = None, *, pooled: bool = True, every_stage: bool = False) -> Trunk:
         """The plan's net, frozen, whole or up to a stage."""

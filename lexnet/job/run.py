@@ -18,7 +18,7 @@ from lexnet.data.splits import choose, split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Choices, Listener, Note, Progress, Warned, ignore
+from lexnet.job.events import Choices, Event, Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import (
     ASKED,
     CHECKPOINT,
@@ -66,13 +66,14 @@ def train(
     """
     start = time.perf_counter()
     clock = Clock()
-    warnings: list[str] = []
+    told: dict[type, list[str]] = {Note: [], Warned: []}
 
-    def listen(event: Any) -> None:
-        if isinstance(event, Warned):
-            if event.text in warnings:  # where a tail did not pay, a probe begins anew
+    def listen(event: Event) -> None:
+        if isinstance(event, Note | Warned):
+            texts = told[type(event)]
+            if event.text in texts:  # where a tail did not pay, a probe begins anew
                 return
-            warnings.append(event.text)
+            texts.append(event.text)
         tell(event)
 
     plan = _plan(data, config)
@@ -101,7 +102,7 @@ def train(
         with clock.step("verify"):
             check_bundle(outcome.bundle)
         warn_small(outcome, asked, listen)
-        facts = {"warnings": warnings, "command": command}
+        facts = {"decisions": told[Note], "warnings": told[Warned], "command": command}
         return Run(folder, _written(folder, asked, outcome, clock, start, facts))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from picture_makers import encode, noise
 
+from lexnet.cli.printing import table
 from lexnet.cli.progress import Bars
 from lexnet.cli.say import plain
 from lexnet.data.samples import sample_folder
@@ -162,3 +163,15 @@ def test_bars_may_be_moved_from_several_threads(monkeypatch: pytest.MonkeyPatch)
         for thread in threads:
             thread.join()
     assert failures == []
+
+
+def test_a_narrow_terminal_folds_the_widest_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ("cache", "some words that are more than forty columns can hold beside the others", "3")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = table(("kind", "what", "found"), [row], left=2).splitlines()
+    assert max(map(len, lines)) <= 40 and lines[0].split() == ["kind", "what", "found"]
+    assert " ".join(line[7:33].strip() for line in lines[2:]) == row[1]
+    assert [line.split()[-1] for line in lines[2:3]] == ["3"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False)
+    assert len(table(("kind", "what", "found"), [row], left=2).splitlines()) == 3, "for files and pipes"

@@ -74,6 +74,18 @@ def test_the_table_and_the_sums_below_it(call: Call, bundle: str, folder: Path) 
     assert re.search(r"macro F1 +[\d.]+ +log loss +[\d.]+ +calibration error +[\d.]+", said.out)
 
 
+def test_fixes_are_applied_first(call: Call, bundle: str, folder: Path, tmp_path: Path) -> None:
+    bird, flag = (next(folder.glob(f"{name}/*")).relative_to(folder) for name in ("birds", "flags"))
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text(f"path,proposal,value\n{bird},relabel,music\n{flag},drop,\n")
+    said = call("val", bundle, folder, "--json", "--fixes", fixes)
+    counts = {row["class"]: row["count"] for row in json.loads(said.out)["per_class"]}
+    assert (counts["birds"], counts["flags"], counts["music"]) == (5, 5, 7)
+    fixes.write_text("path,proposal\nnone.png,drop\n")
+    said = call("val", bundle, folder, "--fixes", fixes)
+    assert said.code == 2 and "has a row for none.png, which is not in" in said.err
+
+
 def test_json_keeps_its_contract_and_agrees_with_a_recount(call: Call, bundle: str, folder: Path) -> None:
     said = call("val", bundle, folder, "--json")
     assert said.code == 0

@@ -58,11 +58,12 @@ def test_ls_lists_every_set_and_which_are_here(call: Call) -> None:
     said = call("weights", "ls")
     assert said.code == 0 and said.err == ""
     head, _, *rows = said.out.splitlines()
-    assert head.split() == ["net", "trained", "on", "licence", "source", "top-1", "size"]
+    assert head.split() == ["net", "data", "licence", "source", "top-1", "MB"]
     assert [row.split()[:3] for row in rows] == [
         [w.net, w.tag, "here" if isinstance(w.origin, Package) else "-"] for w in WEIGHTS
     ]
-    assert all(w.licence in row and w.source in row for w, row in zip(WEIGHTS, rows, strict=True))
+    assert all(w.licence in row for w, row in zip(WEIGHTS, rows, strict=True))
+    assert max(map(len, said.out.splitlines())) <= 80
 
 
 def test_ls_json(call: Call, brought: Path, small: Weights) -> None:

@@ -88,6 +88,7 @@ def metrics_of(classes: list[str], confusion: list[list[int]]) -> dict[str, Any]
         "confusion": confusion,
         "data": data,
         "skipped": [{"path": f"train/hat/{i}.jpg", "reason": "truncated after 512 bytes"} for i in range(3)],
+        "decisions": ["net lenet5: small enough to be trained from nothing"],
         "warnings": ["hat has 12 test pictures: its recall is known only roughly"],
         "regularisation": {"C": 1.0, "candidates": [0.1, 1.0, 10.0], "cv_accuracy": [0.897, 0.911, 0.905]},
         "augmentation": None,
@@ -159,7 +160,8 @@ def mistakes() -> list[Mistake]:
 
 def hostile_page() -> str:
     metrics = metrics_of(HOSTILE, CONFUSION)
-    metrics |= {"run": HOSTILE[0], "command": f"lexnet train {HOSTILE[1]} {HOSTILE[2]}", "warnings": HOSTILE}
+    metrics |= {"run": HOSTILE[0], "command": f"lexnet train {HOSTILE[1]} {HOSTILE[2]}"}
+    metrics |= {"decisions": HOSTILE, "warnings": HOSTILE}
     metrics |= {"skipped": [{"path": name, "reason": name} for name in HOSTILE], "machine": HOSTILE[3]}
     metrics |= {"weights": {"source": "https://example.org/weights", "licence": HOSTILE[0]}}
     metrics |= {"bundle": HOSTILE[2]}
@@ -336,10 +338,10 @@ def test_no_mistakes_is_not_perfection() -> None:
 
 def test_what_a_run_may_lack(metrics: dict[str, Any]) -> None:
     metrics |= {"trunk": None, "regularisation": None, "temperature": None, "weights": None}
-    metrics |= {"warnings": [], "skipped": [], "mode": "scratch", "val_accuracy": None}
+    metrics |= {"decisions": [], "warnings": [], "skipped": [], "mode": "scratch", "val_accuracy": None}
     metrics |= {"cross_validation": None}
     text = Document(render(metrics, [])).text
-    assert "in turn" not in text
+    assert "in turn" not in text and "What was decided" not in text
     assert "No file was skipped" in text and "from random weights" in text
 
 
