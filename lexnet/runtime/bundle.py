@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lexnet.config import PreprocessSpec
+from lexnet.config import PIXEL_RULES, PreprocessSpec
 from lexnet.errors import BundleError, GraphError, LexNetError
 from lexnet.files import display, is_printable
 from lexnet.preprocess import Pixels
@@ -36,7 +37,8 @@ from lexnet.runtime.graph import FLOAT, UINT8, check_self_contained, read_ports
 
 FORMAT = 1
 DIGEST_BYTES = 32
-MAX_MEMBERS, MAX_DEPTH = 100, 32
+MAX_MEMBERS, MAX_DEPTH, MAX_BYTES = 100, 32, 2**31
+ANEW = "make the bundle anew with this lexnet, from its plan.yaml"
 MANIFEST, MODEL = "manifest.json", "model.onnx"
 BUNDLE = "model.lexnet"
 """What a run's folder calls its bundle."""
@@ -91,14 +93,20 @@ class Bundle:
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Reads a bundle, or that in a run's folder, and checks every digest; raises `BundleError` for anything
     not as it was written."""
-    inside = Path(path, BUNDLE)
-    path = inside if inside.is_file() else path
-    name = display(path)
     try:
+        inside = Path(path, BUNDLE)
+        path = inside if inside.is_file() else path
+        name, status = display(path), os.stat(path)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # a pipe would keep us waiting
+            raise BundleError(f"{name} is no file; check the path")
+        if status.st_size > MAX_BYTES:
+            raise BundleError(
+                f"{name} has {status.st_size:,} bytes, over {MAX_BYTES:,}; it is no LexNet bundle"
+            )
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         why = getattr(error, "strerror", error)
-        raise BundleError(f"{name} cannot be read ({why}); check the path") from error
+        raise BundleError(f"{display(path)} cannot be read ({why}); check the path") from error
     return parse_bundle(content, name)
 
 
@@ -131,10 +139,15 @@ def parse_bundle(content: bytes, name: str) -> Bundle:
 
 def spec_from(record: dict[str, Any]) -> PreprocessSpec:
     """The preprocessing spec as the manifest records it; unknown settings are an error, never ignored."""
-    known = {field.name for field in fields(PreprocessSpec)}
-    if set(record) != known:
+    known, rules = {field.name for field in fields(PreprocessSpec)}, record.get("rules")
+    if new := set(record) - known:
+        raise BundleError(f"preprocessing settings {sorted(new)} are unknown here; update lexnet")
+    if missing := known - set(record):
+        raise BundleError(f"preprocessing settings {sorted(missing)} are missing; {ANEW}")
+    if isinstance(rules, int) and rules != PIXEL_RULES:
+        remedy = "update lexnet" if rules > PIXEL_RULES else ANEW
         raise BundleError(
-            f"preprocessing settings {sorted(set(record) ^ known)} are unknown here; update lexnet"
+            f"its pictures were prepared by rules {rules}, this lexnet has {PIXEL_RULES}; {remedy}"
         )
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
     return PreprocessSpec(**values)
@@ -216,6 +229,10 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
     for one in manifest.get("weights", []):
         if not isinstance(one["licence"], str):
             raise BundleError(f"the weights that it came from, {one}, have no licence")
+    if not isinstance(split := manifest.get("split", {}), dict):
+        raise BundleError("its split is not what lexnet writes; get it again")
+    if not isinstance(pattern := split.get("group_by"), str | None):
+        raise BundleError(f"its group_by {pattern!r} is no regular expression; get it again")
     spec = spec_from(manifest["preprocess"])
     for entry in manifest["golden"]:
         if entry["file"] not in digests or np.asarray(entry["probabilities"], float).shape != (len(classes),):
@@ -236,8 +253,9 @@ def _check_ports(model: bytes, spec: PreprocessSpec, classes: int) -> None:
             raise GraphError(
                 f"its graph gives {name} {outputs.get(name)} for {classes} classes; get it again"
             )
-    if "features" not in outputs:
-        raise GraphError("its graph gives no features; get it again")
+    kind, shape = outputs.get("features", (FLOAT, ()))
+    if kind != FLOAT or len(shape) != 2 or shape[0] or len(outputs) != 3:
+        raise GraphError(f"its graph gives {outputs}, not just those and the features; get it again")
 
 
 def _damaged(members: dict[str, bytes]) -> str:
@@ -261,5 +279,7 @@ def _open_png(content: bytes) -> Iterator[Image.Image]:
     try:
         with Image.open(BytesIO(content), formats=["PNG"]) as image:
             yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # Pillow raises nearly everything on broken pictures
         raise BundleError(f"a golden picture is not a sound PNG ({error}); get the bundle again") from error

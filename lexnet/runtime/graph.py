@@ -6,6 +6,7 @@ a message is a run of (field number, wire type, value).
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from lexnet.errors import GraphError
@@ -28,6 +29,7 @@ UINT8, FLOAT = 2, 1
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 NODE_DOMAIN = 7
 MAX_DEPTH = 24
+MOST = 256  # inputs, outputs or axes
 SHOWN = 40  # bytes of a name
 
 Port = tuple[int, tuple[int, ...]]
@@ -61,10 +63,13 @@ def _ports(model: bytes, field: int) -> dict[str, Port]:
 
 
 def _at(message: Any, *path: int) -> list[Any]:
-    """All values at a path of field numbers."""
+    """All values at a path of field numbers; raises `GraphError` for over `MOST`."""
     found = [message]
     for step in path:
-        found = [value for one in found for number, value in _fields(one) if number == step]
+        values = (value for one in found for number, value in _fields(one) if number == step)
+        found = list(islice(values, MOST + 1))
+        if len(found) > MOST:
+            raise GraphError(f"the graph has over {MOST} inputs, outputs or axes; nothing LexNet writes does")
     return found
 
 

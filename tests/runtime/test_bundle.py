@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict
 from io import BytesIO
@@ -21,7 +23,8 @@ import lexnet
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, GraphError
 from lexnet.runtime.bundle import Bundle, read_bundle
-from lexnet.runtime.engines import OnnxRuntime
+from lexnet.runtime.engines import OnnxRuntime, OpenVino
+from lexnet.runtime.graph import check_self_contained
 
 TINY = tiny_bundle()
 Manifest, Members = dict[str, Any], dict[str, bytes]
@@ -230,7 +233,17 @@ FORGERIES = {
     "golden picture of 16 bits": (picture("I;16", (16, 16)), "not what its preprocessing gives"),
     "golden picture that is none": (cut_picture, "not a sound PNG"),
     "preprocessing of the future": (setting("preprocess", "gamma", to=2), r"\['gamma'\] are unknown here"),
-    "preprocessing left out": (dropping("preprocess", "size"), r"\['size'\] are unknown here"),
+    "preprocessing left out": (
+        dropping("preprocess", "size"),
+        r"\['size'\] are missing; make the bundle anew",
+    ),
+    "rules of the future": (setting("preprocess", "rules", to=99), r"rules 99, this lexnet has \d+; update"),
+    "rules of the past": (
+        setting("preprocess", "rules", to=1),
+        r"rules 1, this lexnet has \d+; make the bundle",
+    ),
+    "a split that is none": (setting("split", to=[]), "its split is not what lexnet writes"),
+    "groups by a number": (setting("split", to={"group_by": 5}), "its group_by 5 is no regular expression"),
     "preprocessing of another size": (setting("preprocess", "short_side", to=8), "makes no sense"),
     "unknown resampling": (setting("preprocess", "interpolation", to="magic"), "makes no sense"),
     "preprocessing as a list": (setting("preprocess", to=[*asdict(SPEC)]), "makes no sense"),
@@ -295,6 +308,52 @@ def test_a_graph_without_one_of_its_outputs_is_refused(output: str, tmp_path: Pa
 
     with pytest.raises(BundleError, match=f"its graph gives .*{output}"):
         reading(forged(TINY, change), tmp_path)
+
+
+@pytest.mark.parametrize("shape", [[], ["batch"], ["batch", 8, 1], [1, 8]])
+def test_features_of_another_shape_are_refused(shape: list[object], tmp_path: Path) -> None:
+    def change(manifest: Manifest, members: Members) -> None:
+        model = onnx.load_model_from_string(members["model.onnx"])
+        kept = [o for o in model.graph.output if o.name != "features"]
+        del model.graph.output[:]
+        model.graph.output.extend(kept)
+        model.graph.output.append(
+            onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, shape)
+        )
+        members["model.onnx"] = model.SerializeToString()
+
+    with pytest.raises(BundleError, match=r"its graph gives .*features"):
+        reading(forged(TINY, change), tmp_path)
+
+
+def test_a_golden_picture_that_breaks_behind_its_pixels_is_refused(tmp_path: Path) -> None:
+    """Pillow meets an empty colour profile when the pixels are loaded, and not as an OSError."""
+
+    def change(manifest: Manifest, members: Members) -> None:
+        png = members["golden/0.png"]
+        end = png.index(b"IEND") - 4
+        profile = bytes(4) + b"iCCP" + zlib.crc32(b"iCCP").to_bytes(4, "big")
+        members["golden/0.png"] = png[:end] + profile + png[end:]
+
+    bundle = reading(forged(TINY, change), tmp_path)
+    with pytest.raises(BundleError, match="a golden picture is not a sound PNG"):
+        bundle.golden  # noqa: B018
+
+
+def test_what_is_no_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in (
+        (tmp_path / "pipe", "is no file"),
+        (Path("/dev/zero"), "is no file"),
+        (tmp_path / ("x" * 300), "cannot be read"),
+        (tmp_path, "cannot be read"),
+    ):
+        with pytest.raises(BundleError, match=message):
+            read_bundle(path)
+    with (tmp_path / "film").open("wb") as file:
+        file.truncate(3 * 2**30)
+    with pytest.raises(BundleError, match="over 2,147,483,648; it is no LexNet bundle"):
+        read_bundle(tmp_path / "film")
 
 
 def test_a_graph_fixed_to_one_batch_is_refused(tmp_path: Path) -> None:
@@ -384,6 +443,29 @@ def test_a_manifest_nested_without_end_is_refused(tmp_path: Path) -> None:
     path.write_bytes(redigested(zipped([("manifest.json", b"[" * 200_000), ("model.onnx", b"")])))
     with pytest.raises(BundleError, match=r"no readable manifest\.json"):
         lexnet.load(path)
+
+
+def test_what_is_checked_as_onnx_is_run_as_onnx_by_openvino_too(tmp_path: Path) -> None:
+    """Its own format is XML, which may lie in protobuf fields that ONNX does not know."""
+    import openvino
+    from openvino import opset13
+
+    pixels = opset13.parameter([-1, SPEC.size, SPEC.size, 3], openvino.Type.u8, name="pixels")
+    other = openvino.Model([opset13.convert(pixels, openvino.Type.f32)], [pixels], "other")
+    openvino.serialize(other, tmp_path / "other.xml", tmp_path / "other.bin")
+    layers = (tmp_path / "other.xml").read_bytes()
+    layers = b"-->" + layers[layers.index(b"<layers") :].rstrip() + b"\0"
+    head = b'<net name="ab" version="11"><!--'
+    assert len(head) == ord(
+        " "
+    )  # as protobuf reads it: field 1 of 32 bytes, then field 9 of as many as follow
+    length = bytes([len(layers) & 0x7F | 0x80, len(layers) >> 7])
+    disguised = b"\n " + head + b"J" + length + layers + tiny_graph()
+    check_self_contained(disguised)
+    outputs = openvino.Core().read_model(disguised, b"").outputs
+    assert len(outputs) == 1, "OpenVINO would take it for its own"
+    results = [OpenVino(one, 1).run(GOLDEN[0][None])["logits"] for one in (tiny_graph(), disguised)]
+    assert np.array_equal(*results)
 
 
 def test_what_is_checked_as_onnx_is_run_as_onnx() -> None:

@@ -13,7 +13,7 @@ from tiny import SPEC, tiny_bundle, tiny_graph
 
 from lexnet.config import PreprocessSpec
 from lexnet.data.samples import sample_folder
-from lexnet.errors import BundleError, ConfigError
+from lexnet.errors import BundleError, ConfigError, GraphError
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import Engine, OnnxRuntime, OpenVino, open_engine
 from lexnet.runtime.predictor import load_predictor
@@ -175,3 +175,14 @@ def test_predicting_opens_no_connection(bundle: str, choice: str, monkeypatch: p
 
 def test_the_spec_is_that_of_the_published_weights(trunk: Trunk) -> None:
     assert trunk.spec == PreprocessSpec(size=224, short_side=256, mean=(127.5,) * 3, std=(127.5,) * 3)
+
+
+def test_what_openvino_raises_at_work_is_a_graph_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def infer(self, *_: object, **__: object) -> NoReturn:
+            raise RuntimeError("Exception from src/inference")
+
+    engine = OpenVino(tiny_graph(), 1)
+    monkeypatch.setattr(engine._local, "request", Broken())
+    with pytest.raises(GraphError, match=r"openvino [\d.]+ cannot run the graph: Exception from"):
+        engine.run(np.zeros((1, SPEC.size, SPEC.size, 3), np.uint8))

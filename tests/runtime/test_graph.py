@@ -1,5 +1,6 @@
 """The walk over the graph's bytes: it must see whatever ONNX's own reader would see."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, GraphProto, ModelProto, SparseTensorProto, TensorProto, helper, numpy_helper
 from tiny import tiny_graph
 
-from lexnet.errors import BundleError
+from lexnet.errors import BundleError, GraphError
 from lexnet.runtime.bundle import read_bundle
 from lexnet.runtime.graph import FLOAT, UINT8, _fields, check_self_contained, read_ports
 
@@ -254,3 +255,20 @@ def test_a_trained_graph_passes_and_says_what_it_takes_and_gives(bundle: str) ->
         "logits": (FLOAT, (0, 12)),
         "features": (FLOAT, (0, 1280)),
     }
+
+
+def test_ports_without_end_are_refused_before_they_take_memory() -> None:
+    empty_inputs = b"\x5a\x00" * 500_000
+    content = b"\x3a" + _length(len(empty_inputs)) + empty_inputs
+    tracemalloc.start()
+    with pytest.raises(GraphError, match="over 256 inputs, outputs or axes"):
+        read_ports(content)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1_000_000
+
+
+def _length(number: int) -> bytes:
+    """As protobuf writes it, seven bits a byte."""
+    low = number & 0x7F
+    return bytes([low]) if number < 0x80 else bytes([low | 0x80]) + _length(number >> 7)
