@@ -6,11 +6,13 @@ Who calls this knows what the file must be and checks it; nothing here is truste
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
 from lexnet.errors import DownloadError, OutputError
+from lexnet.files import alone_in
 
 Progress = Callable[[int, int], None]
 """Told (bytes so far, bytes in all or 0)."""
@@ -21,15 +23,25 @@ PASSING = frozenset((408, 429, 500, 502, 503, 504))  # troubles of a server that
 PIECE = 2**20
 
 
+@contextmanager
+def for_downloads(folder: Path) -> Iterator[Path]:
+    """The folder, made if need be, into which no other process downloads meanwhile.
+
+    Raises `OutputError` where one does, or where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}; set LEXNET_CACHE") from error
+    with alone_in(folder, f"another process is fetching into {folder}; wait for it"):
+        yield folder
+
+
 def download(url: str, part: Path, progress: Progress) -> None:
     """Makes `part` the whole file, going on from what it holds; it stays where that fails.
 
     Raises `DownloadError` where the file cannot be had, `OutputError` where it cannot be written.
     """
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {part.parent}: {error.strerror}; set LEXNET_CACHE") from error
     for attempt in range(TRIES):
         try:
             return _go_on(url, part, progress)
@@ -59,13 +71,22 @@ def _go_on(url: str, part: Path, progress: Progress) -> None:
             done = 0
         left = response.headers.get("Content-Length")
         total = done + int(left) if left else 0
-        with part.open("ab" if done else "wb") as file:
+        with _written_to(part):
+            file = part.open("ab" if done else "wb")
+        with file:
             while piece := response.read(PIECE):
-                try:
+                with _written_to(part):
                     file.write(piece)
-                except OSError as error:
-                    raise OutputError(f"cannot write {part}: {error.strerror}; set LEXNET_CACHE") from error
                 done += len(piece)
                 progress(done, total)
     if total and done < total:
         raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
+
+
+@contextmanager
+def _written_to(part: Path) -> Iterator[None]:
+    """What goes wrong inside is the disk's fault, and no other try over the network would mend it."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {part}: {error.strerror}; set LEXNET_CACHE") from error

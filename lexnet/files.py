@@ -67,10 +67,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, busy: str) -> Iterator[None]:
     """No other process is in such a block with this folder (where the system can see to it).
 
-    Raises `OutputError` where one is.
+    Raises `OutputError` where one is, which says `busy`.
     """
     try:
         import fcntl
@@ -82,7 +82,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise OutputError(f"another process is training in {folder}; wait for it, or give --out") from None
+        raise OutputError(busy) from None
     except OSError:  # a file system without locks
         pass
     try:
@@ -148,7 +148,10 @@ def _leads_back(place: str, top: str) -> bool:
     """Whether the folder is a link to one below the top, which is walked in its own place."""
     if not os.path.islink(place):
         return False
-    inside = os.path.relpath(os.path.realpath(place), os.path.realpath(top)).split(os.sep)
+    try:
+        inside = os.path.relpath(os.path.realpath(place), os.path.realpath(top)).split(os.sep)
+    except ValueError:  # on another drive of Windows
+        return False
     return inside[0] not in (os.pardir, os.curdir) and not any(map(left_out, inside))
 
 

@@ -291,8 +291,8 @@ def test_without_it_the_cache_lies_where_the_system_keeps_such_things(
 
 
 def test_a_folder_is_had_by_one_at_a_time(tmp_path: Path) -> None:
-    busy = pytest.raises(OutputError, match="another process is training in")
-    with alone_in(tmp_path), busy, alone_in(tmp_path):
+    busy = pytest.raises(OutputError, match="another is here")
+    with alone_in(tmp_path, "busy"), busy, alone_in(tmp_path, "another is here"):
         pass
-    with alone_in(tmp_path):
+    with alone_in(tmp_path, "busy"):
         assert list(tmp_path.iterdir()) == []

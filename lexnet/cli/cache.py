@@ -53,7 +53,8 @@ def verify(as_json: bool) -> int:
     else:
         for file in bad:
             say(f"damaged: {file}")
-        more = "; what they kept is computed again, and `lexnet cache prune` removes them" if bad else ""
+        again = "what they kept is computed again, weights and samples are to be fetched again"
+        more = f"; {again}, and `lexnet cache prune` removes them" if bad else ""
         say(f"{len(bad)} damaged{more}")
     return FAILED if bad else 0
 
@@ -77,6 +78,8 @@ def prune(kinds: tuple[str, ...], older: float, as_json: bool) -> None:
     from lexnet.data.cache import FETCHED
     from lexnet.data.cache import prune as remove
 
+    if not older >= 0:
+        raise click.UsageError(f"--older {older}: give a number of days")
     chosen = list(kinds) or [kind for kind in KINDS if kind not in FETCHED]
     count, size = remove(chosen, older)
     if as_json:

@@ -115,6 +115,7 @@ def _print_rows(
         if as_csv:
             share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
             writer.writerow((in_csv(display(path)), prediction.label or "", share, prediction.reason or ""))
+            sys.stdout.flush()
         else:
             shown = "  ".join(f"{label.ljust(name)} {percent(share):>7}" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""

@@ -61,22 +61,24 @@ def damaged() -> list[Path]:
 
 
 def prune(kinds: list[str], older: float) -> tuple[int, int]:
-    """Removes the files of these kinds that came over `older` days ago, and all that were set aside as
-    damaged; returns how many, and their bytes.
+    """Removes the files of these kinds that came over `older` days ago, all that were set aside as damaged,
+    and what a killed process left half written a day ago; returns how many, and their bytes.
 
     A process that has one open keeps it until it ends. Raises `OutputError` for one that stays.
     """
-    before, count, size = time.time() - 86_400 * older, 0, 0
+    now, count, size = time.time(), 0, 0
     for kind in KINDS:
         for file in _files(kind):
             status = file.stat()
-            if file.suffix != DAMAGED and (kind not in kinds or status.st_mtime > before):
+            days = (now - status.st_mtime) / 86_400
+            spoiled = file.suffix == DAMAGED or (file.suffix == ".part" and days > 1)
+            if not spoiled and (kind not in kinds or days < older):
                 continue
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 raise OutputError(
-                    f"cannot remove {file}: {error.strerror}; nothing else was changed"
+                    f"cannot remove {file}: {error.strerror}; {count:,} files were removed before it"
                 ) from error
             count, size = count + 1, size + status.st_size
         for folder in sorted(cache_folder(kind).rglob("*/"), reverse=True):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lexnet.download import Progress, download
+from lexnet.download import Progress, download, for_downloads
 from lexnet.errors import DataError, MissingExtra
 from lexnet.files import atomic_file, cache_folder
 
@@ -75,15 +75,17 @@ def fetch(progress: Progress, site: str = SITE) -> Path:
 
     Raises `DownloadError` where they cannot be had, `DataError` where they are others.
     """
-    for name in FILES:
-        if not _kept(name).is_file() and not (DEBIAN / f"{name}.gz").is_file():
-            part = _kept(name).with_suffix(".part")
-            download(f"{site}/{name}.gz", part, progress)
-            try:
-                _unpacked(name, part)
+    with for_downloads(cache_folder("samples", "fashion-mnist")):
+        for name in FILES:
+            if not _kept(name).is_file() and not (DEBIAN / f"{name}.gz").is_file():
+                part = _kept(name).with_suffix(".part")
+                download(f"{site}/{name}.gz", part, progress)
+                try:
+                    _unpacked(name, part)
+                except DataError:  # it is another file
+                    part.unlink()
+                    raise
                 part.replace(_kept(name))
-            finally:
-                part.unlink(missing_ok=True)
     return fashion_mnist()
 
 

@@ -1,6 +1,7 @@
 """The built-in sample sets: labelled pictures to try everything on; Fashion-MNIST may need fetching."""
 
 import os
+import shutil
 import tempfile
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from lexnet.errors import DataError, MissingExtra, OutputError, did_you_mean
 from lexnet.files import cache_folder
 
+DIGITS = 1797
 SAMPLES = {
     "clipart": "621 pieces of public-domain clip art, up to 160 px, in 12 classes from birds to vehicles",
     "digits": "1,797 handwritten digits, 8 x 8 px grey, in 10 classes (scikit-learn's load_digits)",
@@ -36,7 +38,8 @@ def sample_folder(name: str) -> Path:
     if name == "clipart":
         return Path(__file__).with_name("clipart")
     folder = cache_folder("samples") / "digits"
-    if not folder.is_dir():
+    if sum(1 for _ in folder.glob("*/*.png")) != DIGITS:  # none, or what a removal left that was stopped
+        shutil.rmtree(folder, ignore_errors=True)
         _write_digits(folder)
     return folder
 

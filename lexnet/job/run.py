@@ -86,7 +86,8 @@ def train(
         manifest = admit(found, plan.config, listen)
     asked = plan = _plan(data, config, manifest.classes)  # a recipe that suits them
     folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
-    with alone_in(folder), given_back(folder, resumed=resumed, named=out is not None):
+    busy = f"another process is training in {folder}; wait for it, or give --out"
+    with alone_in(folder, busy), given_back(folder, resumed=resumed, named=out is not None):
         if (folder / DONE).exists() and not plan.config.fit.raised:
             raise OutputError(f"another process has just finished this run in {folder}")
         announce(plan, listen)
@@ -95,14 +96,14 @@ def train(
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
             what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
-            listen(Note(f"going on with the {what} in {folder}"))
+            tell(Note(f"going on with the {what} in {folder}"))
         budget = plan.config.budget
         deadline = None if budget is None else start + seconds(budget) - STARTED
         outcome = learn(manifest, plan, clock, listen, folder, deadline)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
         warn_small(outcome, asked, listen)
-        facts = {"decisions": told[Note], "warnings": told[Warned], "command": command}
+        facts = {"decisions": told[Note], "warnings": told[Warned], "command": command, "resumed": resumed}
         return Run(folder, _written(folder, asked, outcome, clock, start, facts))
 
 
@@ -159,7 +160,7 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     manifest = admit(read_data(plan.data), plan.config, tell)
     plan = _plan(data, config, manifest.classes)
     announce(plan, tell)
-    if new := without_a_look(Job(plan=plan, clock=Clock(), tell=tell, workers=1), manifest):
+    if new := without_a_look(plan, manifest):
         plan = new
         announce(plan, tell)
     for risk in plan.risks(manifest.classes):
@@ -169,8 +170,12 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=Clock(), tell=tell, workers=workers, deadline=deadline)
     found, _ = options(replace(job, deadline=None), manifest)
-    heads = [one for one in found if one.mode == "probe"] if heads_only(job, manifest) else found
-    chosen = None if left is None else best(job, manifest, heads)
+    if few := heads_only(job, manifest):
+        tell(Note(few))
+        found = [one for one in found if one.mode == "probe"]
+    elif plan.config.mode == "auto" and left is None:
+        tell(Note("without --budget: first a head, then a tail, which is kept where it proves better"))
+    chosen = None if left is None else best(job, manifest, found)
     tell(Choices(tuple(found), chosen, left))
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}
     return document | {"chosen": chosen and asdict(chosen)}

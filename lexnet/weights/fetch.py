@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lexnet.download import Progress, download
+from lexnet.download import Progress, download, for_downloads
 from lexnet.errors import DownloadError, WeightsError
 from lexnet.weights.files import Https, Hub, Package, Weights
 from lexnet.weights.store import folder, how_to_get, intact, keep, locate, packaged
@@ -33,15 +33,19 @@ def fetch(weights: Weights, progress: Progress, *, file: Path | None = None, off
         return keep(weights, file)
     if not isinstance(weights.origin, Https):
         raise WeightsError(f"the weights of {weights.net} are those of {weights.source}, not published")
-    part = folder(weights) / "download.part"
-    try:
-        download(weights.origin.url, part, progress)
-    except DownloadError as error:
-        raise WeightsError(f"{error}; {by_hand(weights)}") from error
-    try:
-        return keep(weights, part)
-    finally:
-        part.unlink(missing_ok=True)
+    with for_downloads(folder(weights)) as place:
+        part = place / "download.part"
+        try:
+            download(weights.origin.url, part, progress)
+        except DownloadError as error:
+            raise WeightsError(f"{error}; {by_hand(weights)}") from error
+        try:
+            kept = keep(weights, part)
+        except WeightsError:  # it is another file; whatever else went wrong, this one is sound and stays
+            part.unlink()
+            raise
+        part.unlink()
+        return kept
 
 
 def by_hand(weights: Weights) -> str:

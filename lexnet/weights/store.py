@@ -101,7 +101,8 @@ def keep(weights: Weights, published: Path) -> Path:
         state = state.get("state_dict", state)
         content = save({name: tensor.contiguous() for name, tensor in state.items()})
     path = folder(weights) / f"{hashlib.sha256(content).hexdigest()}.safetensors"
-    write_atomic(path, content)
+    if not (path.is_file() and intact(weights, path)):  # Windows cannot replace a file that is mapped
+        write_atomic(path, content)
     return path
 
 

@@ -63,6 +63,22 @@ def test_a_flipped_byte_is_found_and_prune_takes_the_file_away(call: Call, cache
     assert call("cache", "verify").code == 0 and (cache / "weights/w/model.safetensors").exists()
 
 
+def test_what_a_kill_left_half_written_goes_after_a_day(call: Call, cache: Path) -> None:
+    left = [cache / "weights/w" / name for name in (".abc.safetensors.1f.part", "download.part")]
+    for file in left:
+        file.write_bytes(b"half")
+    day_and_more = time.time() - 1.1 * 86_400
+    os.utime(left[0], (day_and_more, day_and_more))
+    assert json.loads(call("cache", "prune", "--json").out)["removed"] == 1
+    assert not left[0].exists() and left[1].exists(), "a download may be going on"
+
+
+def test_no_number_of_days_is_refused(call: Call, cache: Path) -> None:
+    said = call("cache", "prune", "--older", "nan")
+    assert said.code == 2 and "give a number of days" in said.err
+    assert len(list(cache.glob("features/*/*.npy"))) == 2
+
+
 def test_only_what_is_old_goes_and_what_was_fetched_stays(call: Call, cache: Path) -> None:
     old, new = sorted(cache.glob("features/*/*.npy"))
     long_ago = time.time() - 40 * 86_400

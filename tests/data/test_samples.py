@@ -107,6 +107,13 @@ def test_digits_written_by_another_process_are_kept(cache: Path) -> None:
     assert list(folder.glob("*/*")) == [folder / "0" / "first.png"]
 
 
+def test_digits_of_which_some_were_removed_are_written_anew(cache: Path) -> None:
+    pytest.importorskip("sklearn")
+    for picture in sample_folder("digits").glob("7/*"):
+        picture.unlink()
+    assert len(list(sample_folder("digits").glob("*/*.png"))) == 1797
+
+
 def test_a_cache_that_cannot_be_written_says_what_to_set(cache: Path) -> None:
     pytest.importorskip("sklearn")
     cache.write_text("a file where the folder should be")

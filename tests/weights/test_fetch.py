@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import save
 from weight_makers import Server, entry_for, files_below, flip, pickled, same, small_state
 
-from lexnet.download import TRIES
+from lexnet.download import TRIES, for_downloads
 from lexnet.errors import OutputError, WeightsError
 from lexnet.weights.fetch import by_hand, fetch
 from lexnet.weights.files import Https, Hub, Package
@@ -307,5 +307,46 @@ def test_a_full_disk_is_told_and_not_tried_again(cache: Path) -> None:
         folder(weights).mkdir(parents=True)
         (folder(weights) / "download.part").symlink_to("/dev/full")
         with pytest.raises(OutputError, match=r"cannot write .*download\.part: No space left.*LEXNET_CACHE"):
+            fetch(weights, Watch())
+    assert len(server.asked) == 1
+
+
+def test_a_sound_download_that_cannot_be_kept_is_not_fetched_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk had room for one copy and not for two."""
+
+    def full(path: Path, content: object) -> None:
+        raise OutputError(f"cannot write {path}: No space left on device; nothing was changed")
+
+    with Server(CONTENT) as server:
+        weights = entry_for(CONTENT, Https(server.url))
+        with monkeypatch.context() as patch:
+            patch.setattr("lexnet.weights.store.write_atomic", full)
+            with pytest.raises(OutputError, match="No space left"):
+                fetch(weights, Watch())
+        assert (folder(weights) / "download.part").read_bytes() == CONTENT
+        assert intact(weights, fetch(weights, Watch()))
+    assert len([asked for asked in server.asked if asked is None]) == 1, "the second time it goes on"
+    assert len(files_below(cache)) == 1
+
+
+def test_two_that_fetch_do_not_write_into_one_file(cache: Path) -> None:
+    with Server(CONTENT) as server:
+        weights = entry_for(CONTENT, Https(server.url))
+        with (
+            for_downloads(folder(weights)),
+            pytest.raises(OutputError, match=r"another process is fetching into .*; wait for it"),
+        ):
+            fetch(weights, Watch())
+        assert server.asked == []
+        fetch(weights, Watch())
+
+
+def test_a_part_that_cannot_be_opened_is_told_and_not_tried_again(cache: Path) -> None:
+    with Server(CONTENT) as server:
+        weights = entry_for(CONTENT, Https(server.url))
+        (folder(weights) / "download.part").mkdir(parents=True)
+        with pytest.raises(OutputError, match=r"cannot write .*download\.part: Is a directory"):
             fetch(weights, Watch())
     assert len(server.asked) == 1
