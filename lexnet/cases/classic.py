@@ -7,14 +7,13 @@ The nets compared have three stages, alike but for their filters; AlexNet's and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
 
 from lexnet.cases.case import Case, Lab, Study, Table
 from lexnet.cases.draw import accuracies
-from lexnet.cases.lab import Training, pictures, trained
+from lexnet.cases.lab import Wide, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost, cost_of
@@ -27,14 +26,7 @@ PAIRS = (("two 3×3", "one 5×5"), ("three 3×3", "one 7×7"))
 FAMOUS = ("alexnet_2012", "alexnet", "vgg11", "vgg16", "vgg19")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(Training):
-    """How wide the nets are."""
-
-    width: int
-
-
-def study(settings: Settings, lab: Lab) -> Study:
+def study(settings: Wide, lab: Lab) -> Study:
     """Trains the same net with each stack of filters."""
     some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
     makes = {name: partial(net, sides, settings.width, len(some.classes)) for name, sides in STACKS.items()}
@@ -97,7 +89,7 @@ CASE = Case(
     title="Depth of small filters",
     claim="AlexNet and VGG: depth of small filters beats large filters at the same receptive field.",
     source="Simonyan & Zisserman, 2014, arXiv:1409.1556",
-    short=Settings(size=20, train=2400, test=2000, width=16, epochs=5),
-    full=Settings(train=12_000, test=10_000, width=16, epochs=12),
+    short=Wide(size=20, train=2400, test=2000, width=16, epochs=5),
+    full=Wide(train=12_000, test=10_000, width=16, epochs=12),
     study=study,
 )

@@ -63,7 +63,7 @@ def lines(
             axes.set_yscale("log")
         axes.legend()
 
-    return _axes(caption, draw, names)
+    return _axes(f"{caption} (bands: the least to the most over seeds)", draw, names)
 
 
 def accuracies(

@@ -8,7 +8,6 @@ The nets compared have three such modules; those of one size only are so wide th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from lexnet.cases.case import Case, Figure, Lab, Study, Table
 from lexnet.cases.draw import accuracies, sheets
-from lexnet.cases.lab import Pictures, Training, nearest, pictures, trained
+from lexnet.cases.lab import Pictures, Wide, nearest, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost
@@ -24,16 +23,11 @@ from lexnet.nets.inception import TABLE_1
 from lexnet.nets.net import Net
 from lexnet.nets.parts import classifier, conv
 
-SIDE, CIN, COUT, THIN = 28, 192, 32, 16  # the lecture's example: a 5×5, and a 1×1 in front of it
+SIDE, CIN = 28, 192  # what GoogLeNet's module 3a sees
+N1, R3, N3, THIN, COUT, POOLED = TABLE_1[0]["a"]
+"""Its filters; the example of the claim is the 5×5 with the 1×1 in front of it."""
 SIDES = (1, 3, 5)
 ALL = "1×1, 3×3 and 5×5"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(Training):
-    """How wide the nets are."""
-
-    width: int
 
 
 class Side(nn.Module):
@@ -63,7 +57,7 @@ def net(widths: Mapping[int, int], classes: int) -> Net:
     return Net(nn.Sequential(conv(1, 16, 3), nn.MaxPool2d(2)), stages, classifier(whole, classes))
 
 
-def study(settings: Settings, lab: Lab) -> Study:
+def study(settings: Wide, lab: Lab) -> Study:
     """Filters of all sizes together against each size alone, at equal cost."""
     some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
     together = dict.fromkeys(SIDES, settings.width // 3)
@@ -108,11 +102,11 @@ def study(settings: Settings, lab: Lab) -> Study:
     )
 
 
-def _macs(widths: Mapping[int, int], settings: Settings) -> int:
+def _macs(widths: Mapping[int, int], settings: Wide) -> int:
     return cost(net(widths, 10), settings.size, 1).macs
 
 
-def _as_dear(k: int, wanted: int, settings: Settings) -> dict[int, int]:
+def _as_dear(k: int, wanted: int, settings: Wide) -> dict[int, int]:
     """As many k×k filters as come nearest to that cost."""
     return {k: nearest(range(2, 200, 2), wanted, lambda width: _macs({k: width}, settings))}
 
@@ -125,12 +119,11 @@ def _example(thin: int | None) -> int:
 
 def _costs() -> Table:
     """The first inception module of GoogLeNet, branch by branch, with and without what is in front."""
-    n1, r3, n3, r5, n5, proj = TABLE_1[0]["a"]
     branches = (
-        ("1×1", SIDE**2 * CIN * n1, SIDE**2 * CIN * n1),
-        ("3×3", SIDE**2 * 9 * CIN * n3, SIDE**2 * (CIN * r3 + 9 * r3 * n3)),
-        ("5×5", SIDE**2 * 25 * CIN * n5, SIDE**2 * (CIN * r5 + 25 * r5 * n5)),
-        ("pooling", 0, SIDE**2 * CIN * proj),
+        ("1×1", SIDE**2 * CIN * N1, SIDE**2 * CIN * N1),
+        ("3×3", SIDE**2 * 9 * CIN * N3, SIDE**2 * (CIN * R3 + 9 * R3 * N3)),
+        ("5×5", _example(None), _example(THIN)),
+        ("pooling", 0, SIDE**2 * CIN * POOLED),
     )
     total = ("together", sum(one[1] for one in branches), sum(one[2] for one in branches))
     rows = [(name, f"{a / 1e6:.1f} M", f"{b / 1e6:.1f} M") for name, a, b in (*branches, total)]
@@ -164,7 +157,7 @@ CASE = Case(
         "(120 M → 12.4 M)."
     ),
     source="Szegedy et al., 2014, arXiv:1409.4842",
-    short=Settings(train=3000, test=2000, width=48, epochs=8, seeds=(0, 1, 2, 3)),
-    full=Settings(train=12_000, test=10_000, width=48, epochs=16),
+    short=Wide(train=3000, test=2000, width=48, epochs=8, seeds=(0, 1, 2, 3)),
+    full=Wide(train=12_000, test=10_000, width=48, epochs=16),
     study=study,
 )

@@ -67,6 +67,13 @@ class Training(Fixed):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wide(Training):
+    """And of nets that are made as wide as one likes."""
+
+    width: int
+
+
 @dataclass(frozen=True)
 class Pictures:
     """(N, C, H, W) float32 with mean 0 and deviation 1 over the training part, and their labels (N,)."""

@@ -247,8 +247,8 @@ def _nets(whole: dict[str, tuple[int, float]]) -> Table:
 CASE = Case(
     title="Separable convolutions",
     claim=(
-        "Depthwise then pointwise costs 1/n' + 1/f² of an ordinary convolution; v2's expansion and residual "
-        "do better at the same cost."
+        "Depthwise then pointwise costs 1/n' + 1/f² of an ordinary convolution and loses little by it; v2's "
+        "expansion and residual do better at the same cost."
     ),
     source="Howard et al., 2017, arXiv:1704.04861; Sandler et al., 2018, arXiv:1801.04381",
     short=Settings(size=20, train=2100, test=2000, widths=(16, 32), epochs=4, lr=3e-3, seeds=(0, 1, 2, 3)),

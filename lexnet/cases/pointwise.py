@@ -1,10 +1,9 @@
-"""Network in Network (Lin, Chen & Yan, 2013, arXiv:1312.4400), Figure 2: what a 1×1 convolution is.
+"""Network in Network (Lin, Chen & Yan, 2013, arXiv:1312.4400): what a 1×1 convolution is.
 
 6×6×C ─ 1×1 ─ 6×6×n        one dense layer, C → n, at each of the 36 positions
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 
 from lexnet.cases.case import Case, Finding, Lab, Study
 from lexnet.cases.draw import lines
-from lexnet.cases.lab import Training, pictures, trained
+from lexnet.cases.lab import Wide, pictures, trained
 from lexnet.cases.tables import compared
 from lexnet.cases.verdict import counted, more
 from lexnet.cost import cost
@@ -26,14 +25,7 @@ Act = Callable[[], nn.Module] | None
 ROUNDING = 1e-5  # most that the two may differ by
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(Training):
-    """How wide the nets are."""
-
-    width: int
-
-
-def study(settings: Settings, lab: Lab) -> Study:
+def study(settings: Wide, lab: Lab) -> Study:
     """Counts the lecture's example; trains a small Network in Network with 1×1 layers, linear ones, none."""
     some = pictures(settings.data, lab, size=settings.size, train=settings.train, test=settings.test)
     makes = {
@@ -109,10 +101,10 @@ CASE = Case(
     title="1×1 convolutions",
     claim=(
         "A 1×1 convolution is a dense layer at each of the 36 positions; it shrinks channels cheaply and "
-        "adds a non-linearity."
+        "adds a non-linearity, which helps."
     ),
     source="Lin, Chen & Yan, 2013, arXiv:1312.4400",
-    short=Settings(train=2800, test=2000, width=24, epochs=8, seeds=(0, 1, 2, 3)),
-    full=Settings(train=12_000, test=10_000, width=24, epochs=16),
+    short=Wide(train=2800, test=2000, width=24, epochs=8, seeds=(0, 1, 2, 3)),
+    full=Wide(train=12_000, test=10_000, width=24, epochs=16),
     study=study,
 )

@@ -30,7 +30,7 @@ from lexnet.nets.net import Net
 from lexnet.nets.parts import Block, classifier, conv, stage
 from lexnet.nets.resnet import basic_cifar, plain
 
-NATS = ("nats", 1.0)
+NATS = ("nats", 1.0, 4)
 SAME = 1e-4  # most that rounding may change an answer by
 MARGIN = 0.05  # nats, by which a deep net may come out worse and still count as no worse
 TWINS: dict[str, Block] = {"plain": plain, "residual": basic_cifar}

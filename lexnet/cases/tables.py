@@ -9,12 +9,15 @@ from lexnet.cost import params
 
 
 def compared(caption: str, runs: Mapping[str, Sequence[Learned]], macs: Mapping[str, int]) -> Table:
-    """A row for each net: its parameters, its multiply-adds for a picture, its accuracy over the seeds."""
+    """A row for each net: its parameters, its multiply-adds for a picture, the loss that training ended with
+    (a high one has not learned its pictures yet), and its accuracy over the seeds."""
     rows = []
     for name, learned in runs.items():
         cost = f"{params(learned[0].net):,}", f"{macs[name] / 1e6:.2f} M"
-        rows.append((name, *cost, *share([one.accuracy for one in learned])))
-    head = ("net", "parameters", "multiply-adds", "test accuracy", "its 95 % interval over seeds")
+        loss = sum(one.losses[-1] for one in learned) / len(learned)
+        rows.append((name, *cost, f"{loss:.2f}", *share([one.accuracy for one in learned])))
+    costs = "parameters", "multiply-adds", "loss in the last epoch"
+    head = ("net", *costs, "test accuracy", "its 95 % interval over seeds")
     return Table(caption, head, rows)
 
 

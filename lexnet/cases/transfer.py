@@ -37,12 +37,12 @@ BATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Fixed):
-    """Fixed before the result. Nothing is augmented, so that the ways to learn differ in nothing else."""
+    """Fixed before the result. Nothing is augmented. The net from scratch is another one, made for 32 px."""
 
     data: str = "clipart"
     size: int = 80
     new_size: int = 32
-    """What the net from scratch sees, which is made for such pictures."""
+    """What the net from scratch sees."""
     each: tuple[int, ...] = (5, 25)
     steps: Mapping[str, int]
     """However many pictures there are; a head alone has none."""
@@ -154,12 +154,13 @@ def _accuracy(some: Manifest, mode: Mode, seed: int, settings: Settings, lab: La
 
 
 def _stages(manifest: Manifest, settings: Settings, lab: Lab) -> list[dict[str, Any]]:
-    """What `--cut auto` says of every stage, on the whole training part."""
+    """What `--cut auto` says of every stage that saves something, and of the whole net, on the whole training
+    part."""
     config = TrainConfig(mode="probe", cut="auto", size=settings.size, workers=lab.workers)
     found: list[dict[str, Any]] = learn(manifest, make_plan(settings.data, config), Clock(), ignore).metrics[
         "stages"
     ]
-    return found
+    return [one for one in found if one["stage"] is None or one["macs"] < found[-1]["macs"]]
 
 
 def _table(found: Mapping[tuple[str, int], list[float]]) -> Table:

@@ -9,9 +9,10 @@ from scipy.stats import t as student
 from lexnet.cases.case import Finding
 
 LEVEL = 0.95
-Unit = tuple[str, float]
-"""Its name, and how many of it are 1."""
-POINTS = ("points", 100.0)
+OVER = "Student's 95 % interval over seeds, on these very test pictures,"
+Unit = tuple[str, float, int]
+"""Its name, how many of it are 1, and the decimals that are printed."""
+POINTS = ("points", 100.0, 2)
 
 
 def interval(values: ArrayLike) -> tuple[float, float, float]:
@@ -33,11 +34,19 @@ def no_less(
     claim: str, a: Sequence[float], b: Sequence[float], margin: float, unit: Unit = POINTS
 ) -> Finding:
     """That `a` is less than `b` by no more than `margin`, in the unit that is printed."""
-    name, scale = unit
+    name, scale, digits = unit
     mean, low, high = interval(scale * (np.asarray(a, float) - np.asarray(b, float)))
     holds = True if low > -margin else False if high < -margin else None
-    seen = f"{mean:+.2f} {name} ({low:+.2f} to {high:+.2f}; {len(a)} seeds)"
-    return Finding(claim, holds, seen, f"paired differences, Student's 95 % interval above {-margin or 0:g}")
+    seen = f"{mean:+.{digits}f} {name} ({low:+.{digits}f} to {high:+.{digits}f}; {len(a)} seeds)"
+    return Finding(claim, holds, seen, f"differences seed by seed, {OVER} above {-margin or 0:g}")
+
+
+def over(claim: str, shares: Sequence[float], least: float) -> Finding:
+    """That a share is over `least`."""
+    mean, low, high = (100 * value for value in interval(shares))
+    holds = True if low > 100 * least else False if high < 100 * least else None
+    seen = f"{mean:.2f} % ({low:.2f} to {high:.2f} %; {len(shares)} seeds)"
+    return Finding(claim, holds, seen, f"the mean, {OVER} above {100 * least:g} %")
 
 
 def counted(claim: str, holds: bool, seen: str) -> Finding:

@@ -5,8 +5,9 @@
 `alexnet_2012` has what the paper has: two groups (its two GPUs) in the second, fourth and fifth
 convolution, local response norms behind the first two, and pooling windows that overlap (3 by 3, at
 every second pixel). Its input is 227×227: the paper says 224, which 55×55 first-layer outputs cannot
-come from without padding. `alexnet` is the one that everybody has weights of, from "One weird trick"
-(Krizhevsky, 2014, arXiv:1404.5997): fewer filters, no groups, no response norm.
+come from without padding. `alexnet` is the one that everybody has weights of, torchvision's, after
+"One weird trick" (Krizhevsky, 2014, arXiv:1404.5997): fewer filters, no groups, no response norm. Both start
+from He's weights (2015) in place of the paper's N(0, 0.01).
 """
 
 from functools import partial
@@ -38,7 +39,8 @@ def alexnet_2012(classes: int = 1000) -> Net:
 
 
 def alexnet(classes: int = 1000) -> Net:
-    """The single-column net of "One weird trick", §3, footnote 1."""
+    """The single column of "One weird trick" (page 5, footnote 1), but for the fourth layer, which has 256
+    filters as in the author's cuda-convnet2 (384 there), and for dropout in front of the dense layers."""
     stem = nn.Sequential(OnlySize(224), conv(3, 64, 11, 4, pad=2), pool())
     stages = [
         nn.Sequential(conv(64, 192, 5), pool()),

@@ -4,9 +4,10 @@
        └───────── where shape and width stay ────────┘
 
 One net in five sizes: depth, width and picture grow together (§3.3, compound scaling). The lite nets
-drop EfficientNet's squeeze-and-excitation and swap swish for ReLU6, so that they quantise well; their
-stem, their last layer and the depth of the first and last row are not scaled. The released weights
-are TensorFlow's: SAME padding and a batch norm with eps 1e-3.
+drop EfficientNet's squeeze-and-excitation, which few devices run well, and swap swish for ReLU6, which
+quantises better; their stem, their last layer and the depth of the first and last row are not scaled. The
+released weights are TensorFlow's: SAME padding and a batch norm with eps 1e-3. Training drops no blocks
+(there: stochastic depth, 0.2).
 """
 
 from functools import partial
@@ -30,12 +31,12 @@ TABLE_1 = (
     (6,   320,   1,    1,     3),
 )
 SCALING = (
-    # width depth size dropout         lite0 to lite4, from the authors' code
-    (1.0,   1.0,  224,   0.2),
-    (1.0,   1.1,  240,   0.2),
-    (1.1,   1.2,  260,   0.3),
-    (1.2,   1.4,  280,   0.3),
-    (1.4,   1.8,  300,   0.3),
+    # width depth dropout              lite0 to lite4, from the authors' code
+    (1.0,   1.0,   0.2),
+    (1.0,   1.1,   0.2),
+    (1.1,   1.2,   0.3),
+    (1.2,   1.4,   0.3),
+    (1.4,   1.8,   0.3),
 )
 # fmt: on
 
@@ -44,7 +45,7 @@ conv = partial(conv, act=relu6, norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=
 
 def efficientnet_lite(number: int, classes: int = 1000) -> Net:
     """Table 1 scaled by a row of SCALING; the last 1×1 convolution is a stage of its own."""
-    width, depth, _, dropout = SCALING[number]
+    width, depth, dropout = SCALING[number]
     cin, stages = 32, []
     for (expand, cout, _, stride, k), n in zip(TABLE_1, depths(depth), strict=True):
         cout = round_to_eight(cout * width)

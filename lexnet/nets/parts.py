@@ -79,7 +79,7 @@ def conv(
     pad = k // 2 if pad is None else pad
     bias = norm is None if bias is None else bias
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=he_init(layer(cin, cout, k, stride, pad, groups=groups, bias=bias))
+        conv=he_init(layer(cin, cout, k, stride, pad, groups=groups, bias=bias), gain=2 if norm or act else 1)
     )
     if norm:
         layers["norm"] = norm(cout)
@@ -88,10 +88,11 @@ def conv(
     return nn.Sequential(layers)
 
 
-def he_init(layer: Dense) -> Dense:
-    """The layer with weights that keep a signal's size through ReLUs (He et al., 2015, arXiv:1502.01852)."""
+def he_init(layer: Dense, gain: float = 2.0) -> Dense:
+    """The layer with weights that keep a signal's size through ReLUs, which halve its power (He et al., 2015,
+    arXiv:1502.01852); with a gain of 1 through linear layers."""
     fan = layer.weight[0].numel()  # inputs of one output
-    nn.init.normal_(layer.weight, std=(2 / fan) ** 0.5)
+    nn.init.normal_(layer.weight, std=(gain / fan) ** 0.5)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
