@@ -116,7 +116,7 @@ def decode(content: bytes, spec: PreprocessSpec, name: str = "picture") -> Pixel
     return _array(image, spec)
 
 
-def check(content: bytes, name: str = "picture") -> tuple[int, int, str]:
+def read_header(content: bytes, name: str = "picture") -> tuple[int, int, str]:
     """Width, height and Pillow's mode as stored; raises `PictureError` for what the header alone betrays.
 
     Decodes nothing.

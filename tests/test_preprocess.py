@@ -20,7 +20,17 @@ from PIL import Image, ImageOps
 
 from lexnet.config import MAX_BYTES, MAX_PIXELS, TTA_VIEWS, Interpolation, PreprocessSpec
 from lexnet.errors import ConfigError, PictureError
-from lexnet.preprocess import FILTERS, Picture, Pixels, check, decode, load, load_bytes, load_views, read
+from lexnet.preprocess import (
+    FILTERS,
+    Picture,
+    Pixels,
+    decode,
+    load,
+    load_bytes,
+    load_views,
+    read,
+    read_header,
+)
 
 SPEC = PreprocessSpec(size=64, short_side=64)
 SAME = PreprocessSpec(size=64, short_side=64, interpolation="bilinear")
@@ -486,7 +496,7 @@ def test_sizes_beyond_the_limits_are_refused_from_the_header(size: tuple[int, in
     bomb = png_header(*size)
     assert len(bomb) < 100
     with pytest.raises(PictureError) as caught:
-        check(bomb, "bomb.png")
+        read_header(bomb, "bomb.png")
     if max(size) == 13_000:  # above the size at which Pillow warns and below the one at which it refuses
         assert caught.value.reason in (reason, "has over 64,000,000 pixels; make it smaller")
     else:
@@ -507,8 +517,8 @@ def test_a_bomb_takes_no_memory() -> None:
 @pytest.mark.usefixtures("never_decoded")
 def test_a_header_at_the_limit_passes_the_check() -> None:
     assert MAX_PIXELS == 8000 * 8000
-    check(png_header(8000, 8000))
-    check(png_header(100, 1))
+    read_header(png_header(8000, 8000))
+    read_header(png_header(100, 1))
 
 
 def test_an_image_without_pixels_is_refused() -> None:

@@ -10,7 +10,7 @@ from lexnet.augment import colour
 from lexnet.augment.compose import Geometry, colours, geometry
 from lexnet.augment.region import regions
 from lexnet.augment.sample import Number, View, noise
-from lexnet.augment.warp import crop_box, is_upright, outlines, surfaces
+from lexnet.augment.warp import crop_box, is_upright, patches, surfaces
 from lexnet.config import PreprocessSpec
 from lexnet.preprocess import Pixels
 
@@ -67,11 +67,13 @@ class Changes:
         region = regions(seen, lengths, self._size, self._views.recipe.warp * self._size)
         self._matrices, self._spans = region.matrices, region.spans.tolist()
         self._halved, self._beyond = seen.halved.tolist(), region.beyond.tolist()
-        bend = self._views.bend
-        bend = None if bend is None else bend.reshape(-1, 2, *bend.shape[-2:])
-        curved = np.flatnonzero((region.matrices[:, 2] != (0, 0, 1)).any(1) | (bend is not None))
-        drawn = outlines(region.matrices[curved], None if bend is None else bend[curved], self._size)
-        self._outlines = dict(zip(curved.tolist(), drawn, strict=True))
+        bend, curved = self._views.bend, np.arange(len(region.matrices))
+        if bend is None:
+            curved = np.flatnonzero((region.matrices[:, 2] != (0, 0, 1)).any(1))
+        else:
+            bend = bend.reshape(-1, 2, *bend.shape[-2:])
+        drawn = patches(region.matrices[curved], bend, self._size)
+        self._patches = dict(zip(curved.tolist(), drawn, strict=True))
         self._filtered = np.any(seen.soften, axis=1).tolist()
         self._filters = np.stack([seen.soften, 1 - 2 * seen.soften, seen.soften], -1).astype(np.float32)
 
@@ -112,8 +114,8 @@ class Changes:
         beside, beyond = self._beyond[i]
         region = cv2.copyMakeBorder(region, *beyond, *beside, borderType=self._border, value=self._level)
         border = {"borderMode": self._border, "borderValue": self._level}
-        if i in self._outlines:  # faster than warpPerspective
-            maps = surfaces(*self._outlines[i])
+        if i in self._patches:  # faster than warpPerspective
+            maps = surfaces(*self._patches[i])
             pixels = cv2.remap(region, *maps, cv2.INTER_LINEAR, **border)
         else:
             size, matrix = (self._size, self._size), self._matrices[i, :2]

@@ -20,8 +20,8 @@ from lexnet.augment.sample import Number, View
 from lexnet.config import Interpolation, PreprocessSpec
 
 Matrix = NDArray[np.float64]
-Outline = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""(size, n) a basis of each side, and (2 or 3, n, n) x, y and perhaps w in the picture of its points."""
+Patch = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""(size, n) a basis of each side; (2, n, n) x, y in the picture of its points, or (3, n, n) x·w, y·w, w."""
 SOFTEN = {"bicubic": (0.14, 1.49), "bilinear": (0.11, 0.95)}
 """By evaluation's filter: how fast `softness` grows, and at how many picture pixels a view pixel it is 0."""
 FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
@@ -126,7 +126,7 @@ def is_exact(matrix: Matrix) -> NDArray[np.bool_]:
     return np.asarray(whole & (np.abs(np.abs(np.linalg.det(matrix)) - 1) < 1e-6))
 
 
-def outlines(matrices: Matrix, bend: NDArray[np.float32] | None, size: int) -> list[Outline]:
+def patches(matrices: Matrix, bend: NDArray[np.float32] | None, size: int) -> list[Patch]:
     """For each of N views what its `surfaces` are made of.
 
     With a local warp, `bend` (N, 2, n, n) moves the knots of a spline through the view first. Without, few
@@ -139,7 +139,7 @@ def outlines(matrices: Matrix, bend: NDArray[np.float32] | None, size: int) -> l
         planes = np.where(flat, 2, 3).tolist()
         return [(basis, one[:n].astype(np.float32)) for one, n in zip(places, planes, strict=True)]
     counts = points_needed(matrices, size)
-    found = dict[int, Outline]()
+    found = dict[int, Patch]()
     for count in set(counts.tolist()):
         basis, points = chebyshev(size, count)
         rows = np.flatnonzero(counts == count)
@@ -150,7 +150,7 @@ def outlines(matrices: Matrix, bend: NDArray[np.float32] | None, size: int) -> l
 
 
 def surfaces(basis: NDArray[np.float32], points: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(size, size) float32 x and y in the picture of each pixel of the view, from its outline."""
+    """(size, size) float32 x and y in the picture of each pixel of the view, from its patch."""
     planes = basis @ points @ basis.T
     if len(planes) == 3:
         planes[:2] /= planes[2]
@@ -176,7 +176,7 @@ def points_needed(matrix: Matrix, size: int) -> NDArray[np.int64]:
     """
     middle = (size - 1) / 2
     across, down = np.abs(matrix[..., 2, 0]) * middle, np.abs(matrix[..., 2, 1]) * middle
-    depth = matrix[..., 2, :] @ (middle, middle, 1) - np.minimum(across, down)
+    depth = (matrix[..., 2, :] * (middle, middle, 1)).sum(-1) - np.minimum(across, down)
     uneven = np.maximum(FINE, np.maximum(across, down) / depth)
     return 2 + np.floor(math.log(FINE) / -np.arccosh(1 / uneven)).astype(int)
 

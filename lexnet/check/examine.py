@@ -187,15 +187,15 @@ def _copies(manifest: Manifest) -> list[list[int]]:
 
 
 def _near(
-    copies: list[list[int]], small: NDArray[np.bool_], features: NDArray[np.float32], seen: Squares
+    copies: list[list[int]], is_tiny: NDArray[np.bool_], features: NDArray[np.float32], small: Squares
 ) -> list[Pair]:
     """Among the first of each file's rows; very small pictures are not compared."""
-    rows = np.asarray([some[0] for some in copies if not small[some[0]]], np.int64)
+    rows = np.asarray([some[0] for some in copies if not is_tiny[some[0]]], np.int64)
     if len(rows) < 2:
         return []
     return [
         Pair(int(rows[p.first]), int(rows[p.second]), p.alike, p.congruent)
-        for p in near_duplicates(features[rows], seen[rows])
+        for p in near_duplicates(features[rows], small[rows])
     ]
 
 

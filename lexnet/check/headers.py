@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lexnet.data.manifest import Manifest
-from lexnet.preprocess import FORMATS, ORIENTATION, check
+from lexnet.preprocess import FORMATS, ORIENTATION, read_header
 
 TINY = 32
 """Pictures with a shorter side have too few pixels to tell a near copy from a look-alike."""
@@ -29,7 +29,7 @@ SUFFIXES = {
 
 
 def tiny(manifest: Manifest) -> NDArray[np.bool_]:
-    """(N,) whether each picture's shorter side is under `TINY`."""
+    """(N,) whether each picture's shorter side is under `TINY`; False where its size is not known."""
     short = manifest.sizes.min(axis=1)
     return np.asarray((short > 0) & (short < TINY))
 
@@ -52,7 +52,7 @@ def oddities(manifest: Manifest, workers: int, progress: Callable[[int, int], No
 
 def _oddities(manifest: Manifest, row: int) -> tuple[str, ...]:
     content = manifest.read(row)
-    check(content, manifest.source.where(manifest.paths[row]))  # so that it can be opened
+    read_header(content, manifest.source.where(manifest.paths[row]))  # so that it can be opened
     with Image.open(BytesIO(content), formats=FORMATS) as image:
         kind, suffix = str(image.format), PurePosixPath(manifest.paths[row]).suffix.lower()
         odd = []

@@ -52,7 +52,7 @@ def command(
     them, are those of the pictures on the sheet.
     """
     from lexnet.augment.recipes import find_recipe, recipe_yaml
-    from lexnet.cli.printing import print_json
+    from lexnet.cli.printing import counted, print_json
 
     chosen = find_recipe(recipe)
     if as_yaml:
@@ -74,7 +74,8 @@ def command(
 
         if drawn := picture(sheet, min(shutil.get_terminal_size().columns, 120)):
             click.echo(drawn)  # it steers the terminal on purpose
-    say(f"{len(rows)} pictures, {views} views each by recipe {recipe}: {display(out)}")
+    shown = f"{counted(len(rows), 'picture')}{' of clip art' * (not paths)}"
+    say(f"{shown}, {counted(views, 'view')} each by recipe {recipe}: {display(out)}")
 
 
 def _some(paths: tuple[str, ...]) -> list[Path]:

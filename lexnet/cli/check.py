@@ -98,8 +98,10 @@ def command(
         say(f"\n{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s")
         say(f"page   {display(done.folder / PAGE)}\nfixes  {fixes_path}")
         if done.blocking:
-            again = shlex.join(["lexnet", "train", data, "--fixes", fixes_path])
-            say(f"next   look at the page, edit the fixes where you know better, then {again}")
+            grouped = [] if group_by is None else ["--group-by", group_by]
+            again = shlex.join(["lexnet", "train", data, "--fixes", fixes_path, *grouped])
+            more = "add to the classes named above, " * ("classes" in done.blocking)
+            say(f"next   look at the page, edit the fixes where you know better, {more}then {again}")
     return FAILED if done.blocking else 0
 
 
@@ -110,15 +112,19 @@ def examples(records: Any) -> str:
         return f"  {sizes[0][0]} has {sizes[0][1]:,}, {sizes[-1][0]} has {sizes[-1][1]:,}"
     lines = [_named(record) for record in records[:EXAMPLES]]
     if more := len(records) - len(lines):
-        lines.append(f"and {more:,} more, on the page")
+        lines.append(f"and {more:,} more")
     return "\n".join(f"  {line}" for line in lines)
 
 
 def _named(record: dict[str, Any]) -> str:
-    if "paths" in record:
-        return " = ".join(record["paths"])
+    if paths := record.get("paths"):
+        shown = " and ".join(paths[:EXAMPLES]) + f" and {len(paths) - EXAMPLES:,} more" * (
+            len(paths) > EXAMPLES
+        )
+        labels, parts = ({*filter(None, record[key])} for key in ("labels", "parts"))
+        return f"{shown} ({', '.join(sorted(labels) + sorted(parts) * (len(parts) > 1))})"
     if "suggested" in record:
-        return f"{record['path']}: {record['suggested']}?"
+        return f"{record['path']}: {record['label']}, or {record['suggested']}?"
     named = record.get("path") or record.get("class") or record.get("group")
     why = record.get("reason") or ", ".join(record.get("what") or record.get("parts") or ())
     return f"{named}: {why}" if why else f"{named}"

@@ -16,7 +16,8 @@ def listener(bars: Bars) -> Listener:
         elif isinstance(event, Choices):
             bars.print(choices_table(event))
         elif isinstance(event, Judged):
-            bars.print(epoch_line(event))
+            if line := epoch_line(event):
+                bars.print(line)
         elif isinstance(event, Note):
             bars.print(f"· {event.text}")
         elif isinstance(event, Warned):

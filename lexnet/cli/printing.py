@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lexnet.cli.say import say
 from lexnet.data.manifest import PARTS, Manifest
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lexnet.job.events import Choices, Judged
 
 ROWS = 40
+EPOCHS = 20  # lines of a training
 NARROW = 16  # a column is folded to no less
 
 
@@ -36,14 +37,16 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> str:
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1, *, to: TextIO | None = None
+) -> str:
     """Columns under their heads: the first `left` to the left, the others to the right.
 
-    In a terminal that is too narrow the widest column is folded.
+    Where it goes to (stdout) a terminal that is too narrow, the widest column is folded.
     """
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    terminal = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    terminal = shutil.get_terminal_size().columns if (to or sys.stdout).isatty() else sys.maxsize
     widest = widths.index(max(widths))
     room = terminal - sum(widths) - 2 * (len(widths) - 1) + widths[widest]
     widths[widest] = min(widths[widest], max(room, NARROW))
@@ -77,7 +80,7 @@ def found_table(manifest: Manifest) -> str:
         rest = (f"... and {hidden} more", *(int(counts[part][ROWS - 1 :].sum()) for part in parts))
         rows = [*rows[: ROWS - 1], rest]
     total = (f"{len(manifest.classes)} classes", *(int(counts[part].sum()) for part in parts))
-    return table(("class", *parts), [*rows, total]) + _skipped(manifest)
+    return table(("class", *parts), [*rows, total], to=sys.stderr) + _skipped(manifest)
 
 
 def choices_table(choices: "Choices") -> str:
@@ -93,13 +96,16 @@ def choices_table(choices: "Choices") -> str:
         )
     head = ("choice", "", "time", "of the time left")
     many = len(head) if choices.seconds is not None else len(head) - 1
-    return table(head[:many], [row[:many] for row in rows], left=2)
+    return table(head[:many], [row[:many] for row in rows], left=2, to=sys.stderr)
 
 
-def epoch_line(event: "Judged") -> str:
-    """What an epoch came to: its loss, and what the val part says where there is one."""
-    seen = event.record
-    text = f"  epoch {seen['epoch'] + 1:.0f} of {event.epochs}: loss {seen['loss']:.3f}"
+def epoch_line(event: "Judged") -> str | None:
+    """What an epoch came to: its loss, and what the val part says if there is one; None for most of many."""
+    seen, every = event.record, -(-event.epochs // EPOCHS)
+    done = round(seen["epoch"]) + 1
+    if done % every and done != event.epochs:
+        return None
+    text = f"  epoch {done} of {event.epochs}: loss {seen['loss']:.3f}"
     if "val_accuracy" not in seen:
         return text
     return f"{text}, val accuracy {percent(seen['val_accuracy'])}, val log loss {seen['val_log_loss']:.3f}"

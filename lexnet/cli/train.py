@@ -32,8 +32,13 @@ def command(data: str, dry_run: bool, out: Path | None, as_json: bool, **values:
     from lexnet.job.run import is_plan, preview, train
 
     source = click.get_current_context().get_parameter_source
-    given = [name for name in values if source(name) is click.core.ParameterSource.COMMANDLINE]
-    config = None if is_plan(data) and not given else build_config(TrainConfig, values)
+    flags = {str(p.name): p.opts[0] for p in click.get_current_context().command.params}
+    given = [flags[name] for name in values if source(name) is click.core.ParameterSource.COMMANDLINE]
+    if is_plan(data) and given:
+        raise click.UsageError(
+            f"{data} brings its own settings; leave out {', '.join(given)}, or change them in the file"
+        )
+    config = None if is_plan(data) else build_config(TrainConfig, values)
     with Bars() as bars:
         if dry_run:
             found = preview(data, config, listener(bars))
@@ -67,7 +72,7 @@ def summary(metrics: dict[str, Any]) -> str:
         f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e6:.0f} M multiply-adds",
         f"verified       {check['pictures']:,} held-out pictures through the shipped graph: "
         f"{percent(check['agreement'])} equal, probabilities at most {check['max_difference']:.2g} apart",
-        f"time           {metrics['seconds']:.1f} s ({steps})",
+        f"time           {metrics['seconds']:.1f} s{' since it went on' * metrics['resumed']} ({steps})",
         f"bundle         {metrics['bundle']}  ({metrics['bundle_bytes'] / 1e6:.1f} MB)",
         f"report         {metrics['report']}",
     ]

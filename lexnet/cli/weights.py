@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -10,6 +11,7 @@ from lexnet.cli.options import json_flag
 from lexnet.cli.say import say
 
 FACTS = ("net", "tag", "classes", "top1", "bytes", "licence", "source", "sha256")
+SHARED = ("github.com", "huggingface.co")
 
 
 @click.group("weights")
@@ -21,8 +23,6 @@ def command() -> None:
 @json_flag
 def ls(as_json: bool) -> None:
     """List the published sets, with their licence, and which are on this machine."""
-    from urllib.parse import urlsplit
-
     from lexnet.cli.printing import percent, print_json, table
     from lexnet.weights.files import WEIGHTS
     from lexnet.weights.store import locate
@@ -41,7 +41,7 @@ def ls(as_json: bool) -> None:
             row["tag"],
             "here" if row["path"] else "-",
             row["licence"],
-            urlsplit(row["source"]).netloc.removeprefix("download."),
+            _site(row["source"]),
             percent(row["top1"]),
             f"{row['bytes'] / 1e6:.1f}",
         )
@@ -49,6 +49,12 @@ def ls(as_json: bool) -> None:
     ]
     head = ("net", "data", "", "licence", "source", "top-1", "MB")
     say(table(head, shown, left=5))
+
+
+def _site(address: str) -> str:
+    """Whose they are: a site, or of one that many share the owner."""
+    url = urlsplit(address)
+    return url.path.split("/")[1] if url.netloc in SHARED else url.netloc.removeprefix("download.")
 
 
 @command.command("fetch")

@@ -94,7 +94,7 @@ def list_table(path: Path, classes: list[str] | None = None, source: Source | No
 
 
 def digested(manifest: Manifest, progress: Progress) -> Manifest:
-    """With the sha256 of each picture's bytes; rows that cannot be used are skipped with their reason."""
+    """With each picture's sha256, size and mode; rows that cannot be used are skipped with their reason."""
     found = know_all(manifest.source, list(manifest.paths), progress)
     reasons = list(map(_fault, found, manifest.digests))
     bad = [

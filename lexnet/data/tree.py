@@ -16,7 +16,7 @@ from lexnet.data.manifest import Known, Manifest, Skipped, Source
 from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError, listed
 from lexnet.files import OUTSIDE, display, is_loss, natural
-from lexnet.preprocess import SUFFIXES, check
+from lexnet.preprocess import SUFFIXES, read_header
 
 PART_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
@@ -109,7 +109,7 @@ def know_all(source: Source, paths: list[str], progress: Progress) -> list[Known
     def know(path: str) -> Known | PictureError:
         try:
             content = source.read(path)
-            width, height, mode = check(content, source.where(path))
+            width, height, mode = read_header(content, source.where(path))
         except PictureError as error:  # whose frames would keep the picture's bytes
             return PictureError(error.path, error.reason)
         return Known(hashlib.sha256(content).hexdigest(), width, height, mode)

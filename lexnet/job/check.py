@@ -114,7 +114,7 @@ def _folder(out: Path | None, name: str, root: Path) -> Path:
 
 
 def _document(found: Findings) -> dict[str, Any]:
-    manifest = found.manifest
+    manifest, near = found.manifest, found.apart()
     paths, classes = manifest.paths, manifest.classes
 
     def listed(sets: Iterable[tuple[int, ...]]) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def _document(found: Findings) -> dict[str, Any]:
         "exact_duplicates": listed(map(tuple, found.exact)),
         "near_duplicates": [
             {**record, "alike": pair.alike, "congruent": pair.congruent}
-            for record, pair in zip(listed((p.first, p.second) for p in found.near), found.near, strict=True)
+            for record, pair in zip(listed((p.first, p.second) for p in near), near, strict=True)
         ],
         "label_conflicts": listed(found.conflicts()),
         "leaks": listed(found.leaks()),
@@ -180,7 +180,7 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
         "label_conflicts": sets(found.conflicts()),
         "leaks": sets(found.leaks()),
         "exact_duplicates": sets(map(tuple, found.exact)),
-        "near_duplicates": sets((pair.first, pair.second) for pair in found.near),
+        "near_duplicates": sets((pair.first, pair.second) for pair in found.apart()),
         "suspect_labels": [
             ((d.row,), f"{manifest.classes[d.label]} with probability {d.probability:.2f}")
             for d in found.doubts

@@ -32,6 +32,7 @@ from lexnet.transfer.tail import Activated
 
 PILOT = 1000  # pictures that a tail is tried on
 LEAST_TO_TRAIN = 100  # under which a head is all that they can teach
+NEARLY_ALL = 0.99
 MANY = 2000  # tiny pictures that are enough to learn from scratch
 
 
@@ -51,17 +52,17 @@ def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
     return replace(job, plan=plan)
 
 
-def without_a_look(job: Job, manifest: Manifest) -> Plan | None:
-    """For pictures so small that photographs' features say little of them: a net of their own."""
-    config = job.plan.config
+def without_a_look(plan: Plan, manifest: Manifest) -> Plan | None:
+    """For pictures nearly all so small that photographs' features say little of them: a net of their own."""
+    config = plan.config
     if config.mode != "auto" or config.net != "auto" or config.size or config.views or len(manifest) < MANY:
         return None
     if not config.split.val and not len(manifest.where("val")):  # which it is calibrated on
         return None
-    if not tiny(manifest).all():
+    if tiny(manifest).mean() < NEARLY_ALL:
         return None
     why = f"mode scratch: {len(manifest):,} pictures under {TINY} px are enough for a small net of their own"
-    return decided(job.plan, mode="scratch", net=NEW_NET, why=why, budget=job.plan.config.budget)
+    return decided(plan, mode="scratch", net=NEW_NET, why=why, budget=config.budget)
 
 
 def too_few(train: int, val: int) -> str | None:

@@ -62,7 +62,7 @@ class Job:
         """Tells how far a step is."""
         self.tell(Progress(step, done, total))
 
-    def judged(self, record: dict[str, float]) -> None:
+    def epoch(self, record: dict[str, float]) -> None:
         """Tells what an epoch came to."""
         epochs = self.plan.config.fit.resolved(self.plan.config.mode).epochs
         self.tell(Judged(epochs, record))

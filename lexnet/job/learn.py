@@ -3,7 +3,6 @@
 import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import sound, stream
 from lexnet.transfer.cross_validate import cross_validate
 from lexnet.transfer.cut import Probed
-from lexnet.transfer.probe import Examples, Probe, fit_probe
+from lexnet.transfer.probe import Examples, Probe, fit_probe, load_solver
 from lexnet.transfer.trunk import Trunk
 
 
@@ -72,8 +71,8 @@ def learn(
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
-    # scikit-learn takes a second to load: meanwhile the pictures are looked at
-    threading.Thread(target=import_module, args=("sklearn.linear_model",)).start()
+    if plan.config.mode != "scratch" and plan.config.budget is None:  # nor is anything timed meanwhile
+        threading.Thread(target=load_solver).start()
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
     _warn_of_changes(job, manifest)

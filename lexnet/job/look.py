@@ -33,7 +33,7 @@ def look(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest
         plan, reserve = kept
         job = replace(job, reserve=reserve)
     else:
-        plan = (None if rivals else choose.without_a_look(job, manifest)) or job.plan
+        plan = (None if rivals else choose.without_a_look(job.plan, manifest)) or job.plan
         if plan.config.budget is not None:
             job = replace(job, plan=plan)
             plan, reserve = budget.choose_within(job, manifest)

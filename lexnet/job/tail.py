@@ -55,7 +55,7 @@ def learn_tail(
                 checkpoint=None if keep is None else keep / CHECKPOINT,
                 of=identity(job, manifest, cut, seen.engine, probe, "depthwise frozen"),
                 progress=partial(job.progress, "train"),
-                judged=job.judged,
+                tell=job.epoch,
                 late=job.late,
             )
         return finished(job, net, trunk.spec, manifest, held_out, history, axes=axes, frozen=cut)

@@ -81,6 +81,7 @@ def new_spec(config: TrainConfig, manifest: Manifest) -> PreprocessSpec:
     """As the user says; else of the net's size where it has only one, or the pictures'; grey if all are."""
     entry = find(config.net)
     channels = config.channels or (1 if all_grey(manifest) else 3)
+    assert manifest.sizes.all(), "the pictures were not read"
     usual = int(np.median(manifest.sizes.min(axis=1)))
     size = config.size or (min(max(usual, 16), LARGEST) if entry.any_size else entry.size)
     if size != entry.size and not entry.any_size:
@@ -119,6 +120,11 @@ def learn_scratch(
         net = create_net(config.net, classes=len(manifest.classes), channels=spec.channels)
         if not isinstance(dict(net.head.named_children()).get("fc"), torch.nn.Linear):
             net = with_classes(net, len(manifest.classes))
+            job.tell(
+                Note(
+                    f"net {config.net}: a linear layer takes the place of its own output, as in every bundle"
+                )
+            )
         cost(net, spec.size, spec.channels)  # refuses pictures that are too small for it
         return _learn(job, net, spec, manifest, held_out, keep, config.fit.resolved("scratch"))
 
@@ -193,7 +199,7 @@ def _learn(
             checkpoint=None if keep is None else keep / CHECKPOINT,
             of=of,
             progress=partial(job.progress, "train"),
-            judged=job.judged,
+            tell=job.epoch,
             late=job.late,
             model=model,
         )

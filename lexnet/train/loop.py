@@ -66,7 +66,7 @@ def fit(
     checkpoint: Path | None = None,
     of: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
-    judged: Callable[[dict[str, float]], None] = lambda record: None,
+    tell: Callable[[dict[str, float]], None] = lambda record: None,
     late: Callable[[], bool] = lambda: False,
     model: Callable[[Tensor], Tensor] | None = None,
 ) -> History:
@@ -74,7 +74,7 @@ def fit(
 
     `model` is the same net compiled, if it is: what answers in the steps.
     `judge` measures the averaged net after each epoch, or evenly spread up to `judge_at_most` times,
-    where there is no `config.patience`, which counts them all; `judged` hears of each. A checkpoint is
+    where there is no `config.patience`, which counts them all; `tell` hears of each. A checkpoint is
     written behind that, and the next call with the same arguments goes on from it to the same bits (with as
     many threads). `of` says what is trained on what: a checkpoint of anything else is not taken, nor one
     whose learning rates went otherwise; one of fewer epochs is, if `config.raised` says so. With
@@ -124,7 +124,7 @@ def fit(
         _finite(seen, f"the net after epoch {epoch}; {kept}", config)
         last = (history.steps - 1) // per_epoch  # a stop may come before this epoch's first step
         history.epochs.append({"epoch": last, "loss": total / pictures, "lr": rate, **seen})
-        judged(history.epochs[-1])
+        tell(history.epochs[-1])
         total, pictures = 0.0, 0
         run.keep_best(config.patience)
         if checkpoint is not None and not history.stopped:

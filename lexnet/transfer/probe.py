@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,6 +159,12 @@ def fit_probe(
         cv_accuracy=[float((answer.argmax(axis=1) == labels).mean()) for answer in answers],
         right=answers[best].argmax(axis=1) == labels,
     )
+
+
+def load_solver() -> None:
+    """Imports what `fit_probe` needs, a second's work that can be done beside something else."""
+    with suppress(Exception):  # fit_probe says what is wrong
+        import sklearn.linear_model  # noqa: F401
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

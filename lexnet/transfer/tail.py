@@ -63,7 +63,7 @@ def train_tail(
     checkpoint: Path | None,
     of: str,
     progress: Callable[[int, int], None],
-    judged: Callable[[dict[str, float]], None] = lambda record: None,
+    tell: Callable[[dict[str, float]], None] = lambda record: None,
     late: Callable[[], bool] = lambda: False,
 ) -> History:
     """Trains the stages of `net` behind `cut` and its head, in place.
@@ -99,7 +99,7 @@ def train_tail(
             checkpoint=checkpoint,
             of=of,
             progress=progress,
-            judged=judged,
+            tell=tell,
             late=late,
         )
     laid_out(tail, torch.contiguous_format)

@@ -20,7 +20,7 @@ from lexnet.augment.warp import (
     halvings,
     is_exact,
     matrix,
-    outlines,
+    patches,
     points_needed,
     slope,
     spline,
@@ -40,8 +40,8 @@ def noisy(height: int, width: int, channels: int = 3) -> Pixels:
 
 def seen_at(to_picture: Floats, bend: NDArray[np.float32] | None, size: int) -> tuple[Any, Any]:
     """x and y in the picture of each pixel of the view."""
-    (outline,) = outlines(to_picture[None], None if bend is None else bend[None], size)
-    return surfaces(*outline)
+    (patch,) = patches(to_picture[None], None if bend is None else bend[None], size)
+    return surfaces(*patch)
 
 
 def whole(size: int) -> PreprocessSpec:

@@ -35,7 +35,7 @@ def test_the_sheet_shows_the_very_views_of_training(call: Call, folder: Path) ->
     file = folder / "birds" / sorted(p.name for p in (folder / "birds").iterdir())[0]
     said = call("augment", file, "--recipe", "photo", "--views", 3, "--size", 96, "--seed", 5)
     assert said.code == 0, said.err
-    assert said.out == "1 pictures, 3 views each by recipe photo: augment-photo.png\n"
+    assert said.out == "1 picture, 3 views each by recipe photo: augment-photo.png\n"
     spec = PreprocessSpec(size=96, short_side=round(96 * 256 / 224))
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()

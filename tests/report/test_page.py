@@ -76,6 +76,7 @@ def metrics_of(classes: list[str], confusion: list[list[int]]) -> dict[str, Any]
         "ece": 0.0213,
         "majority_accuracy": int(matrix.sum(axis=1).max()) / total,
         "seconds": 58.3,
+        "resumed": False,
         "steps": {"read": 2.1, "features": 41.7, "probe": 6.9, "calibrate": 0.12}
         | {"export": 1.4, "verify": 4.8},
         "params": 3_385_614,
@@ -343,6 +344,13 @@ def test_what_a_run_may_lack(metrics: dict[str, Any]) -> None:
     text = Document(render(metrics, [])).text
     assert "in turn" not in text and "What was decided" not in text
     assert "No file was skipped" in text and "from random weights" in text
+
+
+def test_what_was_decided_is_told_with_its_reason(metrics: dict[str, Any]) -> None:
+    text = Document(render(metrics, [])).text
+    assert metrics["decisions"][0] in text.split("What was decided, and why")[1]
+    assert "since it went on" not in text
+    assert "since it went on" in Document(render(metrics | {"resumed": True}, [])).text
 
 
 def test_only_the_first_skipped_files_are_listed(metrics: dict[str, Any]) -> None:

@@ -159,7 +159,9 @@ def test_judged_three_times_it_learns_the_same(tmp_path: Path, monkeypatch: pyte
     each = net()
     losses = [one["loss"] for one in fit(each, batches, STEPS, config, seed=0, judge=judge).epochs]
     third = net()
-    history = fit(third, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3)
+    told: list[dict[str, float]] = []
+    history = fit(third, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, tell=told.append)
+    assert told == history.epochs, "each is told when it is over"
     assert same(third, each) and [one["epoch"] for one in history.epochs] == [2, 5, 7]
     means = [sum(losses[:3]) / 3, sum(losses[3:6]) / 3, sum(losses[6:]) / 2]
     assert [one["loss"] for one in history.epochs] == pytest.approx(means)
