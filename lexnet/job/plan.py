@@ -76,7 +76,7 @@ class Plan:
         config = self.config
         whose = "pictures'" if config.mode == "scratch" else "weights'"
         size = f"{config.size} px" if config.size else f"the {whose} own size"
-        views = f"{config.views} views" if config.views else "new views"
+        views = f"{config.views} view{"s" * (config.views > 1)}" if config.views else "new views"
         more = [f"{views} by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
         more += [f"tta {config.tta}"] if config.tta != "none" else []
         more += [f"cut {config.cut}"] if config.cut != "none" else []
