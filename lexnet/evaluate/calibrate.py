@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 LOW, HIGH = 0.05, 20.0
 
 
-def fit_temperature(logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> float:
+def fit_temperature(
+    logits: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]],
+    weights: NDArray[np.floating[Any]] | None = None,
+) -> float:
     """The T that makes softmax(logits / T) likeliest (Guo et al., 2017, arXiv:1706.04599).
 
     `logits` (N, classes), or (N, views, classes) where an answer is the mean over several views, must be
-    of pictures the classifier was not fitted on. The likelihood counts
-    one error more than was seen, as in Platt's scaling (1999): where all N were right it would
+    of pictures the classifier was not fitted on; `weights` (N,) say how much each counts. The likelihood
+    counts one error more than was seen, as in Platt's scaling (1999): where all N were right it would
     otherwise make every answer certain.
     """
     from scipy.optimize import minimize_scalar
@@ -27,7 +31,8 @@ def fit_temperature(logits: NDArray[np.floating[Any]], labels: NDArray[np.intege
         scaled -= scaled.max(axis=2, keepdims=True)
         scaled -= np.log(np.exp(scaled).sum(axis=2, keepdims=True))
         answer = np.logaddexp.reduce(scaled, axis=1) - np.log(scaled.shape[1])  # of the mean over the views
-        return -float(((1 - doubt) * answer[rows, labels] + doubt * answer.mean(axis=1)).mean())
+        likely = (1 - doubt) * answer[rows, labels] + doubt * answer.mean(axis=1)
+        return -float(np.average(likely, weights=weights))
 
     best = minimize_scalar(loss, bounds=(np.log(LOW), np.log(HIGH)), method="bounded")
     return float(np.exp(best.x))

@@ -36,7 +36,8 @@ def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> 
     """`wilson` of (N,) answers, 0..1, where those of one of `units` (N,) are right or wrong together.
 
     Twelve pictures of one object are no twelve witnesses. So many count as would, each by itself, leave the
-    share as uncertain as the units do: N over the design effect (Kish, Survey Sampling, 1965, §5.4).
+    share as uncertain as the units do: N over the design effect (Kish, Survey Sampling, 1965, §5.4). That is
+    itself uncertain where the units are few: Student's distribution takes the normal one's place.
     """
     count = len(right)
     if units is None or count == 0:
@@ -49,4 +50,18 @@ def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> 
         off = np.bincount(unit, right - share)
         between = float((off**2).sum()) / count**2 * len(sizes) / (len(sizes) - 1)
         effect = min(max(between / alone, 1.0), most)
-    return wilson(share * count / effect, count / effect)
+    few = 1 < len(sizes) < count
+    return wilson(share * count / effect, count / effect, student_95(len(sizes) - 1) if few else Z_95)
+
+
+def student_95(freedom: int) -> float:
+    """The 97.5 % point of Student's distribution (Abramowitz & Stegun, 26.7.5): from three degrees of freedom
+    on to a thousandth, below too low."""
+    z = Z_95
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92_160 * freedom**4)
+    )

@@ -17,6 +17,8 @@ class Scores:
     """What `lexnet val` reports; shares are in 0..1, intervals are 95 %."""
 
     count: int
+    units: int
+    """Groups, sets of near copies and single pictures that were measured."""
     accuracy: float
     interval: tuple[float, float]
     macro_f1: float
@@ -57,6 +59,7 @@ def score(
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Scores(
         count=len(labels),
+        units=len(labels) if units is None else len(np.unique(units)),
         accuracy=float(right.mean()),
         interval=clustered_wilson(right, units),
         macro_f1=float(np.mean([row["f1"] for row in rows if row["count"]])),

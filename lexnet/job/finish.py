@@ -71,7 +71,7 @@ def finished(
     logits = _logits(net, manifest, val, job, seen, "calibrate", device)
     held_out_logits = _logits(net, manifest, held_out, job, seen, "verify", device)
     net.cpu()
-    temperature = np.float32(fit_temperature(logits, manifest.labels[val]))
+    temperature = np.float32(fit_temperature(logits, manifest.labels[val], manifest.weights[val]))
     answers = [softmax(one / temperature).mean(axis=1) for one in (held_out_logits, logits)]
     fc = net.head.fc
     assert isinstance(fc, torch.nn.Linear)

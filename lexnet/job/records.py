@@ -69,7 +69,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "temperature": found.learned.temperature,
         "split": {
             "sha256": split_hash(manifest),
-            "seen": _seen(manifest, found.part, found.plan.config.from_),
+            "seen": _seen(manifest, _unseen(found), found.plan.config.from_),
             "taught": _taught(found.plan.config),
             "counts": _counts(manifest, found.learned),
             "seed": found.plan.config.seed,
@@ -112,6 +112,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "counts": _counts(manifest, found.learned),
         "measured_on": found.part,
         "seen_before": found.seen_before,
+        "units": scores.units,
         "test_accuracy": scores.accuracy if tested else None,
         "test_interval": list(scores.interval) if tested else None,
         "val_accuracy": _val_accuracy(found) if tested else scores.accuracy,
@@ -210,6 +211,12 @@ def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
     return base64.b64encode(known.tobytes()).decode("ascii")
 
 
+def _unseen(found: Findings) -> str:
+    """The part that nothing was learned from. A val part says how sure a trained net may be, also where there
+    is no test part and it is measured on."""
+    return "" if found.part == "val" and found.learned.steps else found.part
+
+
 def _taught(config: TrainConfig) -> bool:
     """Whether the net has learned from any pictures: of a probe on published weights only the head has."""
     return config.mode != "probe" or (config.from_ is not None and len(read_bundle(config.from_).taught) > 0)
@@ -236,9 +243,9 @@ def _validation(found: Findings) -> dict[str, Any] | None:
 
 
 def _majority_accuracy(manifest: Manifest, part: str) -> float:
-    """What always saying the commonest class of the train part would score."""
-    commonest = int(manifest.counts("train").argmax())
-    return float((manifest.labels[manifest.where(part)] == commonest).mean())
+    """What always saying the commonest class of the train part would score; of several the best."""
+    counts, labels = manifest.counts("train"), manifest.labels[manifest.where(part)]
+    return max(float((labels == one).mean()) for one in np.flatnonzero(counts == counts.max()))
 
 
 def _weights(trunk: Trunk) -> dict[str, str]:

@@ -14,7 +14,7 @@ from lexnet.errors import DataError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.transfer.folds import assign_folds
 
-CV_TOLERANCE, TOLERANCE = 1e-3, 1e-4
+TOLERANCE = 1e-4  # at 1e-3 weak regularisation would end where the stronger one before it did
 MAX_STEPS = 2000
 MAX_MEMORY = 4 * 2**30  # of out-of-fold logits, bytes
 
@@ -128,7 +128,7 @@ def fit_probe(
     def fold_path(fold: int) -> None:
         """From strong to weak regularisation, each fit starting where the last ended."""
         train, test = folds != fold, folds == fold
-        model = _model(CV_TOLERANCE)
+        model = _model()
         for i, C in enumerate(candidates):
             fit(model.set_params(C=C), train)
             held_out[i, test] = _decision(answered[test], model)
@@ -145,14 +145,14 @@ def fit_probe(
             float(np.average(-np.log(answer[rows, labels] + 1e-15), weights=weights)) for answer in answers
         ]
         best = int(np.argmin(losses))
-        model = fit(_model(TOLERANCE).set_params(C=candidates[best]), rows)
+        model = fit(_model().set_params(C=candidates[best]), rows)
         progress(paths + 1, paths + 1)
     row, bias = _binary_as_two(model.coef_, model.intercept_)
     weight = row.astype(np.float64) / scale
     return Probe(
         weight=weight.astype(np.float32),
         bias=(bias - weight @ centre).astype(np.float32),
-        temperature=fit_temperature(held_out[best], labels),
+        temperature=fit_temperature(held_out[best], labels, weights),
         C=candidates[best],
         candidates=candidates,
         cv_log_loss=losses,
@@ -173,10 +173,10 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def _model(tolerance: float) -> Any:
+def _model() -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(tol=tolerance, max_iter=MAX_STEPS, warm_start=True)
+    return LogisticRegression(tol=TOLERANCE, max_iter=MAX_STEPS, warm_start=True)
 
 
 def _decision(x: NDArray[np.float32], model: Any) -> NDArray[np.float32]:

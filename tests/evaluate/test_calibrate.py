@@ -58,3 +58,13 @@ def test_always_right_on_a_few_is_not_certain(count: int) -> None:
     scaled = np.exp(logits / fit_temperature(logits, labels))
     confidence = (scaled.max(axis=1) / scaled.sum(axis=1)).mean()
     assert 1 - 3 / count < confidence < 1 - 0.5 / (count + 2)
+
+
+def test_a_picture_that_counts_twice_is_as_two() -> None:
+    logits, labels = drawn(2.0)
+    twice = np.arange(len(labels)) % 3 == 0
+    weighted = fit_temperature(logits, labels, 1.0 + twice)
+    repeated = fit_temperature(
+        np.concatenate([logits, logits[twice]]), np.concatenate([labels, labels[twice]])
+    )
+    assert weighted == pytest.approx(repeated, rel=2e-3) and weighted != fit_temperature(logits, labels)

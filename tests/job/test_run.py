@@ -9,6 +9,7 @@ import socket
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,14 @@ from stopping import stopped_behind
 
 import lexnet
 from lexnet.config import FitConfig, ProbeConfig, SplitConfig, TrainConfig
+from lexnet.data.manifest import Files, Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
 from lexnet.job.divide import admit
 from lexnet.job.events import Event, Found, Note, Progress, Warned
+from lexnet.job.records import _majority_accuracy, _unseen
 from lexnet.job.run import Run, train
 from lexnet.preprocess import load
 
@@ -85,6 +88,34 @@ def test_it_learns_and_a_recount_agrees(run: Run) -> None:
     split = [row for row in read_csv(run.folder / "split.csv") if row["split"] == "test"]
     model = lexnet.load(run.folder / "model.lexnet")
     assert model.predict([CLIPART / row["path"] for row in split]).tolist() == said
+    assert [row["predicted"] for row in rows] == said
+    assert [row["path"] for row in rows] == [row["path"] for row in split]
+
+
+def test_every_regularisation_is_tried(run: Run) -> None:
+    """A loose tolerance would end a weak one where the stronger one before it did."""
+    tried = run.metrics["regularisation"]
+    assert len(set(tried["cv_log_loss"])) == len(tried["candidates"]) > 5
+
+
+def test_of_several_commonest_classes_the_best_is_the_baseline() -> None:
+    manifest = Manifest(
+        name="data",
+        source=Files(Path()),
+        classes=["a", "b", "c"],
+        paths=[f"{i}.png" for i in range(7)],
+        labels=np.array([0, 1, 0, 1, 2, 1, 1]),
+        parts=[*5 * ["train"], *2 * ["test"]],
+        digests=[str(i) for i in range(7)],
+    )
+    assert _majority_accuracy(manifest, "test") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("part", "steps", "unseen"), [("test", 9, "test"), ("val", 0, "val"), ("val", 9, "")]
+)
+def test_a_val_part_that_calibrates_a_trained_net_is_seen(part: str, steps: int, unseen: str) -> None:
+    assert _unseen(SimpleNamespace(part=part, learned=SimpleNamespace(steps=steps))) == unseen
 
 
 def test_the_split_is_recorded_and_divides(run: Run) -> None:
