@@ -12,10 +12,11 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lexnet.errors import OutputError
 
+MAX_YAML = 1_000_000  # bytes
 HIDDEN, UNPRINTABLE = "is hidden", "has a name that is not printable UTF-8"
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # what follows them is shown elsewhere
 SEEN, OUTSIDE = "is a link to a folder that is seen elsewhere", "lies outside the class folders"
@@ -194,3 +195,24 @@ def sha256(path: Path) -> str:
     """Of the file's bytes, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says in plain values; raises `OSError`, and `ValueError` for anything else.
+
+    Aliases are refused: ten lines of them can stand for gigabytes.
+    """
+    import yaml
+
+    class Plain(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise ValueError("it has an alias, which is not read")
+            return super().compose_node(parent, index)
+
+    if path.stat().st_size > MAX_YAML:
+        raise ValueError(f"it has {path.stat().st_size:,} bytes, over {MAX_YAML:,}")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Plain)
+    except (yaml.YAMLError, ArithmeticError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error

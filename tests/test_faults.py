@@ -518,7 +518,7 @@ def test_ctrl_c_at_any_step_leaves_whole_files_and_the_same_command_goes_on(
     assert calls > 0, f"{step} was never called"
     assert said.code == 130
     assert said.err.endswith(
-        "lexnet: stopped; nothing is half written, and the same command goes on from here\n"
+        "lexnet: stopped; nothing is half written, and the same command goes on with what was kept\n"
     )
     begun = Path("runs/data").exists()
     assert begun or step.endswith("read_data")
@@ -567,7 +567,9 @@ def test_a_process_stopped_among_the_pictures_goes_on_to_the_same_bits(
     _, err = process.communicate(timeout=60)
     if kill == signal.SIGINT:
         assert process.returncode == 130
-        assert err.endswith("stopped; nothing is half written, and the same command goes on from here\n")
+        assert err.endswith(
+            "stopped; nothing is half written, and the same command goes on with what was kept\n"
+        )
     else:
         assert process.returncode == -signal.SIGKILL
     assert os.listdir(tmp_path / "runs/data") == [PLAN]

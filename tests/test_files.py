@@ -9,7 +9,17 @@ import pytest
 
 from lexnet import files
 from lexnet.errors import OutputError
-from lexnet.files import alone_in, atomic_file, cache_folder, display, left_out, natural, walk, write_atomic
+from lexnet.files import (
+    alone_in,
+    atomic_file,
+    cache_folder,
+    display,
+    left_out,
+    natural,
+    read_yaml,
+    walk,
+    write_atomic,
+)
 
 
 @pytest.fixture
@@ -296,3 +306,26 @@ def test_a_folder_is_had_by_one_at_a_time(tmp_path: Path) -> None:
         pass
     with alone_in(tmp_path, "busy"):
         assert list(tmp_path.iterdir()) == []
+
+
+ODD_YAML = {
+    "an alias": "a: &x [1]\nb: *x\n",
+    "no date": "a: 2001-99-99\n",
+    "no number": "a: 0x_\n",
+    "no boolean": "a: !!bool abc\n",
+    "no time": "a: !!timestamp abc\n",
+    "5,000 digits": f"a: {'9' * 5000}\n",
+    "3,000 brackets": f"a: {'[' * 3000}\n",
+    "a Python object": "a: !!python/object/apply:os.getcwd []\n",
+    "a megabyte and more": f"a: {'x' * 1_000_001}\n",
+}
+
+
+@pytest.mark.parametrize("name", ODD_YAML)
+def test_yaml_of_anything_but_plain_values_is_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(ODD_YAML[name])
+    with pytest.raises(ValueError, match=r"."):
+        read_yaml(file)
+    file.write_text("a: [1, 2.5, yes, null, b]\n")
+    assert read_yaml(file) == {"a": [1, 2.5, True, None, "b"]}

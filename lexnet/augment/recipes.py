@@ -11,6 +11,7 @@ import yaml
 
 from lexnet.config import Recipe
 from lexnet.errors import ConfigError, did_you_mean, shown_plain
+from lexnet.files import read_yaml
 
 TURNED = 45.0  # degrees from which on a 6 may be taken for a 9
 LYING = 90.0  # and an arrow for one that points elsewhere
@@ -64,8 +65,8 @@ def find_recipe(name: str) -> Recipe:
 def read_recipe(path: Path) -> Recipe:
     """A recipe from a YAML file that names what it changes; the rest is left alone. Raises `ConfigError`."""
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        record = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is not a readable recipe ({error})") from error
     if not isinstance(record, dict):
         raise ConfigError(f"{path} is not a recipe; give settings such as `mirror: 0.5`, one a line")

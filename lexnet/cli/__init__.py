@@ -75,6 +75,9 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; exits with 0 (ok), 1 (a check failed), 2 (bad usage or bad input)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed by whoever started this
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else a file on Windows would be in a code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -98,7 +101,7 @@ def main() -> None:
         error.show()
         code = BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
-        again = ", and the same command goes on from here" if sys.argv[1:2] == ["train"] else ""
+        again = ", and the same command goes on with what was kept" if sys.argv[1:2] == ["train"] else ""
         code = _complain(f"stopped; nothing is half written{again}", INTERRUPTED)
     sys.exit(code)
 

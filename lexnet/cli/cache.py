@@ -47,7 +47,8 @@ def verify(as_json: bool) -> int:
     from lexnet.data.cache import damaged
     from lexnet.files import display
 
-    bad = [display(file) for file in damaged()]
+    aside, checked = damaged()
+    bad = [display(file) for file in aside]
     if as_json:
         print_json({"damaged": bad})
     else:
@@ -55,7 +56,7 @@ def verify(as_json: bool) -> int:
             say(f"damaged: {file}")
         again = "what they kept is computed again, weights and samples are to be fetched again"
         more = f"; {again}, and `lexnet cache prune` removes them" if bad else ""
-        say(f"{len(bad)} damaged{more}")
+        say(f"{checked:,} files checked, {len(bad)} damaged{more}")
     return FAILED if bad else 0
 
 

@@ -58,6 +58,7 @@ def command(what: str, size: int | None, classes: int | None, sort: str, as_json
 def _file(what: str) -> Path | None:
     """The bundle that is meant, None for a net: a net's name wins over a file that is called so."""
     from lexnet.errors import BundleError, UnknownNet
+    from lexnet.runtime.bundle import BUNDLE
 
     path = Path(what)
     if "/" not in what and os.sep not in what and path.suffix != ".lexnet":
@@ -69,6 +70,8 @@ def _file(what: str) -> Path | None:
         except UnknownNet:
             if not os.path.isfile(path):
                 raise
+    if (path / BUNDLE).is_file():
+        return path
     if os.path.isdir(path):
         raise BundleError(f"{display(path)} is a folder; give the bundle in it, such as model.lexnet")
     if not os.path.isfile(path):

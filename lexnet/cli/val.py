@@ -46,8 +46,10 @@ def command(
 
     from lexnet.cli.printing import print_json
     from lexnet.cli.progress import Bars
+    from lexnet.data.fixes import counted_fixes, read_fixes
     from lexnet.data.source import read_data
     from lexnet.evaluate.folder import evaluate
+    from lexnet.files import display
     from lexnet.runtime.predictor import load_predictor
 
     predictor = load_predictor(bundle, engine=engine, workers=workers)
@@ -66,6 +68,8 @@ def command(
         )
         return
     say(describe(result.scores, result.part))
+    if fixes is not None:
+        say(f"{display(fixes)}: {counted_fixes(manifest, read_fixes(fixes))}")
     if result.trained_on:
         say(f"left out  {result.trained_on:,} pictures that the bundle was made with")
     for line in bad:

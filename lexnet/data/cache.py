@@ -51,13 +51,14 @@ def held() -> list[Held]:
     return found
 
 
-def damaged() -> list[Path]:
-    """Sets aside the files that are named after their sha256 and do not have it; returns all set aside."""
-    for kind in KINDS:
-        for file in _files(kind):
-            if DIGEST.fullmatch(file.stem) and file.suffix in NAMED and sha256(file) != file.stem:
-                file.replace(file.with_suffix(DAMAGED))
-    return [file for kind in KINDS for file in _files(kind) if file.suffix == DAMAGED]
+def damaged() -> tuple[list[Path], int]:
+    """Sets aside the files that are named after their sha256 and do not have it; (all set aside, how many
+    were looked at)."""
+    named = [f for kind in KINDS for f in _files(kind) if DIGEST.fullmatch(f.stem) and f.suffix in NAMED]
+    for file in named:
+        if sha256(file) != file.stem:
+            file.replace(file.with_suffix(DAMAGED))
+    return [file for kind in KINDS for file in _files(kind) if file.suffix == DAMAGED], len(named)
 
 
 def prune(kinds: list[str], older: float) -> tuple[int, int]:
@@ -70,7 +71,7 @@ def prune(kinds: list[str], older: float) -> tuple[int, int]:
     for kind in KINDS:
         for file in _files(kind):
             status = file.stat()
-            days = (now - status.st_mtime) / 86_400
+            days = abs(now - status.st_mtime) / 86_400  # a clock that went wrong dates some in the future
             spoiled = file.suffix == DAMAGED or (file.suffix == ".part" and days > 1)
             if not spoiled and (kind not in kinds or days < older):
                 continue

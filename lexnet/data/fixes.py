@@ -17,8 +17,9 @@ import numpy as np
 
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.table import delimiter
-from lexnet.errors import DataError
+from lexnet.errors import DataError, listed
 
+FORMULA = ("=", "+", "-", "@")
 PROPOSALS = ("drop", "relabel", "regroup", "keep")
 
 
@@ -42,8 +43,17 @@ def fixes_csv(fixes: Iterable[Fix]) -> str:
     text.write("\ufeff")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(map(astuple, fixes))
+    writer.writerows([_inert(cell) for cell in astuple(fix)] for fix in fixes)
     return text.getvalue()
+
+
+def _inert(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell
+
+
+def _as_meant(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def read_fixes(file: Path) -> list[Fix]:
@@ -60,7 +70,7 @@ def read_fixes(file: Path) -> list[Fix]:
     for line, row in rows:
         if missing := [name for name in ("path", "proposal") if not row.get(name)]:
             raise DataError(f"{file} line {line} has no {missing[0]}; its columns are {', '.join(COLUMNS)}")
-        fix = Fix(*(row.get(name) or "" for name in COLUMNS))
+        fix = Fix(*(_as_meant(row.get(name) or "") for name in COLUMNS))
         if fix.proposal not in PROPOSALS:
             raise DataError(f"{file} line {line} proposes {fix.proposal!r}; use {', '.join(PROPOSALS)}")
         if fix.proposal in ("relabel", "regroup") and not fix.value:
@@ -72,8 +82,9 @@ def read_fixes(file: Path) -> list[Fix]:
 def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
     """The manifest with the corrections made; what is dropped is recorded as skipped.
 
-    Where a picture is dropped by one row, its other rows do not matter. Raises `DataError` for a path
-    that is not there, a class that does not exist, or two rows that disagree.
+    Where a picture is dropped by one row, its other rows do not matter; nor do those that drop or keep one
+    that is gone already. Raises `DataError` for other paths that are not there, or where none is, for a class
+    that does not exist, and for two rows that disagree.
     """
     index = {path: row for row, path in enumerate(manifest.paths)}
     bad = {skip.path for skip in manifest.skipped}
@@ -81,11 +92,18 @@ def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
     dropped = {fix.path for fix in fixes if fix.proposal == "drop"}
     labels, groups = manifest.labels.copy(), list(manifest.groups)
     made: dict[tuple[str, str], str] = {}
+    gone = [fix for fix in fixes if fix.path not in index and fix.path not in bad]
+    if (
+        lost := gone
+        if len(gone) == len(fixes)
+        else [fix for fix in gone if fix.proposal not in ("drop", "keep")]
+    ):
+        which = listed([fix.path for fix in lost])
+        raise DataError(
+            f"{name} has rows for pictures that are not in {manifest.name}:{which}\n"
+            "remove the rows, or give the pictures that the file is of"
+        )
     for fix in fixes:
-        if fix.path not in index and fix.path not in bad:
-            raise DataError(
-                f"{name} has a row for {fix.path}, which is not in {manifest.name}; remove the row"
-            )
         if fix.proposal in ("drop", "keep") or fix.path in dropped or fix.path not in index:
             continue
         if made.setdefault((fix.path, fix.proposal), fix.value) != fix.value:
@@ -101,5 +119,14 @@ def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
         for skip in manifest.skipped
     ]
     keep = np.asarray([row for path, row in index.items() if path not in dropped], np.int64)
-    gone = [Skipped(path, f"is dropped by {name}") for path in index if path in dropped]
-    return manifest.corrected(labels, groups, skipped).take(keep, gone)
+    out = [Skipped(path, f"is dropped by {name}") for path in index if path in dropped]
+    return manifest.corrected(labels, groups, skipped).take(keep, out)
+
+
+def counted_fixes(manifest: Manifest, fixes: list[Fix]) -> str:
+    """How many rows of each proposal there are, and how many are of pictures that are gone."""
+    there = {*manifest.paths, *(skip.path for skip in manifest.skipped)}
+    counts = {one: sum(fix.proposal == one and fix.path in there for fix in fixes) for one in PROPOSALS}
+    gone = sum(fix.path not in there for fix in fixes)
+    told = [f"{name} {count:,}" for name, count in counts.items() if count]
+    return ", ".join(told + [f"{gone:,} of pictures that are gone"] * bool(gone)) or "no rows"

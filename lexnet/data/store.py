@@ -43,7 +43,7 @@ class Store:
         with ThreadPoolExecutor(available_cores()) as pool:
             intact = list(pool.map(lambda file: _intact(file, warn), sorted(self.folder.glob("*.npy"))))
         # one after another: numpy parses a header with ast, which threads of Python 3.11 trip over
-        self._shards = [_shard(file) for file in intact if file]
+        self._shards = [shard for file in intact if file and (shard := _known_shard(file, warn))]
         self._open = [_mapped(shard) for shard in self._shards[: _at_once()]]
         self._index: _Index | None = None
 
@@ -100,6 +100,18 @@ class _Shard(NamedTuple):
 def _shard(file: Path) -> _Shard:
     array = np.load(file, mmap_mode="r", allow_pickle=False)
     return _Shard(file, array.offset, len(array), array.dtype)
+
+
+def _known_shard(file: Path, warn: Callable[[str], None]) -> _Shard | None:
+    """The file, if it is one of ours: anybody's bytes may be named after their sha256."""
+    try:
+        if (shard := _shard(file)).dtype.names == ("key", "row"):
+            return shard
+    except (ValueError, TypeError):  # no array
+        pass
+    file.replace(file.with_suffix(".damaged"))
+    warn(f"{file} is no file of this cache; it was set aside")
+    return None
 
 
 def _mapped(shard: _Shard) -> NDArray[np.void]:
@@ -168,12 +180,14 @@ def _keys(digests: Iterable[str]) -> NDArray[np.bytes_]:
 def _intact(file: Path, warn: Callable[[str], None]) -> Path | None:
     """The file, if its bytes are those it was named after."""
     try:
-        if sha256(file) == file.stem:
+        if file.is_file() and sha256(file) == file.stem:  # a pipe would keep us waiting
             return file
         file.replace(file.with_suffix(".damaged"))
         warn(f"{file} was damaged; what it kept of some pictures is computed again")
     except FileNotFoundError:
         pass  # another process has just set it aside
+    except OSError as error:
+        warn(f"{file} cannot be used ({error.strerror}); what it keeps of some pictures is computed again")
     return None
 
 

@@ -56,9 +56,12 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         return Option(mode="probe", seconds=look(speeds) + more(speeds))
 
     few = job.deadline is not None and too_few(train, val) is not None
+    quarter = math.inf if job.deadline is None else time.perf_counter() + _left(job) / 4
 
     def enough(speeds: Speeds) -> bool:
-        return config.mode == "probe" or (config.mode == "auto" and (few or not _fits(job, probe(speeds))))
+        """A head is all, or there is no time to measure more: on a busy machine that takes long itself."""
+        late = few or time.perf_counter() > quarter or not _fits(job, probe(speeds))
+        return config.mode == "probe" or (config.mode == "auto" and late)
 
     with job.clock.step("measure"), apart(job.workers):
         speeds = measure(job, manifest, enough)

@@ -14,14 +14,15 @@ from PIL import Image
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
 from lexnet.check.propose import proposals
 from lexnet.config import EngineChoice, PreprocessSpec
-from lexnet.data.fixes import apply_fixes, fixes_csv, read_fixes
+from lexnet.data.fixes import apply_fixes, counted_fixes, fixes_csv, read_fixes
 from lexnet.data.groups import group_by
 from lexnet.data.loader import load_row
 from lexnet.data.source import find_data, read_data
 from lexnet.errors import ConfigError, OutputError
 from lexnet.files import display, write_atomic
-from lexnet.job.events import Listener, Progress, Warned, ignore
-from lexnet.job.folder import RUNS, refuse_inside
+from lexnet.job.divide import tell_groups
+from lexnet.job.events import Listener, Note, Progress, Warned, ignore
+from lexnet.job.folder import RUNS, name_of, refuse_inside
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.report.check import Case, Section, Shot, render_check
 from lexnet.transfer.trunk import open_trunk
@@ -61,12 +62,14 @@ def check(
         raise ConfigError(f"fail_on={unknown[0]!r} is no fault; they are {', '.join(FAULTS)}")
     start = time.perf_counter()
     root = find_data(data)
-    folder = _folder(out, os.path.basename(os.path.abspath(root)), root)
+    folder = _folder(out, name_of(root), root)
     manifest = read_data(data, progress=lambda done, total: tell(Progress("read pictures", done, total)))
     if grouping is not None:
         manifest = group_by(manifest, grouping)
+        tell_groups(manifest, grouping, tell)
     agreed = read_fixes(fixes) if fixes is not None else []
     if fixes is not None:
+        tell(Note(f"{display(fixes)}: {counted_fixes(manifest, agreed)}"))
         manifest = apply_fixes(manifest, agreed, display(fixes))
     found = examine(
         manifest,

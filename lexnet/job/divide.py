@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair
 from lexnet.check.examine import straddling
 from lexnet.config import MODES, SplitConfig, TrainConfig
-from lexnet.data.fixes import apply_fixes, read_fixes
+from lexnet.data.fixes import apply_fixes, counted_fixes, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
 from lexnet.data.splits import (
@@ -34,8 +34,11 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     listed = manifest
     if config.split.group_by is not None:  # before the fixes, which may join or part groups
         manifest = group_by(manifest, config.split.group_by)
+        tell_groups(manifest, config.split.group_by, tell)
     if config.fixes is not None:
-        manifest = apply_fixes(manifest, read_fixes(Path(config.fixes)), config.fixes)
+        fixes = read_fixes(Path(config.fixes))
+        tell(Note(f"{config.fixes}: {counted_fixes(manifest, fixes)}"))
+        manifest = apply_fixes(manifest, fixes, config.fixes)
     refuse_bad(manifest.skipped, config.skip_bad)
     left = resolve_copies(manifest, config.skip_bad)
     for part in ("val", "test"):
@@ -99,6 +102,19 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             names = ", ".join(empty[:SHOWN]) + more
             tell(Warned(f"the {part} part has no picture of {names}: nothing is known of them there"))
     return divided.balanced() if config.class_weight == "balanced" else divided
+
+
+def tell_groups(manifest: Manifest, pattern: str, tell: Listener) -> None:
+    """How many groups a pattern has made, and which pictures it does not fit."""
+    tell(Note(f"group-by {pattern}: {len(set(manifest.groups) - {''}):,} groups"))
+    alone = [path for path, group in zip(manifest.paths, manifest.groups, strict=True) if not group]
+    if alone:
+        tell(
+            Warned(
+                f"group-by {pattern} does not fit {len(alone):,} of {len(manifest):,} pictures, such as "
+                f"{alone[0]}: each of these is a group of its own"
+            )
+        )
 
 
 def known_before(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:

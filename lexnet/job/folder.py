@@ -70,6 +70,14 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     return plan, False
 
 
+def name_of(root: Path) -> str:
+    """What results of these pictures are called: as the folder, or as the file without its suffix."""
+    name = root.resolve().name
+    if root.is_dir():
+        return name
+    return name.removesuffix("".join(root.suffixes[-2:]) if ".tar" in root.suffixes else root.suffix)
+
+
 def refuse_inside(out: Path, root: Path) -> None:
     """Raises `OutputError` where results would land among the pictures."""
     if out.resolve().is_relative_to(root.resolve()):

@@ -10,6 +10,7 @@ import yaml
 from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, idle, signs
 from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
 from lexnet.errors import ConfigError, shown_plain
+from lexnet.files import read_yaml
 from lexnet.job.events import Listener, Note
 from lexnet.job.refuse import refuse_several, refuse_unused
 from lexnet.runtime.bundle import read_bundle
@@ -76,7 +77,7 @@ class Plan:
         config = self.config
         whose = "pictures'" if config.mode == "scratch" else "weights'"
         size = f"{config.size} px" if config.size else f"the {whose} own size"
-        views = f"{config.views} view{"s" * (config.views > 1)}" if config.views else "new views"
+        views = f"{config.views} view{'s' * (config.views > 1)}" if config.views else "new views"
         more = [f"{views} by recipe {self.recipe_name()}"] if self.recipe() != Recipe() else []
         more += [f"tta {config.tta}"] if config.tta != "none" else []
         more += [f"cut {config.cut}"] if config.cut != "none" else []
@@ -145,8 +146,11 @@ def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Pl
 def _chosen_net(config: TrainConfig) -> tuple[str, list[str]]:
     """The net that was named, that of the bundle to go on from, or the usual one; and why."""
     if config.from_ is not None:
-        net = _net_of(config)
-        return net, [f"net {net}: that of {config.from_}"]
+        net, bundle = _net_of(config), read_bundle(config.from_)
+        anew = ", whose head alone was learned, and is fitted anew" * (
+            not bundle.manifest.get("split", {}).get("taught", True)
+        )
+        return net, [f"net {net}: that of {config.from_}{anew}"]
     if config.net != "auto":
         return config.net, []
     if config.mode == "scratch":
@@ -262,8 +266,8 @@ def _is_small(net: str) -> bool:
 def read_plan(path: Path, classes: Sequence[str] = ()) -> Plan:
     """A plan from its file; raises `ConfigError` for anything that is not one."""
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        record = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is not a readable plan ({error})") from error
     if not isinstance(record, dict) or "plan" not in record or "data" not in record:
         raise ConfigError(f"{path} is not a plan; see plan.yaml in a run folder")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ from lexnet.job.folder import (
     RUNS,
     claim,
     given_back,
+    name_of,
     refuse_inside,
 )
 from lexnet.job.job import Clock, Job
@@ -85,7 +85,7 @@ def train(
         )
         manifest = admit(found, plan.config, listen)
     asked = plan = _plan(data, config, manifest.classes)  # a recipe that suits them
-    folder, plan, resumed = claim(out, os.path.basename(os.path.abspath(root)), plan)
+    folder, plan, resumed = claim(out, name_of(root), plan)
     busy = f"another process is training in {folder}; wait for it, or give --out"
     with alone_in(folder, busy), given_back(folder, resumed=resumed, named=out is not None):
         if (folder / DONE).exists() and not plan.config.fit.raised:
@@ -204,14 +204,21 @@ def check_bundle(content: bytes) -> None:
 
 
 def predictions_csv(outcome: Outcome) -> str:
-    """sha256, split, label, then a probability for each class: one row a held-out picture."""
+    """path, sha256, split, label, predicted, a probability for each class: one row a held-out picture."""
     manifest = outcome.manifest
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("sha256", "split", "label", *manifest.classes))
+    writer.writerow(("path", "sha256", "split", "label", "predicted", *manifest.classes))
     for i, row in zip(outcome.held_out, outcome.probabilities, strict=True):
         label = manifest.classes[manifest.labels[i]]
-        writer.writerow((manifest.digests[i], manifest.parts[i], label, *(f"{p:.6f}" for p in row)))
+        facts = (
+            manifest.paths[i],
+            manifest.digests[i],
+            manifest.parts[i],
+            label,
+            manifest.classes[row.argmax()],
+        )
+        writer.writerow((*facts, *(f"{p:.6f}" for p in row)))
     return text.getvalue()
 
 
@@ -227,12 +234,13 @@ def history_csv(metrics: dict[str, Any]) -> str:
 
 def warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
     """Tells where few pictures, or those that helped to choose, were there to measure on."""
-    count, part = len(outcome.held_out), outcome.metrics["measured_on"]
-    if count < SMALL_TEST and outcome.metrics["cross_validation"] is None:
+    count, part, units = len(outcome.held_out), outcome.metrics["measured_on"], outcome.metrics["units"]
+    if units < SMALL_TEST and outcome.metrics["cross_validation"] is None:
         low, high = outcome.metrics["interval"]
         shown = f"{100 * low:.0f} to {100 * high:.0f} %"
         more = "; --folds 5 measures on every picture in turn" * (outcome.metrics["mode"] == "probe")
-        tell(Warned(f"only {count} {part} pictures: the accuracy may be anywhere from {shown}{more}"))
+        alike = f" of {units:,} groups or sets of near copies" * (units < count)
+        tell(Warned(f"only {count} {part} pictures{alike}: the accuracy may be anywhere from {shown}{more}"))
     if part == "val":
         tell(
             Warned(

@@ -91,6 +91,10 @@ def conv(
 def he_init(layer: Dense, gain: float = 2.0) -> Dense:
     """The layer with weights that keep a signal's size through ReLUs, which halve its power (He et al., 2015,
     arXiv:1502.01852); with a gain of 1 through linear layers."""
+    if (
+        layer.weight.is_meta
+    ):  # no numbers to set, for which torch would load its compiler, a matter of seconds
+        return layer
     fan = layer.weight[0].numel()  # inputs of one output
     nn.init.normal_(layer.weight, std=(gain / fan) ** 0.5)
     if layer.bias is not None:

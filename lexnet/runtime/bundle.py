@@ -217,12 +217,19 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
     for member, digest in digests.items():
         if hashlib.sha256(members[member]).hexdigest() != digest:
             raise BundleError(f"{member} does not match its sha256; get the bundle again")
-    classes = manifest["classes"]
-    if not all(isinstance(c, str) for c in classes) or len(set(classes)) != len(classes) or len(classes) < 2:
+    classes, temperature = manifest["classes"], manifest.get("temperature", 1.0)
+    if (
+        not isinstance(classes, list)
+        or not all(isinstance(c, str) for c in classes)
+        or len(set(classes)) != len(classes)
+        or len(classes) < 2
+    ):
         raise BundleError("its classes are not two or more different names")
     if odd := [c for c in classes if not is_printable(c)]:
         raise BundleError(f"its class {odd[0]!r} has characters that would steer a terminal; refused")
-    if not 0 <= manifest["threshold"] <= 1:
+    if isinstance(temperature, bool) or not isinstance(temperature, (int, float)) or not temperature > 0:
+        raise BundleError(f"its temperature {temperature!r} is no number over 0")
+    if isinstance(manifest["threshold"], bool) or not 0 <= manifest["threshold"] <= 1:
         raise BundleError(f"its threshold {manifest['threshold']} is no probability")
     if not isinstance(accuracy := manifest.get("measured", {}).get("accuracy", 0), (int, float)):
         raise BundleError(f"its accuracy {accuracy!r} is no number")
@@ -234,6 +241,8 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
     if not isinstance(pattern := split.get("group_by"), str | None):
         raise BundleError(f"its group_by {pattern!r} is no regular expression; get it again")
     spec = spec_from(manifest["preprocess"])
+    if not isinstance(manifest["golden"], list) or len(manifest["golden"]) > MAX_MEMBERS:
+        raise BundleError(f"its golden pictures are not a list of up to {MAX_MEMBERS}")
     for entry in manifest["golden"]:
         if entry["file"] not in digests or np.asarray(entry["probabilities"], float).shape != (len(classes),):
             raise BundleError(f"golden picture {entry['file']!r} does not fit its classes")

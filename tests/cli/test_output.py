@@ -187,3 +187,10 @@ def test_a_line_an_epoch_but_at_most_twenty() -> None:
     assert epoch_line(Judged(3, seen)) == (
         "  epoch 1 of 3: loss 0.250, val accuracy 90.0 %, val log loss 0.300"
     )
+
+
+@pytest.mark.parametrize(("closed", "code"), [("2>&-", 0), (">&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 0)])
+def test_a_stream_that_was_closed_beforehand_is_as_if_nobody_looked(closed: str, code: int) -> None:
+    command = f"{sys.executable} -m lexnet nets {closed}"
+    run = subprocess.run(["bash", "-c", command], capture_output=True)
+    assert run.returncode == code and b"Traceback" not in run.stdout + run.stderr

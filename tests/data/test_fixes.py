@@ -1,5 +1,7 @@
 """fixes.csv: what it says is what is done, and what makes no sense is refused by its line."""
 
+import csv
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from picture_makers import class_folder, clipart_folder, noise, state_of
 
 from lexnet.config import TrainConfig
-from lexnet.data.fixes import COLUMNS, PROPOSALS, Fix, apply_fixes, fixes_csv, read_fixes
+from lexnet.data.fixes import COLUMNS, PROPOSALS, Fix, apply_fixes, counted_fixes, fixes_csv, read_fixes
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
@@ -134,12 +136,25 @@ def test_where_one_row_drops_a_picture_the_others_do_not_matter(manifest: Manife
     assert "cat/1.png" not in list(apply_fixes(manifest, some, "my.csv").paths)
 
 
+def test_a_picture_that_is_gone_needs_no_dropping(manifest: Manifest) -> None:
+    """And what was made of how many rows is told."""
+    some = [Fix("cat/9.png", "", "drop"), Fix("cat/8.png", "", "keep"), Fix("cat/1.png", "", "drop")]
+    left = apply_fixes(manifest, some, "my.csv")
+    assert "cat/1.png" not in list(left.paths) and len(left) == len(manifest) - 1
+    assert counted_fixes(manifest, some) == "drop 1, 2 of pictures that are gone"
+    assert counted_fixes(manifest, []) == "no rows"
+
+
 @pytest.mark.parametrize(
     ("some", "message"),
     [
         (
             [Fix("cat/9.png", "", "drop")],
-            r"my\.csv has a row for cat/9\.png, which is not in .*; remove the row",
+            r"my\.csv has rows for pictures that are not in (.|\n)*cat/9\.png\nremove the rows",
+        ),
+        (
+            [Fix("cat/1.png", "", "drop"), *(Fix(f"cat/{i}.png", "", "relabel", "dog") for i in (8, 9))],
+            r"pictures that are not in (.|\n)*cat/8\.png(.|\n)*cat/9\.png",
         ),
         ([Fix("cat/1.png", "", "relabel", "cow")], r"my\.csv calls cat/1\.png 'cow', which is no class here"),
         (
@@ -234,3 +249,20 @@ def test_dropped_bad_files_no_longer_block_training(tmp_path: Path) -> None:
     run = train(str(root), TrainConfig(fixes=str(written(tmp_path, fixes_csv(some)))), tmp_path / "run")
     assert sum(run.metrics["counts"][part] for part in ("train", "val", "test")) == 20
     assert state_of(root) == before
+
+
+def test_no_spreadsheet_takes_a_cell_for_a_formula(tmp_path: Path) -> None:
+    some = [
+        Fix(path, "leaks", "regroup", value)
+        for path, value in (
+            ("=HYPERLINK(1)/a.png", "+1"),
+            ("-b/c.png", "@x"),
+            ("'=d.png", "''-e"),
+            ("f.png", "'g"),
+        )
+    ]
+    file = tmp_path / "fixes.csv"
+    file.write_text(fixes_csv(some), encoding="utf-8")
+    rows = list(csv.reader(StringIO(file.read_text(encoding="utf-8-sig"))))
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+    assert read_fixes(file) == some
