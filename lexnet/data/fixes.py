@@ -93,11 +93,8 @@ def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
     labels, groups = manifest.labels.copy(), list(manifest.groups)
     made: dict[tuple[str, str], str] = {}
     gone = [fix for fix in fixes if fix.path not in index and fix.path not in bad]
-    if (
-        lost := gone
-        if len(gone) == len(fixes)
-        else [fix for fix in gone if fix.proposal not in ("drop", "keep")]
-    ):
+    all_gone = len(gone) == len(fixes)
+    if lost := [fix for fix in gone if all_gone or fix.proposal not in ("drop", "keep")]:
         which = listed([fix.path for fix in lost])
         raise DataError(
             f"{name} has rows for pictures that are not in {manifest.name}:{which}\n"

@@ -1,5 +1,6 @@
 """Which folder a run writes to: never one that holds a finished run, but to train that one for longer."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -72,7 +73,7 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
 
 def name_of(root: Path) -> str:
     """What results of these pictures are called: as the folder, or as the file without its suffix."""
-    name = root.resolve().name
+    name = Path(os.path.abspath(root)).name
     if root.is_dir():
         return name
     return name.removesuffix("".join(root.suffixes[-2:]) if ".tar" in root.suffixes else root.suffix)

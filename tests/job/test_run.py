@@ -28,6 +28,7 @@ from lexnet.errors import ConfigError, DataError, OutputError, ParityError, Unkn
 from lexnet.job import learn as learning
 from lexnet.job.divide import admit
 from lexnet.job.events import Event, Found, Note, Progress, Warned
+from lexnet.job.folder import name_of
 from lexnet.job.records import _majority_accuracy, _unseen
 from lexnet.job.run import Run, train
 from lexnet.preprocess import load
@@ -90,6 +91,15 @@ def test_it_learns_and_a_recount_agrees(run: Run) -> None:
     assert model.predict([CLIPART / row["path"] for row in split]).tolist() == said
     assert [row["predicted"] for row in rows] == said
     assert [row["path"] for row in rows] == [row["path"] for row in split]
+
+
+def test_results_are_called_as_the_pictures_are(tmp_path: Path) -> None:
+    for name in ("own.csv", "own.zip", "own.tar.gz", "own"):
+        (tmp_path / name).touch()
+        assert name_of(tmp_path / name) == "own"
+    (tmp_path / "v1.2").mkdir()
+    (tmp_path / "photos").symlink_to("v1.2")
+    assert [name_of(tmp_path / name) for name in ("v1.2", "photos")] == ["v1.2", "photos"]
 
 
 def test_every_regularisation_is_tried(run: Run) -> None:
