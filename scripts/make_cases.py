@@ -7,6 +7,7 @@ Without names it runs them all, half an hour; `--full` writes NAME-full.md, and 
 
 import argparse
 import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from lexnet.cases.run import conduct, new_lab
 from lexnet.cli.case import WORDS
 
 folder = Path(__file__).resolve().parent.parent / "docs" / "cases"
+HEAD = ("git", "rev-parse", "--short", "HEAD")
+COMMIT = subprocess.run(HEAD, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 TOP = """# Case studies
 
 Claims of deep-learning lectures and textbooks as experiments, each with a verdict that comes from all of
@@ -47,7 +50,8 @@ def page(stem: str, facts: dict[str, Any], study: Study) -> str:
         parts += [f"![{figure.caption}]({stem}-{number}.svg)", f"*{figure.caption}.*"]
     for one in study.tables:
         parts += [f"{one.caption}:", table(one.head, one.rows)]
-    settings = [*facts["settings"], ("run on", facts["machine"]), ("took", f"{facts['seconds']:.0f} s")]
+    made = ("run on", facts["machine"]), ("took", f"{facts['seconds']:.0f} s"), ("at commit", COMMIT)
+    settings = [*facts["settings"], *made]
     parts += ["## Fixed before the result", table(("setting", ""), settings).replace("--:", "---")]
     parts += [f"Again: `{facts['command']}`"]
     return "\n\n".join(parts) + "\n"
