@@ -63,6 +63,7 @@ def command(
                 **asdict(result.scores),
                 "part": result.part or None,
                 "trained_on": result.trained_on,
+                "copies": result.copies,
                 "skipped": bad,
             }
         )
@@ -72,6 +73,8 @@ def command(
         say(f"{display(fixes)}: {counted_fixes(manifest, read_fixes(fixes))}")
     if result.trained_on:
         say(f"left out  {result.trained_on:,} pictures that the bundle was made with")
+    if result.copies:
+        say(f"copies    {result.copies:,} are the same file as another of them; the interval knows it")
     for line in bad:
         say(f"skipped {line}", err=True)
 

@@ -11,7 +11,7 @@ from lexnet.data.fixes import apply_fixes, read_fixes
 from lexnet.data.groups import group_by, units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
-from lexnet.data.splits import prefixes
+from lexnet.data.splits import prefixes, resolve_copies
 from lexnet.errors import BundleError, DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
 from lexnet.files import display
@@ -30,6 +30,8 @@ class Valuation:
     """Pictures that could not be used."""
     trained_on: int
     """Pictures that were left out because the bundle was made with them: trained, validated or calibrated."""
+    copies: int
+    """Of those scored that are the very file of another."""
 
 
 def evaluate(
@@ -45,8 +47,8 @@ def evaluate(
     Pictures that the bundle was made with are left out: it is not scored as if it had never seen them. Its
     `group_by` says which of the others belong together, where it fits their paths.
 
-    Raises `DataError` for pictures that cannot be used, unless `skip_bad`, and where none is left;
-    `BundleError` where its net gives no numbers.
+    Raises `DataError` for pictures that cannot be used or have two labels, unless `skip_bad`, and where none
+    is left; `BundleError` where its net gives no numbers.
     """
     pattern = predictor.bundle.manifest.get("split", {}).get("group_by")
     if pattern is not None and not any(manifest.groups):
@@ -55,15 +57,15 @@ def evaluate(
     if fixes is not None:
         manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
     part = manifest.held_out_part()
-    rows = manifest.where(part)
-    known = np.isin(prefixes(manifest.digests.take(rows)), predictor.bundle.seen)
-    if len(rows) and known.all():
+    manifest = manifest.take(manifest.where(part), [])
+    known = np.isin(prefixes(manifest.digests), predictor.bundle.seen)
+    if len(manifest) and known.all():
         raise DataError(f"the bundle was made with all pictures of {manifest.name}; score it on others")
-    trained_on, rows = int(known.sum()), rows[~known]
+    manifest = resolve_copies(manifest.take(np.flatnonzero(~known), []), skip_bad)
     bad = [skip for skip in manifest.skipped if skip.bad]
-    unit_of = units(manifest)
+    unit_of, rows = units(manifest), range(len(manifest))
     probabilities, answered = [], []
-    results = stream(rows, lambda row: load_row_views(manifest, int(row), predictor.spec), predictor.engine)
+    results = stream(rows, lambda row: load_row_views(manifest, row, predictor.spec), predictor.engine)
     for done, (i, result) in enumerate(results, start=1):
         if isinstance(result, PictureError):
             bad.append(Skipped(manifest.paths[i], result.reason, bad=True))
@@ -81,4 +83,5 @@ def evaluate(
     threshold = float(predictor.bundle.manifest["threshold"])
     labels = manifest.labels[answered]
     scores = score(np.stack(probabilities), labels, manifest.classes, threshold, unit_of[answered])
-    return Valuation(scores=scores, part=part, skipped=bad, trained_on=trained_on)
+    copies = len(answered) - len(set(manifest.digests.take(np.asarray(answered))))
+    return Valuation(scores=scores, part=part, skipped=bad, trained_on=int(known.sum()), copies=copies)

@@ -74,6 +74,24 @@ def test_the_table_and_the_sums_below_it(call: Call, bundle: str, folder: Path) 
     assert re.search(r"macro F1 +[\d.]+ +log loss +[\d.]+ +calibration error +[\d.]+", said.out)
 
 
+def test_one_picture_under_two_labels_is_refused_and_copies_are_told(
+    call: Call, bundle: str, folder: Path
+) -> None:
+    bird = sorted(folder.glob("birds/*"))[0]
+    shutil.copy(bird, bird.with_name("again.png"))
+    said = call("val", bundle, folder)
+    assert said.code == 0 and "copies    1 are the same file as another of them" in said.out
+    assert "; 19 pictures)" in said.out
+    shutil.copy(bird, folder / "flags" / "bird.png")
+    said = call("val", bundle, folder)
+    assert said.code == 2 and "would spoil the labels or the test" in said.err
+    assert "flags/bird.png is the same file as birds/" in said.err
+    said = call("val", bundle, folder, "--skip-bad")
+    assert (
+        said.code == 0 and "; 17 pictures)" in said.out and "skipped flags/bird.png is the same" in said.err
+    )
+
+
 def test_fixes_are_applied_first(call: Call, bundle: str, folder: Path, tmp_path: Path) -> None:
     bird, flag = (next(folder.glob(f"{name}/*")).relative_to(folder) for name in ("birds", "flags"))
     fixes = tmp_path / "fixes.csv"
