@@ -214,5 +214,5 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, over {MAX_YAML:,}")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Plain)
-    except (yaml.YAMLError, ArithmeticError, AttributeError, KeyError, RecursionError) as error:
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -312,6 +312,7 @@ ODD_YAML = {
     "an alias": "a: &x [1]\nb: *x\n",
     "no date": "a: 2001-99-99\n",
     "no number": "a: 0x_\n",
+    "no number at all": "a: !!int ''\n",
     "no boolean": "a: !!bool abc\n",
     "no time": "a: !!timestamp abc\n",
     "5,000 digits": f"a: {'9' * 5000}\n",

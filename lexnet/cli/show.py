@@ -68,10 +68,10 @@ def _file(what: str) -> Path | None:
             resolve(what)
             return None
         except UnknownNet:
-            if not os.path.isfile(path):
+            if not os.path.isfile(path) and not (path / BUNDLE).is_file():
                 raise
     if (path / BUNDLE).is_file():
-        return path
+        return path / BUNDLE
     if os.path.isdir(path):
         raise BundleError(f"{display(path)} is a folder; give the bundle in it, such as model.lexnet")
     if not os.path.isfile(path):

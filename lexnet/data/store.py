@@ -14,6 +14,7 @@ import mmap
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,19 +99,21 @@ class _Shard(NamedTuple):
 
 
 def _shard(file: Path) -> _Shard:
-    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    array = np.lib.format.open_memmap(file, mode="r")  # no pickle, and no zip
     return _Shard(file, array.offset, len(array), array.dtype)
 
 
 def _known_shard(file: Path, warn: Callable[[str], None]) -> _Shard | None:
     """The file, if it is one of ours: anybody's bytes may be named after their sha256."""
     try:
-        if (shard := _shard(file)).dtype.names == ("key", "row"):
+        shard = _shard(file)
+        if shard.dtype.names == ("key", "row") and shard.dtype["key"] == "S32":
             return shard
-    except (ValueError, TypeError):  # no array
+    except Exception:  # what numpy takes for an archive or a pickle fails in ways of its own
         pass
-    file.replace(file.with_suffix(".damaged"))
-    warn(f"{file} is no file of this cache; it was set aside")
+    with suppress(OSError):  # another process was first, or nobody may
+        file.replace(file.with_suffix(".damaged"))
+    warn(f"{file} is no file of this cache; it is left out")
     return None
 
 

@@ -50,8 +50,10 @@ def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> 
         off = np.bincount(unit, right - share)
         between = float((off**2).sum()) / count**2 * len(sizes) / (len(sizes) - 1)
         effect = min(max(between / alone, 1.0), most)
-    few = 1 < len(sizes) < count
-    return wilson(share * count / effect, count / effect, student_95(len(sizes) - 1) if few else Z_95)
+    if len(sizes) == 1 < count:
+        return 0.0, 1.0  # one witness, of whom nothing shows how far the next is from it
+    z = student_95(len(sizes) - 1) if len(sizes) < count else Z_95
+    return wilson(share * count / effect, count / effect, z)
 
 
 def student_95(freedom: int) -> float:

@@ -60,8 +60,9 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
 
     def enough(speeds: Speeds) -> bool:
         """A head is all, or there is no time to measure more: on a busy machine that takes long itself."""
-        late = few or time.perf_counter() > quarter or not _fits(job, probe(speeds))
-        return config.mode == "probe" or (config.mode == "auto" and late)
+        late = not speeds.tail and time.perf_counter() > quarter
+        head = few or late or not _fits(job, probe(speeds))
+        return config.mode == "probe" or (config.mode == "auto" and head)
 
     with job.clock.step("measure"), apart(job.workers):
         speeds = measure(job, manifest, enough)

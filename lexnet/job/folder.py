@@ -76,7 +76,8 @@ def name_of(root: Path) -> str:
     name = Path(os.path.abspath(root)).name
     if root.is_dir():
         return name
-    return name.removesuffix("".join(root.suffixes[-2:]) if ".tar" in root.suffixes else root.suffix)
+    stem = Path(name).stem
+    return Path(stem).stem if Path(stem).suffix.lower() == ".tar" else stem
 
 
 def refuse_inside(out: Path, root: Path) -> None:

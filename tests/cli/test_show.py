@@ -286,6 +286,15 @@ def test_numbers_of_a_bundle_are_shown_with_four_digits(call: Call, tmp_path: Pa
     assert json.loads(call("show", path, "--json").out)["threshold"] == 0.123456789
 
 
+def test_a_runs_folder_stands_for_its_bundle(
+    call: Call, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "myrun").mkdir()
+    (tmp_path / "myrun" / "model.lexnet").write_bytes(tiny.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert call("show", "myrun").out == call("show", tmp_path / "myrun").out == call("show", tiny).out
+
+
 def test_a_damaged_bundle_is_bad_input(call: Call, tiny: Path) -> None:
     content = bytearray(tiny.read_bytes())
     content[len(content) // 2] ^= 1

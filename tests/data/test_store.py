@@ -149,14 +149,18 @@ def test_processes_may_write_at_once() -> None:
     assert len(list(store.folder.iterdir())) == 60
 
 
-@pytest.mark.parametrize("what", ["pipe", "folder", "link to itself", "text", "another array"])
+@pytest.mark.parametrize(
+    "what",
+    ["pipe", "folder", "link to itself", "nothing", "text", "half a zip", "an archive", "another array"],
+)
 def test_what_is_no_file_of_the_cache_is_told_and_does_no_harm(what: str) -> None:
-    """Under a name as the cache gives it; of the last two by their own sha256."""
+    """Under a name as the cache gives it; of the last five by their own sha256."""
     opened().add(DIGESTS[:3], ROWS[:3])
     folder = opened().folder
     buffer = BytesIO()
-    np.save(buffer, np.arange(3))
-    content = {"text": b"hello", "another array": buffer.getvalue()}.get(what, b"")
+    np.savez(buffer, a=np.arange(3)) if what == "an archive" else np.save(buffer, np.arange(3))
+    known = {"text": b"hello", "half a zip": b"PK\x03\x04aaaa", "pipe": b"", "folder": b"", "nothing": b""}
+    content = known.get(what, buffer.getvalue())
     file = folder / f"{hashlib.sha256(content).hexdigest()}.npy"
     if what == "pipe":
         os.mkfifo(file)
@@ -233,7 +237,7 @@ def test_rows_with_python_objects_are_never_unpickled() -> None:
     (store.folder / f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.npy").write_bytes(buffer.getvalue())
     warnings: list[str] = []
     assert has(opened(warnings), DIGESTS) == [False] * 6
-    assert len(warnings) == 1 and "is no file of this cache; it was set aside" in warnings[0]
+    assert len(warnings) == 1 and "is no file of this cache; it is left out" in warnings[0]
 
 
 def test_what_the_disk_has_no_room_for_is_told_at_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:

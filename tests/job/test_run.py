@@ -94,9 +94,10 @@ def test_it_learns_and_a_recount_agrees(run: Run) -> None:
 
 
 def test_results_are_called_as_the_pictures_are(tmp_path: Path) -> None:
-    for name in ("own.csv", "own.zip", "own.tar.gz", "own"):
+    files = {"own.csv": "own", "own.tar.gz": "own", "OWN.TAR.GZ": "OWN", "own": "own", "my.own.tar": "my.own"}
+    for name, called in files.items():
         (tmp_path / name).touch()
-        assert name_of(tmp_path / name) == "own"
+        assert name_of(tmp_path / name) == called
     (tmp_path / "v1.2").mkdir()
     (tmp_path / "photos").symlink_to("v1.2")
     assert [name_of(tmp_path / name) for name in ("v1.2", "photos")] == ["v1.2", "photos"]
