@@ -95,9 +95,9 @@ def test_a_graph_that_gives_no_numbers_is_a_reason(call: Call, folder: Path, for
     assert said.code == 2 and said.err == ""
     assert "gets no finite probabilities" in said.out
     assert not re.search(r"\b(hat|shirt|shoes|nan)\b", said.out, re.IGNORECASE)
-    for name in ("hat", "shirt", "shoes"):
+    for name, flag in zip(("hat", "shirt", "shoes"), FLAGS, strict=False):
         (folder / "labelled" / name).mkdir(parents=True)
-        shutil.copy(folder / "a.png", folder / "labelled" / name)
+        shutil.copy(flag, folder / "labelled" / name)
     said = call("val", folder / "nan.lexnet", folder / "labelled")
     assert (said.code, said.out) == (2, "") and "gives no finite probabilities" in said.err
 
