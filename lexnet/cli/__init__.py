@@ -77,7 +77,7 @@ def main() -> None:
     """Runs the command line; exits with 0 (ok), 1 (a check failed), 2 (bad usage or bad input)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed by whoever started this
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  open as long as we run
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else a file on Windows would be in a code page
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -118,9 +118,8 @@ def examples(records: Any) -> str:
 
 def _named(record: dict[str, Any]) -> str:
     if paths := record.get("paths"):
-        shown = " and ".join(paths[:EXAMPLES]) + f" and {len(paths) - EXAMPLES:,} more" * (
-            len(paths) > EXAMPLES
-        )
+        more = [f"{len(paths) - EXAMPLES:,} more"] if len(paths) > EXAMPLES else []
+        shown = " and ".join([*paths[:EXAMPLES], *more])
         labels, parts = ({*filter(None, record[key])} for key in ("labels", "parts"))
         return f"{shown} ({', '.join(sorted(labels) + sorted(parts) * (len(parts) > 1))})"
     if "suggested" in record:

@@ -46,10 +46,8 @@ def command(
 
     from lexnet.cli.printing import print_json
     from lexnet.cli.progress import Bars
-    from lexnet.data.fixes import counted_fixes, read_fixes
     from lexnet.data.source import read_data
     from lexnet.evaluate.folder import evaluate
-    from lexnet.files import display
     from lexnet.runtime.predictor import load_predictor
 
     predictor = load_predictor(bundle, engine=engine, workers=workers)
@@ -64,13 +62,14 @@ def command(
                 "part": result.part or None,
                 "trained_on": result.trained_on,
                 "copies": result.copies,
+                "corrected": result.corrected,
                 "skipped": bad,
             }
         )
         return
     say(describe(result.scores, result.part))
-    if fixes is not None:
-        say(f"{display(fixes)}: {counted_fixes(manifest, read_fixes(fixes))}")
+    if result.corrected:
+        say(f"corrected {result.corrected}")
     if result.trained_on:
         say(f"left out  {result.trained_on:,} pictures that the bundle was made with")
     if result.copies:

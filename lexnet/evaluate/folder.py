@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lexnet.data.fixes import apply_fixes, read_fixes
+from lexnet.data.fixes import apply_fixes, counted_fixes, read_fixes
 from lexnet.data.groups import group_by, units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
@@ -32,6 +32,8 @@ class Valuation:
     """Pictures that were left out because the bundle was made with them: trained, validated or calibrated."""
     copies: int
     """Of those scored that are the very file of another."""
+    corrected: str
+    """How many rows of the corrections did what; "" without any."""
 
 
 def evaluate(
@@ -54,8 +56,11 @@ def evaluate(
     if pattern is not None and not any(manifest.groups):
         with suppress(DataError):  # it fits none of these paths
             manifest = group_by(manifest, pattern)
+    corrected = ""
     if fixes is not None:
-        manifest = apply_fixes(manifest, read_fixes(fixes), display(fixes))
+        agreed = read_fixes(fixes)
+        corrected = counted_fixes(manifest, agreed)
+        manifest = apply_fixes(manifest, agreed, display(fixes))
     part = manifest.held_out_part()
     manifest = manifest.take(manifest.where(part), [])
     known = np.isin(prefixes(manifest.digests), predictor.bundle.seen)
@@ -84,4 +89,11 @@ def evaluate(
     labels = manifest.labels[answered]
     scores = score(np.stack(probabilities), labels, manifest.classes, threshold, unit_of[answered])
     copies = len(answered) - len(set(manifest.digests.take(np.asarray(answered))))
-    return Valuation(scores=scores, part=part, skipped=bad, trained_on=int(known.sum()), copies=copies)
+    return Valuation(
+        scores=scores,
+        part=part,
+        skipped=bad,
+        trained_on=int(known.sum()),
+        copies=copies,
+        corrected=corrected,
+    )

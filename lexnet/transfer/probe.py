@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -164,7 +165,7 @@ def fit_probe(
 def load_solver() -> None:
     """Imports what `fit_probe` needs, a second's work that can be done beside something else."""
     with suppress(Exception):  # fit_probe says what is wrong
-        import sklearn.linear_model  # noqa: F401
+        import_module("sklearn.linear_model")
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

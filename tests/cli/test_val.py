@@ -99,7 +99,8 @@ def test_fixes_are_applied_first(call: Call, bundle: str, folder: Path, tmp_path
     said = call("val", bundle, folder, "--json", "--fixes", fixes)
     counts = {row["class"]: row["count"] for row in json.loads(said.out)["per_class"]}
     assert (counts["birds"], counts["flags"], counts["music"]) == (5, 5, 7)
-    assert f"{fixes}: drop 1, relabel 1\n" in call("val", bundle, folder, "--fixes", fixes).out
+    assert json.loads(said.out)["corrected"] == "drop 1, relabel 1"
+    assert "corrected drop 1, relabel 1\n" in call("val", bundle, folder, "--fixes", fixes).out
     fixes.write_text("path,proposal\nnone.png,drop\n")
     said = call("val", bundle, folder, "--fixes", fixes)
     assert said.code == 2 and "has rows for pictures that are not in" in said.err

@@ -108,7 +108,6 @@ def test_digits_written_by_another_process_are_kept(cache: Path) -> None:
 
 
 def test_digits_of_which_some_were_removed_are_written_anew(cache: Path) -> None:
-    pytest.importorskip("sklearn")
     for picture in sample_folder("digits").glob("7/*"):
         picture.unlink()
     assert len(list(sample_folder("digits").glob("*/*.png"))) == 1797
