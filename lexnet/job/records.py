@@ -96,7 +96,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
             "cross_validation": _validation(found),
         },
         "verification": asdict(found.parity),
-        "weights": [_weights(found.trunk)] if found.trunk else [],
+        "weights": _origins(found),
     }
 
 
@@ -250,6 +250,13 @@ def _majority_accuracy(manifest: Manifest, part: str) -> float:
 
 def _weights(trunk: Trunk) -> dict[str, str]:
     return {key: getattr(trunk.weights, key) for key in ("net", "tag", "source", "licence", "sha256")}
+
+
+def _origins(found: Findings) -> list[dict[str, str]]:
+    """The weights that it began with, and where those came from a bundle the ones which that began with."""
+    from_ = found.plan.config.from_
+    earlier = read_bundle(from_).manifest.get("weights", []) if from_ is not None else []
+    return [*([_weights(found.trunk)] if found.trunk else []), *earlier]
 
 
 def _versions() -> dict[str, str]:

@@ -144,10 +144,7 @@ def _store(trunk: Trunk, engine: Engine, look: Look | None, warn: Callable[[str]
     recipe = {
         "preprocess": asdict(trunk.spec),
         "view": "plain" if look is None else look.key,
-        "net": trunk.net,
-        "weights": trunk.weights.sha256,
-        "graph": hashlib.sha256(trunk.graph).hexdigest(),
-        "cut": trunk.cut,
+        "graph": hashlib.sha256(trunk.graph).hexdigest(),  # has the weights in it, whoever brought them
         "output": f"{output} {'float32' if trunk.pooled else 'float16'}",
         "engine": engine.name,
         "precision": "f32",

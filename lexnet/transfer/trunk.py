@@ -102,7 +102,7 @@ def weights_of(bundle: Bundle) -> Weights:
         layout="bundle",
         origin=Bundled(bundle.path, manifest.get("cut")),
         sha256=hashlib.sha256(bundle.model).hexdigest(),
-        licence=", ".join(str(one["licence"]) for one in manifest.get("weights", [])) or "yours",
+        licence=", ".join(dict.fromkeys(one["licence"] for one in manifest.get("weights", []))) or "yours",
         bytes=len(bundle.model),
         classes=len(bundle.classes),
         top1=float(manifest.get("measured", {}).get("accuracy", 0)),

@@ -19,6 +19,7 @@ from lexnet.config import FitConfig, PreprocessSpec, SplitConfig, TrainConfig
 from lexnet.data.loader import Pictures
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
+from lexnet.data.source import read_data
 from lexnet.errors import BundleError, ConfigError, DataError, ShapeError
 from lexnet.job import finish, whole
 from lexnet.job.events import Event, Note, Warned
@@ -426,13 +427,16 @@ def test_a_measured_rate_does_not_hang_on_what_was_drawn_before(
 # --- from a bundle
 
 
-def test_a_bundle_goes_on_with_one_more_class(three: Path, probed: Run, tmp_path: Path) -> None:
+def test_a_bundle_goes_on_with_one_more_class(two: Path, three: Path, probed: Run, tmp_path: Path) -> None:
     config = TrainConfig(mode="probe", from_=str(probed.folder / MODEL), workers=1)
     run = train(str(three), config, tmp_path / "a")
     model = bundle_of(run)
     assert model.bundle.classes == ["birds", "flags", "fruit"] and model.spec.size == 64
     assert run.metrics["net"] == "efficientnet_lite0" and run.metrics["accuracy"] >= 0.5
     assert run.metrics["weights"]["tag"] == "bundle" and run.metrics["weights"]["licence"] == "Apache-2.0"
+    assert [one["tag"] for one in model.bundle.manifest["weights"]] == ["bundle", "imagenet"]
+    known, of_all = (len(read_data(str(root))) for root in (two, three))
+    assert run.metrics["trunk"]["computed"] == of_all - known  # the frozen net is the one of before
     pixels = [load(path, model.spec) for path in part(run, three, "test")]
     features = [
         OnnxRuntime(bundle_of(one).bundle.model, 1).run(np.stack(pixels))["features"] for one in (run, probed)
