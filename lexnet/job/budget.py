@@ -38,7 +38,8 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     head = HEAD * train * classes
 
     def look(speeds: Speeds) -> float:
-        return FIXED + n * (speeds.look + speeds.decode) + head + tta_views * test * speeds.look
+        first = n * speeds.new * (speeds.look + speeds.decode)
+        return FIXED + first + head + tta_views * test * speeds.look
 
     def more(speeds: Speeds) -> float:
         """What else a probe is told to do: changed copies, views to answer by, a cut, folds.

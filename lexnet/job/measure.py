@@ -27,7 +27,7 @@ from lexnet.runtime.engines import open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.train.loop import mixed
 from lexnet.train.optimiser import make_optimiser
-from lexnet.transfer.extract import frozen_engine
+from lexnet.transfer.extract import frozen_engine, lacking
 from lexnet.transfer.trunk import pretrained
 from lexnet.transfer.views import augmented
 from lexnet.weights.create import create_net
@@ -43,6 +43,8 @@ class Speeds:
     decode: float
     look: float
     """Decoded and through the frozen net, or through the eye that finds copies."""
+    new: float = 1.0
+    """The share of the pictures that have not been through it before."""
     view: float = 0.0
     """A changed copy through the frozen net."""
     tail: float = 0.0
@@ -70,7 +72,8 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     engine = frozen_engine(trunk, config.engine, job.workers, job.warn)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
     look = _timed(rows, lambda row: engine.run(load_row(manifest, row, trunk.spec)[None]), engine.callers)
-    speeds = Speeds(decode=decode, look=look, view=look)
+    new = lacking(job.looking(), manifest, engine, job.warn)
+    speeds = Speeds(decode=decode, look=look, new=new, view=look)
     if job.plan.recipe() == Recipe() and enough(speeds):
         return speeds
     if (recipe := tail_recipe(job.plan)) != Recipe():

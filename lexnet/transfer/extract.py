@@ -133,6 +133,11 @@ def extract_each(
     ]
 
 
+def lacking(trunk: Trunk, manifest: Manifest, engine: Engine, warn: Callable[[str], None]) -> float:
+    """The share of the pictures whose features are not in the cache."""
+    return float((_store(trunk, engine, None, warn).find(manifest.digests) < 0).mean())
+
+
 def _kept(trunk: Trunk, engine: Engine, pixels: Pixels) -> NDArray[Any]:
     """(N, ...) what of the engine's outputs is kept."""
     found = engine.run(pixels)

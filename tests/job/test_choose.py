@@ -76,6 +76,23 @@ def test_the_best_that_fits_is_taken(
     assert (chosen.mode, chosen.views) == (mode, views)
 
 
+def test_pictures_that_the_net_has_seen_before_take_no_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path))
+    asked, manifest = job(folder, SMALL), read_data(str(folder))
+    for known in (0, 20, 60):
+        asked.extract(asked.looking(), manifest.take(np.arange(known), []), "frozen net")
+        assert measure.measure(asked, manifest, lambda speeds: True).new == pytest.approx(1 - known / 60)
+    times = []
+    for new in (1.0, 0.0):
+        monkeypatch.setattr(budget, "measure", lambda *asked, new=new: replace(QUICK, new=new))
+        times.append({one.mode: one.seconds for one in budget.options(asked, manifest)[0]})
+    spared = {mode: cold - times[1][mode] for mode, cold in times[0].items()}
+    first = 60 * (QUICK.decode + QUICK.look)
+    assert spared == pytest.approx({"tail": first, "finetune": first, "scratch": 0.0, "probe": first})
+
+
 def test_the_steps_that_find_a_rate_take_their_time(folder: Path, speeds: None) -> None:
     pictures, wanted = read_data(str(folder)), replace(SMALL, mode="finetune")
     (usual, *_), _ = budget.options(job(folder, wanted), pictures)
