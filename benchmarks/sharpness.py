@@ -2,11 +2,12 @@
 
     python benchmarks/sharpness.py [--quick]
 
-Up to 60 photos of clothes (26 with --quick). A square of each, somewhere, is sampled at a scale: so many of
-the photo's pixels from one pixel of the view to the next. The view, upright or turned by 8 degrees, is
-compared with Pillow's antialiased resize of the same square, bicubic and then bilinear, as nets have it: the
-ratio of the mean squared Laplacian, and of the mean squared step from one pixel to the next across. Medians
-over the photos.
+Up to 60 photos of clothes (26 with --quick). Eight squares of each, anywhere, are sampled at a scale: so
+many of the photo's pixels from one pixel of the view to the next. The views, upright or turned by 8 degrees,
+are compared with Pillow's antialiased resizes of the same squares, bicubic and then bilinear, as nets have
+it: the ratio of the mean squared Laplacian, and of the mean squared step from one pixel to the next across,
+of all eight. (Of one square it would be chance: at scale 1 a resize blurs by how far its grid lies from the
+photo's, while a turned view has every such distance in it.) Medians over the photos.
 
 Then the filter (a, 1 - 2a, a) is left open: at which `a` the view's Laplacian, upright and turned together,
 is Pillow's, and the line through these over the scales, a = growth (scale - start). Where the photo was
@@ -22,6 +23,7 @@ from unittest import mock
 import cv2
 import numpy as np
 from common import Benchmark, arguments, pictures
+from numpy.typing import NDArray
 from PIL import Image
 
 from lexnet.augment import apply as engine
@@ -35,34 +37,42 @@ KINDS = ("upright, Laplacian", "upright, gradient", "turned, Laplacian", "turned
 FILTERS = np.linspace(-0.15, 0.25, 9)
 options = arguments(__doc__)
 benchmark = Benchmark("sharpness")
-Case = tuple[Pixels, View, PreprocessSpec, tuple[float, float]]
+SQUARES = 8
+Case = tuple[Pixels, list[View], PreprocessSpec, NDArray[np.float64]]
 
 
-def sharpness(pixels: Pixels) -> tuple[float, float]:
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return float((cv2.Laplacian(grey, cv2.CV_32F) ** 2).mean()), float((np.diff(grey) ** 2).mean())
+def sharpness(views: list[Pixels]) -> NDArray[np.float64]:
+    """(2,) mean squared Laplacian and step."""
+    greys = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) for pixels in views]
+    found = [((cv2.Laplacian(grey, cv2.CV_32F) ** 2).mean(), (np.diff(grey) ** 2).mean()) for grey in greys]
+    return np.mean(found, axis=0, dtype=np.float64)
 
 
 def case(photo: Pixels, scale: float, interpolation: Interpolation, random: np.random.Generator) -> Case:
-    """A square of the photo, to be seen at this scale, and how sharp Pillow's resize of it is."""
+    """Squares of the photo, to be seen at this scale, and how sharp Pillow's resizes of them are."""
     height, width = photo.shape[:2]
     size = min(160, int(360 / scale))
     spec = PreprocessSpec(size=size, short_side=size, interpolation=interpolation)
     area = (size * scale) ** 2 / (height * width)
     plain = sample(Recipe(crop="resized"), 0, "", 0, "")
-    view = replace(plain, area=area, place=tuple(random.random(2).tolist()))
-    left, top, wide, high = warp.crop_box(view, height, width, spec)
-    box = (left, top, left + wide, top + high)
-    filtered = Image.Resampling[interpolation.upper()]
-    resized = Image.fromarray(photo).resize((size, size), filtered, box=box)
-    return photo, view, spec, sharpness(np.asarray(resized))
+    views, resized = [], []
+    for place in random.random((SQUARES, 2)).tolist():
+        view = replace(plain, area=area, place=tuple(place))
+        left, top, wide, high = warp.crop_box(view, height, width, spec)
+        box, filtered = (left, top, left + wide, top + high), Image.Resampling[interpolation.upper()]
+        resized.append(np.asarray(Image.fromarray(photo).resize((size, size), filtered, box=box)))
+        views.append(view)
+    return photo, views, spec, sharpness(resized)
 
 
 def compared(case: Case) -> list[float]:
     """The ratios, in the order of KINDS."""
-    photo, view, spec, reference = case
-    found = [sharpness(engine.apply(photo, replace(view, rotate=turn), spec)) for turn in (0.0, 8.0)]
-    return [ours / theirs for pair in found for ours, theirs in zip(pair, reference, strict=True)]
+    photo, views, spec, reference = case
+    upright, turned = (
+        sharpness([engine.apply(photo, replace(view, rotate=turn), spec) for view in views])
+        for turn in (0.0, 8.0)
+    )
+    return [*(upright / reference).tolist(), *(turned / reference).tolist()]
 
 
 def neutral(cases: list[Case]) -> list[float]:

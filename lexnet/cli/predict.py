@@ -18,12 +18,19 @@ from lexnet.errors import DataError
 from lexnet.files import display
 from lexnet.runtime.predictor import Prediction, load_predictor, look_under
 
+RANKED = ("label", "probability")  # in CSV, of each of the --top classes
+
 
 @click.command("predict")
 @bundle_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many classes to show.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: path, label, probability, reason.")
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="Print CSV: path, label, probability (label_2, probability_2, ... with --top), reason.",
+)
 @json_flag
 @engine_flag
 @workers_flag
@@ -39,8 +46,6 @@ def command(
     """Label pictures: files, folders, or - for a list of paths on stdin."""
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
-    if as_csv and top > 1:
-        raise click.UsageError("--csv has one label a picture; use --json for the --top classes")
     predictor = load_predictor(bundle, engine=engine, workers=workers)
     files, lost = _files(paths)
     rows = ((cast(Path, path), prediction) for path, prediction in predictor.stream(files))
@@ -105,16 +110,18 @@ def _print_rows(
     from lexnet.cli.printing import percent
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    top = min(top, len(classes))
     if as_csv:
-        writer.writerow(("path", "label", "probability", "reason"))
+        ranked = (name + suffix for suffix in ("", *(f"_{n}" for n in range(2, top + 1))) for name in RANKED)
+        writer.writerow(("path", *ranked, "reason"))
     wide, name = max((len(plain(display(file))) for file in files), default=0), max(map(len, classes))
     code, in_csv = 0, plain if sys.stdout.isatty() else str  # a file keeps the names as they are
     for path, prediction in rows:
         best = top_classes(prediction, classes, top)
         code = code if best else BAD_INPUT
         if as_csv:
-            share = "" if prediction.probability is None else f"{prediction.probability:.6f}"
-            writer.writerow((in_csv(display(path)), prediction.label or "", share, prediction.reason or ""))
+            cells = [cell for label, share in best for cell in (label, f"{share:.6f}")] or [""] * 2 * top
+            writer.writerow((in_csv(display(path)), *cells, prediction.reason or ""))
             sys.stdout.flush()
         else:
             shown = "  ".join(f"{label.ljust(name)} {percent(share):>7}" for label, share in best)

@@ -114,6 +114,18 @@ def test_csv_parses(call: Call, bundle: str, folder: Path) -> None:
     assert len(good) == 4 and all(0 < float(row["probability"]) <= 1 and row["label"] for row in good)
 
 
+def test_csv_has_columns_for_each_of_the_top_classes(call: Call, bundle: str, folder: Path) -> None:
+    """At most as many as there are; the same as --json says."""
+    said, told = (call("predict", bundle, folder, "--top", 2, form) for form in ("--csv", "--json"))
+    header, *rows = csv.reader(StringIO(said.out))
+    assert header == ["path", "label", "probability", "label_2", "probability_2", "reason"]
+    for row, one in zip(rows, json.loads(told.out), strict=True):
+        cells = [cell for label, share in one["top"] for cell in (label, f"{share:.6f}")]
+        assert row == [one["path"], *(cells or [""] * 4), one["reason"] or ""]
+    header, *rows = csv.reader(StringIO(call("predict", bundle, folder, "--top", 99, "--csv").out))
+    assert len(header) == 2 + 2 * len(lexnet.load(bundle).bundle.classes) == len(rows[0]) == len(rows[1])
+
+
 def test_a_bad_picture_does_not_stop_the_others(call: Call, bundle: str, folder: Path) -> None:
     said = call("predict", bundle, folder / "a.png", folder / "b.png", folder / "gone.png", folder / "c.png")
     assert said.code == 2
