@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +16,7 @@ from lexnet.data.threads import measured
 from lexnet.errors import DataError, PictureError
 from lexnet.files import free_bytes
 from lexnet.preprocess import Pixels, load_bytes, load_views
-from lexnet.runtime.stream import in_order, sound
+from lexnet.runtime.stream import ahead, in_order, sound
 
 SHARD = 32 * 2**20  # bytes of pictures that are kept together, and so the most that a kill can lose
 SHARE = 0.5  # of the free disk that pictures may take
@@ -73,16 +72,7 @@ class Pictures:
 
     def batches(self, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Pixels]]:
         """(rows, their pictures) in this order, `size` at a time, read one batch ahead of the caller."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead = None
-            for start in range(0, len(order), size):
-                rows = order[start : start + size]
-                coming = rows, pool.submit(self.read, rows)
-                if ahead is not None:
-                    yield ahead[0], ahead[1].result()
-                ahead = coming
-            if ahead is not None:
-                yield ahead[0], ahead[1].result()
+        return ahead([order[i : i + size] for i in range(0, len(order), size)], self.read)
 
 
 def open_pictures(

@@ -21,16 +21,15 @@ def fit_temperature(
     otherwise make every answer certain.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax, logsumexp
 
     logits = logits.astype(np.float64).reshape(len(labels), -1, logits.shape[-1])
     rows = np.arange(len(labels))
     doubt = 1 / (len(labels) + 2)
 
     def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled -= scaled.max(axis=2, keepdims=True)
-        scaled -= np.log(np.exp(scaled).sum(axis=2, keepdims=True))
-        answer = np.logaddexp.reduce(scaled, axis=1) - np.log(scaled.shape[1])  # of the mean over the views
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=2)
+        answer = logsumexp(scaled, axis=1) - np.log(scaled.shape[1])  # of the mean over the views
         likely = (1 - doubt) * answer[rows, labels] + doubt * answer.mean(axis=1)
         return -float(np.average(likely, weights=weights))
 

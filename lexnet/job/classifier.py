@@ -117,54 +117,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: Device = FitConfig.device,
         compile: Compile = FitConfig.compile,
     ) -> None:
-        self.net = net
-        self.from_ = from_
-        self.mode = mode
-        self.size = size
-        self.channels = channels
-        self.cut = cut
-        self.max_macs = max_macs
-        self.max_size = max_size
-        self.max_latency = max_latency
-        self.budget = budget
-        self.seed = seed
-        self.workers = workers
-        self.engine = engine
-        self.recipe = recipe
-        self.views = views
-        self.tta = tta
-        self.golden = golden
-        self.class_weight = class_weight
-        self.fixes = fixes
-        self.skip_bad = skip_bad
-        self.val = val
-        self.test = test
-        self.group_by = group_by
-        self.limit = limit
-        self.per_class = per_class
-        self.folds = folds
-        self.repeats = repeats
-        self.cv = cv
-        self.candidates = candidates
-        self.epochs = epochs
-        self.lr = lr
-        self.find_lr = find_lr
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.optimiser = optimiser
-        self.weight_decay = weight_decay
-        self.layer_decay = layer_decay
-        self.norms = norms
-        self.warmup = warmup
-        self.schedule = schedule
-        self.clip = clip
-        self.ema = ema
-        self.smoothing = smoothing
-        self.patience = patience
-        self.steps = steps
-        self.precision = precision
-        self.device = device
-        self.compile = compile
+        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def fit(
         self,

@@ -11,15 +11,16 @@ from collections import OrderedDict
 from torch import nn
 
 from lexnet.nets.net import Net
-from lexnet.nets.parts import Block, classifier, conv, relu6, round_to_eight
+from lexnet.nets.parts import Block, classifier, conv, relu6, round_to_eight, stage
 
 # fmt: off
-TABLE_1 = (  # (width, stride) of each separable convolution, a line a resolution
-    ((  64, 1),),
-    (( 128, 2), ( 128, 1)),
-    (( 256, 2), ( 256, 1)),
-    (( 512, 2), ( 512, 1), (512, 1), (512, 1), (512, 1), (512, 1)),
-    ((1024, 2), (1024, 1)),
+TABLE_1 = (
+    # width depth stride
+    (   64,   1,   1),
+    (  128,   2,   2),
+    (  256,   2,   2),
+    (  512,   6,   2),
+    ( 1024,   2,   2),
 )
 # fmt: on
 
@@ -34,11 +35,8 @@ def mobilenet_v1(width: float = 1.0, classes: int = 1000, block: Block = separab
     """Table 1, thinned to the share `width` (the paper's α). Its Table 4 compares an ordinary `block`."""
     cin = first = round_to_eight(32 * width)
     stages = []
-    for row in TABLE_1:
-        blocks = []
-        for cout, stride in row:
-            cout = round_to_eight(cout * width)
-            blocks.append(block(cin, cout, stride))
-            cin = cout
-        stages.append(nn.Sequential(*blocks))
+    for cout, depth, stride in TABLE_1:
+        cout = round_to_eight(cout * width)
+        stages.append(stage(block, cin, cout, depth, stride))
+        cin = cout
     return Net(conv(3, first, 3, 2, act=relu6), stages, classifier(cin, classes))

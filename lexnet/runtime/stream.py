@@ -46,7 +46,7 @@ def in_order(
 ) -> Iterator[tuple[T, R | PictureError]]:
     """(item, what came of it, or why its picture could not be used), in the order of the items.
 
-    Any error but a `PictureError` ends it and is raised; its threads end with it.
+    Any error but a `PictureError` ends it and is raised.
     """
 
     def attempt(item: T) -> R | PictureError:
@@ -55,12 +55,22 @@ def in_order(
         except PictureError as error:  # whose frames would keep the picture's bytes
             return PictureError(error.path, error.reason)
 
+    return ahead(items, attempt, threads, AHEAD * threads)
+
+
+def ahead(
+    items: Iterable[T], work: Callable[[T], R], threads: int = 1, count: int = 1
+) -> Iterator[tuple[T, R]]:
+    """(item, what came of it) in order; the next `count` are at work while the caller has one.
+
+    Any error ends it and is raised; its threads end with it.
+    """
     pool = ThreadPoolExecutor(threads)
     try:
-        pending: deque[tuple[T, Future[R | PictureError]]] = deque()
+        pending: deque[tuple[T, Future[R]]] = deque()
         for item in items:
-            pending.append((item, pool.submit(attempt, item)))
-            if len(pending) > AHEAD * threads:
+            pending.append((item, pool.submit(work, item)))
+            if len(pending) > count:
                 done, future = pending.popleft()
                 yield done, future.result()
         for done, future in pending:

@@ -6,7 +6,7 @@ working pictures ─┬ recipe, one picture a thread ─ batch ─ device ─┬
 """
 
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from lexnet.augment.sample import sample_all
 from lexnet.config import Fit, PreprocessSpec, Recipe
 from lexnet.data.columns import repeats
 from lexnet.data.loader import Pictures
+from lexnet.runtime.stream import ahead
 from lexnet.train.loop import Batch, mixed
 
 PIECE = 16  # pictures that a thread changes before it takes the next
@@ -63,16 +64,12 @@ class Pixels:
         chosen = order(self.labels, self.seed, epoch, self.sampled)
         names = self._names(chosen)
         weights = torch.from_numpy(self.weights / self.weights.mean())
-        with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(self.workers) as pool:
-            coming: Future[Made] | None = None
-            before = slice(0)
-            for start, stop in [*cuts(len(chosen), config.batch_size), (0, 0)]:
-                now = slice(start, stop)
-                made = ahead.submit(self._made, chosen[now], names[now], epoch, pool) if stop else None
-                if coming is not None:
-                    rows = chosen[before]
-                    yield self._batch(*coming.result(), rows, names[before], epoch, weights, config.smoothing)
-                coming, before = made, now
+        pieces = [slice(*cut) for cut in cuts(len(chosen), config.batch_size)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            made = ahead(pieces, lambda now: self._made(chosen[now], names[now], epoch, pool))
+            for now, (pictures, prepared) in made:
+                rows, of = chosen[now], names[now]
+                yield self._batch(pictures, prepared, rows, of, epoch, weights, config.smoothing)
 
     def _names(self, chosen: NDArray[np.int64]) -> list[str]:
         """What each picture's changes are drawn for: its digest, numbered where an epoch has it again, drawn

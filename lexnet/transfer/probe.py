@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from lexnet.config import ProbeConfig
 from lexnet.errors import DataError
@@ -170,8 +171,7 @@ def load_solver() -> None:
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """(..., classes) → (..., classes), in float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    return special.softmax(logits.astype(np.float64), axis=-1)
 
 
 def _model() -> Any:
