@@ -6,7 +6,7 @@ The command line makes its flags from these classes, so that both always say the
 import math
 import os
 import re
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, get_args
 
@@ -79,6 +79,25 @@ class PreprocessSpec:
             raise ConfigError(f"mean={self.mean} must be finite")
         if not all(0 < s < math.inf for s in self.std):
             raise ConfigError(f"std={self.std} must be positive and finite")
+
+    @classmethod
+    def of_levels(cls, size: int, short_side: int, channels: int) -> "PreprocessSpec":
+        """Of a net that takes each level, 0..255, as its share of 255."""
+        mean, std = (0.0,) * channels, (255.0,) * channels
+        return cls(size=size, short_side=short_side, channels=channels, mean=mean, std=std)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(size, size, channels), of a picture as the net sees it."""
+        return self.size, self.size, self.channels
+
+    def side(self, width: float, height: float) -> float:
+        """Of the square that the net sees, in the picture's own pixels."""
+        return min(width, height) * self.size / self.short_side
+
+    def around(self) -> "PreprocessSpec":
+        """The whole square as wide as the short side, of which the net sees the middle."""
+        return replace(self, size=self.short_side, tta="none")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from io import BytesIO
 from typing import IO, Any
 
@@ -98,7 +97,7 @@ def load_views(picture: Picture, spec: PreprocessSpec, name: str = "picture") ->
     if spec.tta in ("none", "mirror"):
         views = [load(picture, spec, name)]
     else:
-        square = load(picture, replace(spec, size=spec.short_side, tta="none"), name)
+        square = load(picture, spec.around(), name)
         room = spec.short_side - spec.size
         corners = [(room // 2, room // 2), (0, 0), (0, room), (room, 0), (room, room)]
         views = [square[y : y + spec.size, x : x + spec.size] for y, x in corners]
@@ -216,7 +215,7 @@ def _square(image: Image.Image, spec: PreprocessSpec, name: str) -> Pixels:
 
 def _sampled(upright: Upright, spec: PreprocessSpec) -> Pixels:
     image, (width, height), (left, top) = upright
-    side = min(width, height) * spec.size / spec.short_side
+    side = spec.side(width, height)
     left, top = left + (width - side) / 2, top + (height - side) / 2
     box = (left, top, left + side, top + side)
     return _array(image.resize((spec.size, spec.size), FILTERS[spec.interpolation], box=box), spec)

@@ -73,9 +73,8 @@ def crop_box(view: View, height: int, width: int, spec: PreprocessSpec) -> tuple
         high = np.minimum(np.minimum(high, height), width / aspect)
         wide = np.minimum(high * aspect, width)
         return view.place[0] * (width - wide), view.place[1] * (height - high), wide, high
-    short = min(height, width)
-    side = short * spec.size / spec.short_side
-    room = (short - side + 2 * view.recipe.pad * side) * (view.recipe.crop == "random")
+    side = spec.side(width, height)
+    room = (min(width, height) - side + 2 * view.recipe.pad * side) * (view.recipe.crop == "random")
     if side != spec.size:
         x, y = (at * room for at in view.place)
         return (width - side - room) / 2 + x, (height - side - room) / 2 + y, side, side

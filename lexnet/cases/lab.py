@@ -121,7 +121,7 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
             )
         picked["test"] += own
         picked["train"] += rest[: train // len(manifest.classes)]
-    spec = levels(size, channels)
+    spec = PreprocessSpec.of_levels(size, size, channels)
     parts: dict[str, tuple[NDArray[np.uint8], Tensor]] = {}
     for name, rows in picked.items():
         some = manifest.take(np.sort(np.asarray(rows, np.int64)), [])
@@ -137,13 +137,6 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
     scale = float(pixels.mean()), float(pixels.std())
     x, test_x = normal(pixels, scale), normal(test_pixels, scale)
     return Pictures(x, y, test_x, test_y, manifest.classes, pixels, scale)
-
-
-def levels(size: int, channels: int) -> PreprocessSpec:
-    """Squares of so many pixels, as they are."""
-    return PreprocessSpec(
-        size=size, short_side=size, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
-    )
 
 
 def normal(pixels: NDArray[np.uint8], scale: tuple[float, float]) -> Tensor:
@@ -225,7 +218,8 @@ def changed(some: Pictures, recipe: Recipe, seed: int, epoch: int, rows: NDArray
     """(n, C, H, W) what this epoch sees of these pictures."""
     if recipe == NOTHING:
         return some.x[rows]
-    spec = levels(some.x.shape[-1], some.x.shape[1])
+    size = some.x.shape[-1]
+    spec = PreprocessSpec.of_levels(size, size, some.x.shape[1])
     views = sample_all(recipe, seed, "case", [(epoch, f"{row:064x}") for row in rows.tolist()])
     changes = Changes(views, some.pixels.shape[1:], spec)
     return normal(np.stack([changes(i, some.pixels[row]) for i, row in enumerate(rows)]), some.scale)

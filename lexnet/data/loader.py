@@ -62,8 +62,8 @@ class Pictures:
         """
         if self.stored is not None:
             store, places = self.stored
-            return store.read(places[rows]).reshape(len(rows), *shape(self.spec))
-        result = np.empty((len(rows), *shape(self.spec)), np.uint8)
+            return store.read(places[rows]).reshape(len(rows), *self.spec.shape)
+        result = np.empty((len(rows), *self.spec.shape), np.uint8)
         load = partial(load_row, self.manifest, spec=self.spec)
         found = in_order(rows.tolist(), load, self.workers or available_cores())
         for i, pixels in enumerate(sound(found)):
@@ -97,7 +97,7 @@ def open_pictures(
         "pillow": PIL.__version__,
     }
     store = Store("pictures", recipe, warn)
-    each = int(np.prod(shape(spec)))
+    each = int(np.prod(spec.shape))
     needed, free = each * int((store.find(manifest.digests) < 0).sum()), free_bytes(store.folder)
     if needed > SHARE * free:
         warn(
@@ -122,8 +122,3 @@ def seen_again(before: Manifest, after: Manifest) -> None:
     for skip in after.skipped[len(before.skipped) :]:
         reason = skip.reason.removesuffix("; run again")
         raise DataError(f"{skip.path} {reason}, after it was seen once; run again")
-
-
-def shape(spec: PreprocessSpec) -> tuple[int, int, int]:
-    """Of a picture as the net sees it."""
-    return spec.size, spec.size, spec.channels

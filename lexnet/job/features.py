@@ -102,7 +102,7 @@ def latency(job: Job, probed: Probed) -> float:
     trunk, choice = job.trunk(probed.place.stage), job.plan.config.engine
     engine = open_engine("auto" if choice == "torch" else choice, trunk.graph, 1)  # no bundle runs in torch
     views = TTA_VIEWS[job.plan.config.tta]
-    pixels = np.zeros((views, trunk.spec.size, trunk.spec.size, trunk.spec.channels), np.uint8)
+    pixels = np.zeros((views, *trunk.spec.shape), np.uint8)
     times = []
     for _ in range(TIMES):
         start = time.perf_counter()

@@ -1,7 +1,6 @@
 """Pictures that a run keeps: golden ones for its bundle, its worst mistakes for the report."""
 
 from collections import Counter
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -103,7 +102,7 @@ def _views(
     from lexnet.augment.apply import Changes
     from lexnet.augment.sample import sample_all
 
-    square = load_row(manifest, row, replace(spec, size=spec.short_side))
+    square = load_row(manifest, row, spec.around())
     epochs = sample_all(recipe, seed, "train", [(epoch, digest) for epoch in range(count)])
     changes = Changes(epochs, square.shape, spec, axes)
     return np.stack([changes(epoch, square) for epoch in range(count)])

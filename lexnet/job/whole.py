@@ -54,7 +54,7 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     recipe = job.plan.recipe()
     if recipe.crop == "random" and not recipe.pad and spec.short_side == spec.size:
         job.warn(f"crop: random has no room in pictures of {spec.size} px; give a smaller --size, or pad")
-    usable = decoded(job, manifest, whole_squares(spec)).manifest
+    usable = decoded(job, manifest, spec.around()).manifest
     eye = open_eye(job, manifest)
     if eye is None:
         return Looked(manifest=usable, near=[], spec=spec)
@@ -87,19 +87,12 @@ def new_spec(config: TrainConfig, manifest: Manifest) -> PreprocessSpec:
     if size != entry.size and not entry.any_size:
         raise ConfigError(f"size={size}: {config.net} takes {entry.size} px only; leave it out")
     room = 0 if usual <= size else 2 * round(size * ROOM / 2)  # even, so that the middle is of whole pixels
-    return PreprocessSpec(
-        size=size, short_side=size + room, channels=channels, mean=(0.0,) * channels, std=(255.0,) * channels
-    )
-
-
-def whole_squares(spec: PreprocessSpec) -> PreprocessSpec:
-    """What is kept of a picture to be changed: the square whose middle the net sees."""
-    return replace(spec, size=spec.short_side, tta="none")
+    return PreprocessSpec.of_levels(size, size + room, channels)
 
 
 def measured(job: Job, manifest: Manifest, spec: PreprocessSpec) -> PreprocessSpec:
     """The spec with the mean and the deviation of the training pictures' levels, channel by channel."""
-    pictures = _decoded_again(job, manifest, "train", whole_squares(spec))
+    pictures = _decoded_again(job, manifest, "train", spec.around())
     count, total, squares = 0, np.zeros(spec.channels), np.zeros(spec.channels)
     for _, pixels in pictures.batches(np.arange(len(pictures)), 256):
         levels = pixels.reshape(-1, spec.channels).astype(np.float64)
@@ -162,7 +155,7 @@ def _learn(
     axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
     device = device_of(config)
     pixels = Pixels(
-        pictures=_decoded_again(job, manifest, "train", whole_squares(spec)),
+        pictures=_decoded_again(job, manifest, "train", spec.around()),
         labels=manifest.labels[train],
         weights=manifest.weights[train],
         spec=spec,

@@ -254,7 +254,7 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
 def _check_ports(model: bytes, spec: PreprocessSpec, classes: int) -> None:
     """Whether the graph takes what the preprocessing gives, and gives a number for each class."""
     inputs, outputs = read_ports(model)
-    pixels = (UINT8, (0, spec.size, spec.size, spec.channels))
+    pixels = (UINT8, (0, *spec.shape))
     if inputs != {"pixels": pixels}:
         raise GraphError(f"its graph takes {inputs}, its preprocessing gives {pixels}; get it again")
     for name in ("probabilities", "logits"):

@@ -106,7 +106,7 @@ def extract_each(
     engines = [frozen_engine(trunk, choice, workers, warn) for trunk in trunks]
     stores = [_store(trunk, engine, None, warn) for trunk, engine in zip(trunks, engines, strict=True)]
     lacking = [store.find(manifest.digests) < 0 for store in stores]
-    blank = [np.zeros((1, t.spec.size, t.spec.size, t.spec.channels), np.uint8) for t in trunks]
+    blank = [np.zeros((1, *t.spec.shape), np.uint8) for t in trunks]
     widths = [_kept(*one).shape[1] for one in zip(trunks, engines, blank, strict=True)]
 
     def features(row: int) -> Features:
