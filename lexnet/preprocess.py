@@ -11,7 +11,7 @@ import stat
 import threading
 from collections.abc import Sequence
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +59,11 @@ def load(picture: Picture, spec: PreprocessSpec, name: str = "picture") -> Pixel
         return load_bytes(read(picture), spec, os.fspath(picture))
     if hasattr(picture, "read"):
         name = str(getattr(picture, "name", name))
-        if not isinstance(picture := picture.read(), bytes):
-            raise PictureError(name, "is opened as text; open it with 'rb'")
+        stream = cast(IO[bytes], picture)
+        if hasattr(stream, "seekable") and stream.seekable():
+            stream.seek(0)  # as Pillow does: it was perhaps just written, or read before
+        if not isinstance(picture := stream.read(), bytes):
+            raise PictureError(name, f"gives {type(picture).__name__} and not bytes; open it with 'rb'")
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return load_bytes(bytes(picture), spec, name)
     if isinstance(picture, Image.Image):

@@ -32,6 +32,11 @@ engine_flag = click.option(
     show_default=True,
     help="What runs the graph; auto takes OpenVINO where it is installed.",
 )
+threshold_flag = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Give no label where the likeliest class has a lower probability.  [default: the bundle's, 0]",
+)
 workers_flag = click.option("--workers", type=click.IntRange(1), help="Threads.  [default: all cores]")
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import click
 
 from lexnet.cli import BAD_INPUT
-from lexnet.cli.options import bundle_argument, engine_flag, json_flag, workers_flag
+from lexnet.cli.options import bundle_argument, engine_flag, json_flag, threshold_flag, workers_flag
 from lexnet.cli.say import plain, say
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
@@ -31,6 +31,7 @@ RANKED = ("label", "probability")  # in CSV, of each of the --top classes
     is_flag=True,
     help="Print CSV: path, label, probability (label_2, probability_2, ... with --top), reason.",
 )
+@threshold_flag
 @json_flag
 @engine_flag
 @workers_flag
@@ -39,6 +40,7 @@ def command(
     paths: tuple[str, ...],
     top: int,
     as_csv: bool,
+    threshold: float | None,
     as_json: bool,
     engine: EngineChoice,
     workers: int | None,
@@ -46,7 +48,7 @@ def command(
     """Label pictures: files, folders, or - for a list of paths on stdin."""
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
-    predictor = load_predictor(bundle, engine=engine, workers=workers)
+    predictor = load_predictor(bundle, engine=engine, workers=workers, threshold=threshold)
     files, lost = _files(paths)
     rows = ((cast(Path, path), prediction) for path, prediction in predictor.stream(files))
     if as_json:
@@ -65,15 +67,19 @@ def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
         names = [path]
         if path == "-":  # names need not be UTF-8
             text = sys.stdin.buffer.read().removeprefix(BOM_UTF8)
+            if b"\0" in text:
+                raise DataError(
+                    "what came in on stdin is no list of paths, one a line; a picture has to be a file"
+                )
             names = [os.fsdecode(line) for line in text.splitlines()]
-        for name in filter(None, names):
+        for name in filter(str.strip, names):
             found, missed = look_under(Path(name))
             if not found and not missed:
                 raise DataError(f"{display(name)} holds no pictures; give files or a folder with pictures")
             files += found
             lost += missed
     if not files and not lost:
-        raise DataError("no paths came in on stdin; give one a line")
+        raise DataError("no paths came in; give files or folders, on stdin one a line")
     return files, lost
 
 

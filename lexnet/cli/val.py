@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lexnet.cli.options import bundle_argument, engine_flag, json_flag, workers_flag
+from lexnet.cli.options import bundle_argument, engine_flag, json_flag, threshold_flag, workers_flag
 from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Corrections to apply first: a fixes.csv of `lexnet check`.",
 )
 @click.option("--skip-bad", is_flag=True, help="Go on without the pictures that cannot be used.")
+@threshold_flag
 @json_flag
 @engine_flag
 @workers_flag
@@ -33,6 +34,7 @@ def command(
     data: str,
     fixes: Path | None,
     skip_bad: bool,
+    threshold: float | None,
     as_json: bool,
     engine: EngineChoice,
     workers: int | None,
@@ -50,7 +52,7 @@ def command(
     from lexnet.evaluate.folder import evaluate
     from lexnet.runtime.predictor import load_predictor
 
-    predictor = load_predictor(bundle, engine=engine, workers=workers)
+    predictor = load_predictor(bundle, engine=engine, workers=workers, threshold=threshold)
     manifest = read_data(data, predictor.bundle.classes)
     with Bars() as bars:
         result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"), fixes)
@@ -94,10 +96,15 @@ def describe(scores: Scores, part: str) -> str:
     ]
     low, high = scores.interval
     of_part = f" of the {part} part" if part else ""
+    answered = ""
+    if scores.answered < 1:
+        wrong = scores.wrong_among_answered
+        of_those = "" if wrong is None else f", and wrong in {percent(wrong)} of those"
+        answered = f"\nanswered  {percent(scores.answered)}{of_those}"
     return (
         f"{table(('class', 'pictures', 'precision', 'recall', 'F1'), rows)}\n\n"
         f"accuracy  {percent(scores.accuracy)}  (95 %: {percent(low)} to {percent(high)}; "
         f"{scores.count:,} pictures{of_part})\n"
         f"macro F1  {scores.macro_f1:.3f}   log loss {scores.log_loss:.3f}   "
-        f"calibration error {scores.ece:.3f}"
+        f"calibration error {scores.ece:.3f}{answered}"
     )

@@ -85,9 +85,8 @@ def evaluate(
         raise DataError(
             f"{manifest.name} has no usable picture; give a folder with one folder for each class"
         )
-    threshold = float(predictor.bundle.manifest["threshold"])
     labels = manifest.labels[answered]
-    scores = score(np.stack(probabilities), labels, manifest.classes, threshold, unit_of[answered])
+    scores = score(np.stack(probabilities), labels, manifest.classes, predictor.threshold, unit_of[answered])
     copies = len(answered) - len(set(manifest.digests.take(np.asarray(answered))))
     return Valuation(
         scores=scores,

@@ -5,6 +5,7 @@ cores busy while other pictures are decoded, and makes an output a function of t
 not of the batch it came in, nor of how many threads there were.
 """
 
+import os
 import sys
 import threading
 from io import BytesIO
@@ -70,34 +71,52 @@ class OpenVino:
         openvino = _import_openvino()
         self.callers = workers + 2  # it computes in threads of its own, while those that called wait
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
-        streams = {"NUM_STREAMS": str(workers), "INFERENCE_NUM_THREADS": str(workers)}
-        try:
-            # `read_model` would take bytes that pass for both as its own format, which nobody has checked
-            onnx = openvino.frontend.FrontEndManager().load_by_framework("onnx")
-            model = onnx.convert(onnx.load(BytesIO(graph)))
-            _, *shape = model.input("pixels").get_partial_shape()
-            model.reshape([1, *shape])
-            settings = {"INFERENCE_PRECISION_HINT": "f32", **streams}
-            self._compiled = openvino.Core().compile_model(model, "CPU", settings)
-        except Exception as error:  # of several kinds, and none of its own where the frontend is missing
-            raise GraphError(f"{self.name} refuses the graph: {error}") from error
+        self._graph, self._workers = graph, workers
+        self._compiled = {os.getpid(): self._compile()}
         self._ports = read_ports(graph)[1]  # OpenVINO has several names for each
-        self._local = threading.local()
-        with _first_run:
-            self.run(np.zeros(self._compiled.input(0).shape, np.uint8))
 
     def run(self, pixels: Pixels) -> Outputs:
         """All outputs for (N, H, W, C) uint8 pixels."""
         rows = []
         try:
-            if not hasattr(self._local, "request"):
-                self._local.request = self._compiled.create_infer_request()
+            request = self._request()
             for one in pixels:
-                results = self._local.request.infer({0: one[None]}, share_inputs=True)
+                results = request.infer({0: one[None]}, share_inputs=True)
                 rows.append([results[i].copy() for i in range(len(self._ports))])
         except RuntimeError as error:
             raise GraphError(f"{self.name} cannot run the graph: {error}") from error
         return _outputs(rows, self._ports)
+
+    def _request(self) -> Any:
+        """Of this thread. A process that was forked compiles anew, for the threads that compute stay behind;
+        what it brought along is kept, because it cannot be ended without them."""
+        process = os.getpid()
+        if process not in self._compiled:
+            with _compiling:
+                if process not in self._compiled:
+                    self._compiled[process] = self._compile()
+        model, local = self._compiled[process]
+        if not hasattr(local, "request"):
+            local.request = model.create_infer_request()
+        return local.request
+
+    def _compile(self) -> tuple[Any, threading.local]:
+        openvino = _import_openvino()
+        count = str(self._workers)
+        streams = {"NUM_STREAMS": count, "INFERENCE_NUM_THREADS": count}
+        try:
+            # `read_model` would take bytes that pass for both as its own format, which nobody has checked
+            onnx = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+            model = onnx.convert(onnx.load(BytesIO(self._graph)))
+            _, *shape = model.input("pixels").get_partial_shape()
+            model.reshape([1, *shape])
+            settings = {"INFERENCE_PRECISION_HINT": "f32", **streams}
+            compiled = openvino.Core().compile_model(model, "CPU", settings)
+        except Exception as error:  # of several kinds, and none of its own where the frontend is missing
+            raise GraphError(f"{self.name} refuses the graph: {error}") from error
+        with _first_run:
+            compiled({0: np.zeros(compiled.input(0).shape, np.uint8)})
+        return compiled, threading.local()
 
 
 def _outputs(rows: list[Any], ports: dict[str, Port]) -> Outputs:
@@ -113,6 +132,7 @@ def _outputs(rows: list[Any], ports: dict[str, Port]) -> Outputs:
     return {name: np.concatenate([row[i] for row in rows]) for i, name in enumerate(ports)}
 
 
+_compiling = threading.Lock()
 _first_run = threading.Lock()
 """The first run fills tables inside OpenVINO's binding, which hangs for ever if two threads meet there."""
 

@@ -38,12 +38,30 @@ class Prediction:
 class Predictor:
     """A loaded bundle. `predict`, `predict_proba` and `embed` follow scikit-learn's conventions."""
 
-    def __init__(self, bundle: Bundle, *, engine: str = "auto", workers: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        engine: str = "auto",
+        workers: int | None = None,
+        threshold: float | None = None,
+    ) -> None:
         if workers is not None and workers < 1:
             raise ConfigError(f"workers={workers} must be 1 or more; leave it out for all cores")
+        self.threshold = float(bundle.manifest["threshold"] if threshold is None else threshold)
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"threshold={threshold} is no probability; give one from 0 to 1")
         self.bundle = bundle
         self.spec = bundle.spec
         self.engine = open_engine(engine, bundle.model, workers or available_cores())
+        self._settings = {"engine": engine, "workers": workers, "threshold": threshold}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the running engine, which cannot be copied; it is opened again."""
+        return {"bundle": self.bundle, **self._settings}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -71,13 +89,13 @@ class Predictor:
                 yield picture, self.judge(result["probabilities"][0])
 
     def judge(self, probabilities: NDArray[np.float32]) -> Prediction:
-        """The likeliest class of (classes,) probabilities, unless that is under the bundle's threshold."""
+        """The likeliest class of (classes,) probabilities, unless that is under the threshold."""
         if not np.isfinite(probabilities).all():
             return Prediction(None, None, None, "gets no finite probabilities: the bundle is not sound")
         best = int(probabilities.argmax())
-        share, threshold = float(probabilities[best]), float(self.bundle.manifest["threshold"])
-        if share < threshold:
-            reason = f"abstains: {share:.3f} is under its threshold {threshold:.3f}"
+        share = float(probabilities[best])
+        if share < self.threshold:
+            reason = f"abstains: {share:.3f} is under the threshold {self.threshold:.3f}"
             return Prediction(None, share, probabilities, reason)
         return Prediction(self.bundle.classes[best], share, probabilities, None)
 
@@ -107,11 +125,13 @@ class Predictor:
 
 
 def as_pictures(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """A single picture, a folder or an iterable, as an iterable of pictures.
+    """A single picture, a folder (in natural order: 2 before 10) or an iterable, as an iterable of pictures.
 
     Raises `PictureError` for what cannot be looked into below a folder.
     """
     if isinstance(pictures, (str, os.PathLike)):
+        if not os.fspath(pictures):
+            raise PictureError("''", "is no path; give a file or a folder")
         found, lost = look_under(Path(pictures))
         for path, reason in lost:
             raise PictureError(display(path), reason)
@@ -141,7 +161,14 @@ def look_under(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 
 def load_predictor(
-    path: str | os.PathLike[str], *, engine: str = "auto", workers: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    engine: str = "auto",
+    workers: int | None = None,
+    threshold: float | None = None,
 ) -> Predictor:
-    """Opens a bundle for predicting, after checking every digest; needs no torch. Raises `BundleError`."""
-    return Predictor(read_bundle(path), engine=engine, workers=workers)
+    """Opens a bundle for predicting, after checking every digest; needs no torch. Raises `BundleError`.
+
+    Where the likeliest class has a probability under `threshold`, it abstains.
+    """
+    return Predictor(read_bundle(path), engine=engine, workers=workers, threshold=threshold)

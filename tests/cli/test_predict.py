@@ -141,7 +141,25 @@ def test_names_come_on_stdin_too(call: Call, bundle: str, folder: Path) -> None:
     assert said.code == 0
     assert [Path(row["path"]).name for row in json.loads(said.out)] == ["a.png", "c.png", "d.png"]
     said = call("predict", bundle, "-", stdin=b"\n")
-    assert said.code == 2 and "no paths came in on stdin" in said.err
+    assert said.code == 2 and "no paths came in; give files or folders, on stdin one a line" in said.err
+    said = call("predict", bundle, "-", stdin=FLAGS[0].read_bytes())
+    assert (said.code, said.out) == (2, "") and "is no list of paths, one a line" in said.err
+    said = call("predict", bundle, "")
+    assert (said.code, said.out) == (2, "") and "no paths came in" in said.err
+
+
+def test_under_the_threshold_that_is_asked_for_there_is_no_label(
+    call: Call, bundle: str, folder: Path
+) -> None:
+    rows = json.loads(call("predict", bundle, folder / "a.png", folder / "c.png", "--json").out)
+    low, high = sorted(row["probability"] for row in rows)
+    said = call(
+        "predict", bundle, folder / "a.png", folder / "c.png", "--json", "--threshold", (low + high) / 2
+    )
+    assert [row["label"] is None for row in json.loads(said.out)] == [
+        row["probability"] == low for row in rows
+    ]
+    assert said.code == 0
 
 
 def test_a_list_that_begins_with_a_byte_order_mark_loses_no_picture(call: Call, bundle: str) -> None:

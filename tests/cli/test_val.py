@@ -131,9 +131,9 @@ def test_every_engine_gives_the_same_score(
 ) -> None:
     asked = []
 
-    def loading(path: Path, *, engine: str, workers: int | None) -> Predictor:
+    def loading(path: Path, *, engine: str, **settings: Any) -> Predictor:
         asked.append(engine)
-        return load_predictor(path, engine=engine, workers=workers)
+        return load_predictor(path, engine=engine, **settings)
 
     monkeypatch.setattr("lexnet.runtime.predictor.load_predictor", loading)
     flags = [(), ("--engine", "onnxruntime"), ("--engine", "openvino")]

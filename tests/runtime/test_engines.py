@@ -183,6 +183,6 @@ def test_what_openvino_raises_at_work_is_a_graph_error(monkeypatch: pytest.Monke
             raise RuntimeError("Exception from src/inference")
 
     engine = OpenVino(tiny_graph(), 1)
-    monkeypatch.setattr(engine._local, "request", Broken())
+    monkeypatch.setattr(engine, "_request", Broken)
     with pytest.raises(GraphError, match=r"openvino [\d.]+ cannot run the graph: Exception from"):
         engine.run(np.zeros((1, SPEC.size, SPEC.size, 3), np.uint8))

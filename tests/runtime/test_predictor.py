@@ -1,9 +1,11 @@
 """A bundle at work."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict
 from io import BytesIO
 from itertools import count
@@ -145,8 +147,11 @@ def test_a_stream_takes_a_single_picture_and_a_folder_as_its_siblings_do(tmp_pat
 
 def test_what_python_gives_in_the_wrong_way_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("a picture")
-    with (tmp_path / "a.png").open() as file, pytest.raises(PictureError, match="is opened as text; open it"):
-        tiny(tmp_path).predict(file)
+    model, refused = tiny(tmp_path), "gives str and not bytes; open it with 'rb'"
+    with (tmp_path / "a.png").open() as file, pytest.raises(PictureError, match=refused):
+        model.predict(file)
+    with pytest.raises(PictureError, match="is no path; give a file or a folder"):
+        model.predict("")
     for workers in (0, -1):
         with pytest.raises(ConfigError, match=f"workers={workers} must be 1 or more"):
             load_predictor(tmp_path / "tiny.lexnet", workers=workers)
@@ -191,12 +196,53 @@ def test_it_abstains_under_its_threshold(tmp_path: Path) -> None:
         assert prediction.probabilities is not None and prediction.probabilities.shape == (3,)
         if share < threshold:
             assert prediction.label is None
-            assert prediction.reason == f"abstains: {share:.3f} is under its threshold {threshold:.3f}"
+            assert prediction.reason == f"abstains: {share:.3f} is under the threshold {threshold:.3f}"
         else:
             assert prediction.label in CLASSES and prediction.reason is None
     assert [label is None for label in model.predict(BIRDS)] == list(sure < threshold)
     assert sum(label is None for label in model.predict(BIRDS)) == 2
     assert set(tiny(tmp_path, threshold=1.0).predict(BIRDS)) == {None}
+    chosen = lexnet.load(tmp_path / "tiny.lexnet", threshold=threshold)  # in the place of the bundle's 1.0
+    assert [label is None for label in chosen.predict(BIRDS)] == list(sure < threshold)
+    with pytest.raises(ConfigError, match=r"threshold=1.5 is no probability; give one from 0 to 1"):
+        lexnet.load(tmp_path / "tiny.lexnet", threshold=1.5)
+
+
+def test_a_file_that_was_just_written_or_read_before_is_rewound(tmp_path: Path) -> None:
+    model, buffer = tiny(tmp_path), BytesIO()
+    with Image.open(BIRDS[0]) as image:
+        image.save(buffer, "PNG")
+    once, again = model.predict_proba(buffer), model.predict_proba(buffer)
+    np.testing.assert_array_equal(once, model.predict_proba(BIRDS[0]))
+    np.testing.assert_array_equal(again, once)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_model_is_copied_with_its_settings_and_without_its_engine(tmp_path: Path, engine: str) -> None:
+    tiny(tmp_path)
+    model = lexnet.load(tmp_path / "tiny.lexnet", engine=engine, workers=1, threshold=0.9)
+    for copy in (pickle.loads(pickle.dumps(model)), deepcopy(model)):
+        np.testing.assert_array_equal(copy.predict_proba(BIRDS), model.predict_proba(BIRDS))
+        assert (copy.threshold, copy.engine.name) == (0.9, model.engine.name)
+        assert copy.engine.callers == model.engine.callers and copy.engine is not model.engine
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_processes_that_are_forked_have_a_model_that_works(tmp_path: Path, engine: str) -> None:
+    """The threads in which OpenVINO computes do not come along."""
+    tiny(tmp_path)
+    code = """if True:
+        import multiprocessing, sys, lexnet
+        model = lexnet.load(sys.argv[1], engine=sys.argv[2])
+        def said(path): return model.predict_proba(path).tolist()
+        if __name__ == "__main__":
+            first = said(sys.argv[3])
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert pool.map(said, sys.argv[3:]) == [said(path) for path in sys.argv[3:]]
+            assert first == said(sys.argv[3])
+        """
+    arguments = [sys.executable, "-c", code, tmp_path / "tiny.lexnet", engine, *BIRDS]
+    assert subprocess.run(arguments, timeout=120, check=False).returncode == 0
 
 
 def test_golden_pictures_come_out_as_recorded(model: Predictor, tmp_path: Path) -> None:
