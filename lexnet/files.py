@@ -158,7 +158,7 @@ def _leads_back(place: str, top: str) -> bool:
 
 def left_out(name: str) -> str | None:
     """Why a file or folder of this name is not looked at, if it is not."""
-    if name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini", "lost+found"):
+    if name.startswith(".") or name in ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini", "lost+found"):
         return HIDDEN
     return None if is_printable(name) else UNPRINTABLE
 

@@ -90,12 +90,16 @@ class Archive:
 
 
 def _only_folder(names: list[str]) -> str:
-    """`top/` where all pictures lie in folders of the one folder `top`, and that is no part; else nothing."""
+    """`top/`, or `top/inner/`, where all pictures lie in folders of that one folder, which is no part; else
+    nothing."""
     pictures = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
-    tops = {name.split("/")[0] for name in pictures}
-    deep = all(name.count("/") >= 2 for name in pictures)
-    top = tops.pop() if len(tops) == 1 and deep else ""
-    return f"{top}/" if top and top.lower() not in PART_NAMES else ""
+    top = ""
+    while all(name.count("/") >= 2 for name in pictures):
+        tops = {name.split("/")[0] for name in pictures}
+        if len(tops) != 1 or (inner := tops.pop()).lower() in PART_NAMES:
+            break
+        top, pictures = f"{top}{inner}/", [name.removeprefix(f"{inner}/") for name in pictures]
+    return top
 
 
 def _table(path: Path, members: Members, names: list[str]) -> tuple[Path, str] | None:

@@ -24,7 +24,7 @@ KINDS = {
 FETCHED = ("samples", "weights")
 """Kinds that only go when they are named: to have them again may need a network."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
-NAMED = (".npy", ".onnx", ".safetensors", ".csv", ".parquet")
+NAMED = (".npy", ".onnx", ".safetensors", ".csv", ".tsv", ".parquet")
 """Files of these kinds are named after their own sha256, where they are named after one."""
 DAMAGED = ".damaged"
 """What the name of a damaged file ends in, once somebody has met it."""

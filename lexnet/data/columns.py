@@ -11,6 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 65_536  # decoded at a time while iterating
+SPELT = {
+    "label": ("labels", "class", "category", "target"),
+    "path": ("file_name", "filename", "filepath", "file", "image_path"),
+    "image": ("img",),
+}
+"""Other names of a table's columns, in sets that many have."""
 
 
 class Strings:
@@ -107,6 +113,13 @@ class Strings:
         starts, stops = self._ends[:-1][rows], self._ends[1:][rows]
         ends = np.concatenate([[0], np.cumsum(stops - starts)])
         return Strings(b"".join(self._data[a:b] for a, b in zip(starts, stops, strict=True)), ends)
+
+
+def spelt(head: Iterable[str]) -> dict[str, str]:
+    """Our name of a column → its name in this head, where that is another and there is but one."""
+    names = set(head)
+    found = {ours: [name for name in theirs if name in names] for ours, theirs in SPELT.items()}
+    return {ours: theirs[0] for ours, theirs in found.items() if len(theirs) == 1 and ours not in names}
 
 
 def repeats(chosen: NDArray[np.int64]) -> NDArray[np.int64]:

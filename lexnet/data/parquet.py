@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import MAX_BYTES
-from lexnet.data.columns import Strings
+from lexnet.data.columns import Strings, spelt
 from lexnet.data.manifest import Source
 from lexnet.data.tree import MAX_MEMBERS
 from lexnet.errors import DataError, MissingExtra, PictureError
 
 PICTURES = ("image", "bytes")
-SPELT = {"img": "image", "labels": "label"}
-"""Other names of the columns, in sets that many have: CIFAR-10 and Beans on the Hugging Face hub."""
 REPEATING = ("label", "split", "group", "weight")
 BATCH, PACKED_BATCH = 2048, 65_536  # rows read at a time: of text, and of text kept once for many rows
 LONGEST = 2**16  # bytes of a text
@@ -50,7 +48,7 @@ def read_parquet(
         names = file.schema_arrow.names
         check_twice([name.lower() for name in names], (*wanted, *PICTURES), path)
         head = {name.lower(): name for name in names}
-        head |= {ours: head[theirs] for theirs, ours in SPELT.items() if theirs in head and ours not in head}
+        head |= {ours: head[theirs] for ours, theirs in spelt(head).items()}
         leaves = (_leaf(file, head[name]) for name in PICTURES if name in head)
         pictures = next(filter(None, leaves), None)
         check_head([*head], pictures is not None)

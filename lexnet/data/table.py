@@ -5,6 +5,8 @@ pictures themselves, in a column `image` or `bytes`; each is then called after i
 """
 
 import csv
+import errno
+import os
 import unicodedata
 from collections.abc import Iterator
 from functools import partial
@@ -15,15 +17,16 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.data.columns import Strings
+from lexnet.data.columns import Strings, spelt
 from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Known, Manifest, Skipped, Source
 from lexnet.data.parquet import check_twice, read_parquet
 from lexnet.data.tree import PART_NAMES, Progress, know_all
 from lexnet.errors import DataError, PictureError
 from lexnet.files import is_printable, natural
 
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "weight", "sha256")
+GONE = os.strerror(errno.ENOENT)
 PRINTABLE = bytes(byte for byte in range(32, 256) if byte != 127)  # or a letter's piece in UTF-8
 
 
@@ -45,7 +48,7 @@ def read_table(
 def is_listing(path: Path) -> bool:
     """Whether the table has the columns by which it lists pictures."""
     try:
-        if path.suffix.lower() == ".csv":
+        if path.suffix.lower() != ".parquet":
             with path.open(encoding="utf-8-sig", newline="") as file:
                 _check_head(path, _head(_reader(file)), pictures=False)
         else:
@@ -64,12 +67,12 @@ def list_table(path: Path, classes: list[str] | None = None, source: Source | No
     that makes no sense.
     """
     source = source or Files(path.parent)
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() != ".parquet":
         columns = _csv_columns(path)
     else:
         columns, pictures = read_parquet(path, COLUMNS, partial(_check_head, path))
         source = pictures or source
-    columns = _checked(columns, path)
+    columns, skipped = _checked(columns, path)
     labels, names = columns["label"].codes()
     names = [_name(name, path) for name in names]
     if classes is None:
@@ -90,12 +93,18 @@ def list_table(path: Path, classes: list[str] | None = None, source: Source | No
         digests=columns["sha256"],
         groups=columns["group"],
         weights=_weights(columns["weight"], path),
+        skipped=skipped,
     )
 
 
 def digested(manifest: Manifest, progress: Progress) -> Manifest:
     """With each picture's sha256, size and mode; rows that cannot be used are skipped with their reason."""
     found = know_all(manifest.source, list(manifest.paths), progress)
+    if len(found) > 1 and all(isinstance(one, PictureError) and GONE in one.reason for one in found):
+        raise DataError(
+            f"{manifest.name}: none of the {len(found):,} pictures is there, such as "
+            f"{manifest.source.where(manifest.paths[0])}; paths are relative to the table's folder"
+        )
     reasons = list(map(_fault, found, manifest.digests))
     bad = [
         Skipped(path, reason, bad=True)
@@ -142,13 +151,15 @@ def _reader(file: TextIO) -> Any:
 
 
 def _head(rows: Iterator[list[str]]) -> list[str]:
-    """The columns' names in small letters."""
-    return [name.strip().lower() for name in next(rows, [])]
+    """The columns' names in small letters, as we spell them."""
+    names = [name.strip().lower() for name in next(rows, [])]
+    ours = {theirs: ours for ours, theirs in spelt(names).items()}
+    return [ours.get(name, name) for name in names]
 
 
 def _place(path: Path, row: int) -> str:
     """Where a person finds the row: by its line, as editors count them, where there are lines."""
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() == ".parquet":
         return f"row {row + 1}"
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = _reader(file)
@@ -159,7 +170,7 @@ def _place(path: Path, row: int) -> str:
 def delimiter(file: TextIO) -> str:
     """What stands between the fields: a comma, or as many a spreadsheet writes it a semicolon or a tab."""
     head, _ = file.readline(), file.seek(0)
-    return next((mark for mark in ",;\t" if mark in head), ",")
+    return max(",;\t", key=head.count)
 
 
 def _check_head(path: Path, head: list[str], pictures: bool) -> None:
@@ -167,28 +178,63 @@ def _check_head(path: Path, head: list[str], pictures: bool) -> None:
     if missing := [name for name in needed if name not in head]:
         raise DataError(
             f"{path} has no column {' and no column '.join(missing)}; it has {', '.join(head) or 'none'}. "
-            "Give path and label, and if you like split, group, weight and sha256"
+            "Call them path and label, and if you like split, group, weight and sha256"
         )
 
 
-def _checked(columns: dict[str, Strings], path: Path) -> dict[str, Strings]:
-    """The same; raises for an empty table, a row without path or label, or a path listed twice."""
+def _checked(columns: dict[str, Strings], path: Path) -> tuple[dict[str, Strings], list[Skipped]]:
+    """The same without rows that say nothing certain of a picture; raises for what makes no sense at all."""
     if not len(columns["label"]):
         raise DataError(f"{path} has no rows; give a row for each picture")
-    for name in ("path", "label"):
-        if len(empty := np.flatnonzero(columns[name].lengths == 0)):
-            raise DataError(f"{path} has no {name} in {_place(path, empty[0])}; fill it in or drop the row")
+    if len(empty := np.flatnonzero(columns["path"].lengths == 0)):
+        raise DataError(f"{path} has no path in {_place(path, empty[0])}; fill it in or drop the row")
+    if not columns["label"].lengths.any():
+        raise DataError(f"{path} has no label in any row; fill them in")
     if columns["path"].foreign(PRINTABLE):
         for name in columns["path"]:
             if not is_printable(name):
                 raise DataError(f"{path} lists a path that is not printable ({name!r}); rename the picture")
-    if twice := columns["path"].repeated():
-        raise DataError(f"{path} lists {twice} more than once; keep one row for each picture")
     digests = columns["sha256"].lower()
     odd = ~np.isin(digests.lengths, (0, 64))
     if odd.any() or digests.foreign(b"0123456789abcdef"):
         raise DataError(f"{path} has a sha256 that is not 64 hex digits; correct it, or leave the column out")
-    return columns | {"sha256": digests}
+    columns |= {"sha256": digests, "path": _posix(columns["path"], path.parent)}
+    reasons = _unlabelled(columns) | _repeated(columns)
+    skipped = [Skipped(columns["path"][row], *why) for row, why in sorted(reasons.items())]
+    if not reasons:
+        return columns, skipped
+    keep = np.delete(np.arange(len(digests)), list(reasons))
+    return {name: column.take(keep) for name, column in columns.items()}, skipped
+
+
+def _posix(paths: Strings, folder: Path) -> Strings:
+    """With forward slashes, where the table was written on Windows and is read elsewhere."""
+    first = paths[0]
+    if os.path.exists(folder / first) or not os.path.exists(folder / first.replace("\\", "/")):
+        return paths
+    return Strings.of(path.replace("\\", "/") for path in paths)
+
+
+def _unlabelled(columns: dict[str, Strings]) -> dict[int, tuple[str, bool]]:
+    empty = np.flatnonzero(columns["label"].lengths == 0).tolist()
+    return dict.fromkeys(empty, ("has no label", True))
+
+
+def _repeated(columns: dict[str, Strings]) -> dict[int, tuple[str, bool]]:
+    """Rows of a picture that is listed again: of one label all but the first, of several all."""
+    if columns["path"].repeated() is None:  # for a million rows without an object for each
+        return {}
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(columns["path"]):
+        rows_of.setdefault(name, []).append(row)
+    found: dict[int, tuple[str, bool]] = {}
+    for rows in rows_of.values():
+        labels = list(dict.fromkeys(columns["label"][row] for row in rows))
+        if len(labels) > 1:
+            found |= {row: (f"is listed under {' and '.join(labels)}", True) for row in rows}
+        else:
+            found |= dict.fromkeys(rows[1:], ("is listed twice", False))
+    return found
 
 
 def _parts(column: Strings, path: Path) -> Strings:

@@ -19,8 +19,8 @@ from lexnet.files import OUTSIDE, display, is_loss, natural
 from lexnet.preprocess import SUFFIXES, read_header
 
 PART_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "validate": "val", "dev": "val", "test": "test", "testing": "test",
 }  # fmt: skip
 Progress = Callable[[int, int], None]
 MAX_MEMBERS = 5_000_000  # files of an archive, rows of a table
@@ -94,13 +94,21 @@ def is_divided(tree: Tree) -> bool:
     """
     names = tree.folders("")
     others = [name for name in names if name.lower() not in PART_NAMES]
-    parts = {PART_NAMES[name.lower()] for name in names if name.lower() in PART_NAMES}
-    if len(parts) > 1 and others:
+    parts = sorted({PART_NAMES[name.lower()] for name in names if name.lower() in PART_NAMES})
+    if others and (len(parts) > 1 or (parts and _holds_classes(tree, names, others))):
         raise DataError(
-            f"{tree.name} has folders for {', '.join(sorted(parts))} and others beside them:{listed(others)}"
-            "\nmove these elsewhere, or put all pictures in class folders"
+            f"{tree.name} has folders for {', '.join(parts)} and others beside them:{listed(others)}"
+            "\ncall them train, val or test, move them elsewhere, or put all pictures in class folders"
         )
     return bool(names) and not others
+
+
+def _holds_classes(tree: Tree, names: list[str], others: list[str]) -> bool:
+    """Whether the one folder that is called like a part is no class: it holds several folders, of which
+    another beside it has one too, or none has any."""
+    inside = {folder for name in names if name not in others for folder in tree.folders(name)}
+    beside = [set(tree.folders(name)) for name in others]
+    return len(inside) > 1 and (not any(beside) or any(inside & folders for folders in beside))
 
 
 def know_all(source: Source, paths: list[str], progress: Progress) -> list[Known | PictureError]:

@@ -886,8 +886,8 @@ def test_a_parquet_file_with_its_pictures_is_read_out_of_an_archive(tmp_path: Pa
 
 
 def test_a_faulty_row_is_named_with_its_table(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "a.zip", {"labels.csv": b"path,label\ncat/0.png,\n", **SOUND})
-    with pytest.raises(DataError, match=r"a\.zip/labels\.csv has no label in line 2"):
+    path = make_zip(tmp_path / "a.zip", {"labels.csv": b"path,label\n,cat\n", **SOUND})
+    with pytest.raises(DataError, match=r"a\.zip/labels\.csv has no path in line 2"):
         read_archive(path)
 
 

@@ -242,6 +242,58 @@ def test_a_class_called_train_among_other_classes_stays_a_class(tmp_path: Path) 
     assert set(manifest.parts) == {""}
 
 
+@pytest.mark.parametrize("other", ["eval", "test1"])
+def test_one_part_beside_what_is_none_is_not_taken_for_a_class(tmp_path: Path, other: str) -> None:
+    class_folder(tmp_path / "train", cat=2, dog=2)
+    if other == "eval":  # with the same classes inside
+        class_folder(tmp_path / other, cat=1, dog=1)
+    else:  # with pictures, as for a competition
+        class_folder(tmp_path, test1=3)
+    with pytest.raises(DataError, match=rf"has folders for train and others beside them:\n  {other}\ncall"):
+        read_folder(tmp_path)
+
+
+def test_a_class_called_train_may_have_folders_of_its_own(tmp_path: Path) -> None:
+    class_folder(tmp_path / "train", steam=1, diesel=1)
+    class_folder(tmp_path / "bus", red=1, blue=1)
+    assert read_folder(tmp_path).classes == ["bus", "train"]
+
+
+# --- folders around everything, and tables
+
+
+def test_one_folder_around_everything_is_looked_into(tmp_path: Path) -> None:
+    inner = class_folder(tmp_path / "download" / "photos", cat=2, dog=1)
+    (tmp_path / "download" / "README.txt").touch()
+    manifest = read_folder(tmp_path)
+    assert manifest.classes == ["cat", "dog"] and list(manifest.paths) == list(read_folder(inner).paths)
+
+
+def test_a_folder_with_pictures_beside_or_in_it_is_a_class(tmp_path: Path) -> None:
+    class_folder(tmp_path / "a", cat=1)
+    class_folder(tmp_path / "a" / "cat", old=2)
+    assert read_folder(tmp_path / "a").classes == ["cat"]
+    class_folder(tmp_path / "b" / "cat", old=2, new=2)
+    assert read_folder(tmp_path / "b", ["cat", "dog"]).classes == ["cat", "dog"]
+    class_folder(tmp_path / "c" / "train", cat=2, dog=2)
+    assert set(read_folder(tmp_path / "c").parts) == {"train"}
+
+
+def test_a_table_beside_a_folder_of_pictures_says_what_they_are(tmp_path: Path) -> None:
+    pictures = sorted(class_folder(tmp_path / "data", images=4).glob("*/*"))
+    rows = "".join(f"images/{file.name},{'ab'[i % 2]}\n" for i, file in enumerate(pictures))
+    (tmp_path / "data/labels.csv").write_text(f"filename,class\n{rows}")
+    for root in (tmp_path / "data", tmp_path):
+        manifest = read_folder(root)
+        assert manifest.classes == ["a", "b"] and manifest.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_class_folders_count_more_than_a_table_beside_them(tmp_path: Path) -> None:
+    class_folder(tmp_path, cat=2, dog=2)
+    (tmp_path / "list.csv").write_text("path,label\ncat/0.png,x\ndog/0.png,y\n")
+    assert read_folder(tmp_path).classes == ["cat", "dog"]
+
+
 def test_a_class_missing_in_a_part_does_not_shift_the_others(tmp_path: Path) -> None:
     class_folder(tmp_path / "train", ant=2, bee=2, cow=2)
     class_folder(tmp_path / "val", bee=1, cow=1)
@@ -394,6 +446,6 @@ def test_parts_with_other_folders_beside_them_are_neither_parts_nor_classes(tmp_
         class_folder(tmp_path / "data" / part, cat=2, dog=2)
     class_folder(tmp_path / "data", unlabelled=1)
     with pytest.raises(
-        DataError, match=r"folders for test, train and others beside them:\n  unlabelled\nmove"
+        DataError, match=r"folders for test, train and others beside them:\n  unlabelled\ncall them"
     ):
         read_folder(tmp_path / "data")

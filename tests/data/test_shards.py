@@ -1,0 +1,68 @@
+"""Parquet files in one folder are one set of pictures."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from picture_makers import class_folder
+
+from lexnet.data.folder import read_folder
+from lexnet.errors import DataError
+
+
+@pytest.fixture
+def contents(tmp_path: Path) -> list[bytes]:
+    return [file.read_bytes() for file in sorted(class_folder(tmp_path / "made", a=6).glob("*/*"))]
+
+
+def write(path: Path, pictures: list[bytes], labels: list[str]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    images = [{"bytes": content, "path": f"{i}.png"} for i, content in enumerate(pictures)]
+    pq.write_table(pa.table({"image": images, "label": labels}), path)
+
+
+def test_their_names_say_the_parts_and_the_classes_are_those_of_all(
+    tmp_path: Path, contents: list[bytes]
+) -> None:
+    data = tmp_path / "set" / "data"
+    data.parent.mkdir()
+    write(data / "train-00000-of-00002.parquet", contents[:2], ["cat", "fox"])
+    write(data / "train-00001-of-00002.parquet", contents[2:4], ["dog", "cat"])
+    write(data / "validation-00000-of-00001.parquet", contents[4:], ["dog", "fox"])
+    (data.parent / "README.md").touch()
+    for root in (data, data.parent):
+        manifest = read_folder(root)
+        assert manifest.classes == ["cat", "dog", "fox"]
+        assert [manifest.classes[label] for label in manifest.labels] == [
+            "cat",
+            "fox",
+            "dog",
+            "cat",
+            "dog",
+            "fox",
+        ]
+        assert list(manifest.parts) == ["train"] * 4 + ["val"] * 2
+        assert [manifest.read(row) for row in range(6)] == contents
+    assert manifest.paths[3] == "train-00001-of-00002.parquet/row-00000001/1.png"
+    assert manifest.source.where(manifest.paths[0]).startswith(str(data / "train-00000-of-00002.parquet"))
+
+
+def test_without_parts_in_their_names_nothing_is_divided(tmp_path: Path, contents: list[bytes]) -> None:
+    for i in (0, 3):
+        write(tmp_path / "set" / f"{i}.parquet", contents[i : i + 3], ["cat", "dog", "cat"])
+    assert set(read_folder(tmp_path / "set").parts) == {""}
+
+
+def test_parts_beside_what_is_none_are_refused(tmp_path: Path, contents: list[bytes]) -> None:
+    for name in ("train-0", "test-0", "more"):
+        write(tmp_path / "set" / f"{name}.parquet", contents[:2], ["cat", "dog"])
+    with pytest.raises(DataError, match=r"and beside them more\.parquet; move it elsewhere"):
+        read_folder(tmp_path / "set")
+
+
+def test_a_damaged_picture_is_named_with_its_file(tmp_path: Path, contents: list[bytes]) -> None:
+    write(tmp_path / "set" / "a.parquet", [contents[0], b"no picture"], ["cat", "dog"])
+    write(tmp_path / "set" / "b.parquet", contents[1:3], ["cat", "dog"])
+    skipped = read_folder(tmp_path / "set").skipped
+    assert [(skip.path, skip.bad) for skip in skipped] == [("a.parquet/row-00000001/1.png", True)]
