@@ -85,14 +85,18 @@ def join_groups(manifest: Manifest, pairs: Iterable[tuple[int, int]]) -> Manifes
 
 
 def _shares(sizes: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """How many of each to take, of so many, to have no more than the limit in all (but one of each)."""
+    """How many of each to take, of so many, to have the limit in all (but at least one of each)."""
     least = np.minimum(sizes, max(1, min(FEW, limit // int(np.count_nonzero(sizes)))))
     rare = np.zeros(len(sizes), bool)
     while True:
-        shares = sizes * (limit - least[rare].sum()) // max(1, sizes[~rare].sum())
+        shares, rests = np.divmod(sizes * (limit - least[rare].sum()), max(1, sizes[~rare].sum()))
         if not (more := ~rare & (shares < least)).any():
-            return np.where(rare, least, shares)
+            break
         rare |= more
+    taken = np.where(rare, least, shares)
+    left = max(0, limit - int(taken.sum()))
+    taken[np.argsort(np.where(rare, 0, -rests), kind="stable")[:left]] += 1  # the largest remainders
+    return taken
 
 
 def subset(

@@ -232,7 +232,7 @@ class Rows:
         except Exception as error:  # of pyarrow, which has many kinds
             raise PictureError(self.where(path), f"cannot be read ({error})") from error
         if not content:
-            raise PictureError(self.where(path), "holds no picture")
+            raise PictureError(self.where(path), "holds no picture; write the table with the pictures in it")
         if len(content) > MAX_BYTES:
             raise PictureError(self.where(path), f"has {len(content):,} bytes, over {MAX_BYTES:,}")
         return content

@@ -310,8 +310,9 @@ def test_a_subset_is_within_its_limits_and_keeps_the_shares(
         least = np.minimum(capped, max(1, min(FEW, limit // len(counts))))
         assert kept.sum() <= max(limit, len(counts)) and (kept >= least).all()
         common = kept > least
-        if common.any():  # all of these have the same share, but for what is rounded
-            assert (kept / capped)[common].max() < ((kept + 1) / capped)[common].min() + 1e-9
+        exact = (limit - kept[~common].sum()) * capped / max(1, capped[common].sum())
+        assert (np.abs(kept - exact)[common] < 1).all()  # all of these have the same share, but for rounding
+        assert kept.sum() == limit or not common.any() or (kept == least)[common].all()
     assert chosen.classes == manifest.classes
     left = {skip.path for skip in chosen.skipped}
     assert left | set(chosen.paths) == set(manifest.paths) and len(left) + len(chosen) == len(manifest)
