@@ -194,7 +194,7 @@ class Recipe:
             _within(name, getattr(self, name), 0.0, 1.0)
         for name, most in {
             "pad": 0.5, "rotate": 180.0, "shear": 45.0, "translate": 0.5, "perspective": 0.4, "warp": 0.1,
-            "brightness": 0.9, "contrast": 0.9, "saturation": 2.0, "hue": 180.0, "channels": 0.5,
+            "brightness": 0.9, "contrast": 0.9, "saturation": 1.0, "hue": 180.0, "channels": 0.5,
             "pca": 1.0, "blur": 0.05, "noise": 0.5, "mixup": 10.0, "cutmix": 10.0,
         }.items():  # fmt: skip
             _within(name, getattr(self, name), 0.0, most)

@@ -200,7 +200,7 @@ def sha256(path: Path) -> str:
 def read_yaml(path: Path) -> Any:
     """What a YAML file says in plain values; raises `OSError`, and `ValueError` for anything else.
 
-    Aliases are refused: ten lines of them can stand for gigabytes.
+    Aliases are refused: ten lines of them can stand for gigabytes. So is a name that is given twice.
     """
     import yaml
 
@@ -209,6 +209,12 @@ def read_yaml(path: Path) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise ValueError("it has an alias, which is not read")
             return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [str(name.value) for name, _ in node.value]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"it gives {twice[0]} twice")
+            return super().construct_mapping(node, deep)
 
     if path.stat().st_size > MAX_YAML:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, over {MAX_YAML:,}")

@@ -310,6 +310,7 @@ def test_a_folder_is_had_by_one_at_a_time(tmp_path: Path) -> None:
 
 ODD_YAML = {
     "an alias": "a: &x [1]\nb: *x\n",
+    "a name given twice": "a: 1\nb: 2\na: 3\n",
     "no date": "a: 2001-99-99\n",
     "no number": "a: 0x_\n",
     "no number at all": "a: !!int ''\n",

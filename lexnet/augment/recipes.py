@@ -20,6 +20,8 @@ SAME_TURNED = (
     (("6", "six"), ("9", "nine")), (("b",), ("q",)), (("d",), ("p",)), (("n",), ("u",)), (("m",), ("w",)),
 )  # fmt: skip
 SIDES = ("left", "right", "east", "west", "clockwise", "anticlockwise", "counterclockwise")
+ENDS = ("up", "down", "top", "bottom", "north", "south")
+STRONG = 0.2  # shifts of single channels over which red may be taken for orange
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "gray")
 COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -75,7 +77,10 @@ def read_recipe(path: Path) -> Recipe:
         hint = did_you_mean(get_close_matches(unknown[0], known, n=1))
         raise ConfigError(f"{path} has settings that no recipe has: {shown_plain(unknown)}{hint}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
-    recipe = Recipe(**values)
+    try:
+        recipe = Recipe(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     for name, needed in idle(recipe).items():
         raise ConfigError(f"{path}: {name}={getattr(recipe, name)} does nothing without {needed}; give both")
     return recipe
@@ -114,12 +119,13 @@ def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     """Why the recipe may turn a picture of one class into one of another, judged by the classes' names."""
     found = []
     turned = f"turned by up to {recipe.rotate:g} degrees"
-    sides, ends = _called(classes, *SIDES), _called(classes, "up", "down", "top", "bottom")
+    sides, ends = _called(classes, *SIDES), _called(classes, *ENDS)
+    across = TURNED if sides and ends else LYING  # up is soon left, and right only much later
     if sides and recipe.mirror:
         found.append(f"mirror turns left into right, and there is a class {sides[0]!r}")
     if ends and recipe.flip:
         found.append(f"flip turns top into bottom, and there is a class {ends[0]!r}")
-    if (sides or ends) and recipe.rotate > LYING:
+    if (sides or ends) and recipe.rotate > across:
         found.append(f"{turned}, things point elsewhere, and there is a class {(sides or ends)[0]!r}")
     if len(known := signs(classes)) > 1 and (recipe.mirror or recipe.flip):
         found.append(f"mirrored, signs such as {known[0]!r} and {known[1]!r} are others or none")
@@ -127,8 +133,8 @@ def breaks_labels(recipe: Recipe, classes: Sequence[str]) -> list[str]:
         if recipe.rotate > TURNED and _called(known, *one) and _called(known, *other):
             found.append(f"{turned}, a {one[0]} is a {other[0]}")
     coloured = _called(classes, *COLOURS)
-    if len(coloured) > 1 and (recipe.hue or recipe.grey):
-        found.append(f"hue and grey change colours, and there is a class {coloured[0]!r}")
+    if len(coloured) > 1 and (recipe.hue or recipe.grey or max(recipe.channels, recipe.pca) > STRONG):
+        found.append(f"hue, grey, channels and pca change colours, and there is a class {coloured[0]!r}")
     return found
 
 

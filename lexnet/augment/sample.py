@@ -236,7 +236,8 @@ def _rectangle(u: Number, area: tuple[float, float], there: Number) -> tuple[Num
     if there is False:
         return 0.0, 0.0, 0.0, 0.0
     share, stretch = np.sqrt(_between(u[0], area)), np.exp2(_either(u[1], 0.5))
-    wide, high = np.minimum(1.0, share * stretch), np.minimum(1.0, share / stretch)
+    stretch = np.clip(stretch, share, 1 / np.maximum(share, 1e-9))  # a large one has no room to be long
+    wide, high = share * stretch, share / stretch
     left, top = u[2] * (1 - wide), u[3] * (1 - high)
     return there * left, there * top, there * (left + wide), there * (top + high)
 

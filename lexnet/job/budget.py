@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import replace
 
-from lexnet.config import MODES, TTA_VIEWS, VIEWS, Mode, Recipe, TrainConfig, tail_epochs
+from lexnet.config import MODES, TTA_VIEWS, VIEWS, Mode, ProbeConfig, Recipe, TrainConfig, tail_epochs
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import assign_parts, is_divided, with_val
 from lexnet.job.choose import too_few
@@ -17,7 +17,8 @@ from lexnet.train.finder import STEPS
 from lexnet.transfer.tail import JUDGE_AT_MOST
 
 FIXED = 5.0  # seconds that opening the engine, the bundle, its verification and the report take
-HEAD = 1.5e-4  # seconds a picture and class: the head's cross-validation
+HEAD = 1.5e-4  # seconds a picture and class: the head's usual cross-validation
+USUAL_FITS = len(ProbeConfig.candidates) * (ProbeConfig.cv - 1)  # each to that share of the pictures
 SPARE = 1.15  # times what was measured must fit
 TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))
 """(views, share of the usual epochs) of a tail, from the best to the quickest."""
@@ -35,7 +36,8 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     config, tta_views = job.plan.config, TTA_VIEWS[job.plan.config.tta]
     train, val, test = _counts(job, manifest)
     n, classes = train + val + test, len(manifest.classes)
-    head = HEAD * train * classes
+    fits = len(config.probe.candidates) * (config.probe.cv - 1)
+    head = HEAD * train * classes * fits / USUAL_FITS
 
     def look(speeds: Speeds) -> float:
         first = n * speeds.new * (speeds.look + speeds.decode)

@@ -121,7 +121,7 @@ def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Pl
         refuse_several(nets, config, mode)
     recipe, why_this = _chosen_recipe(config.recipe, mode, net, classes)
     reasons += why_this
-    views, unchanged = config.views, recipe in ("none", Recipe())
+    views, unchanged = config.views, recipe == "none" or _changes_nothing(recipe, mode, config.channels)
     if unchanged and views is not None:
         raise ConfigError(f"views={views} of each picture need a recipe that changes it; give --recipe")
     if mode in ("probe", "tail") and not unchanged and config.budget is None:
@@ -172,6 +172,17 @@ def _chosen_recipe(
     if isinstance(recipe, str) and recipe not in (*RECIPES, "auto"):
         return find_recipe(recipe), []
     return recipe, []
+
+
+def _changes_nothing(recipe: str | Recipe, mode: Mode, channels: int | None) -> bool:
+    """Whether each view would be the picture: mixing is for whole nets, colours are for three channels."""
+    if isinstance(recipe, str):
+        return False
+    if mode in ("probe", "tail"):
+        recipe = replace(recipe, mixup=0.0, cutmix=0.0)
+    if channels == 1:
+        recipe = replace(recipe, saturation=0.0, hue=0.0, grey=0.0, channels=0.0, pca=0.0)
+    return recipe == Recipe()
 
 
 def _settled(fit: FitConfig, mode: str) -> FitConfig:

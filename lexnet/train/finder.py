@@ -3,7 +3,9 @@
 loss ─╮            ╭
       ╰──╮       ╭─╯
          ╰───────╯
-            ↑    the lowest; a tenth of the rate there is taken
+                 ↑ the highest rate at which the loss is nearly its lowest; a tenth of it is taken
+
+(A net that begins with a fitted head has nowhere to fall: its lowest loss is anywhere in the flat part.)
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +24,8 @@ STEPS = 80
 LEAST, MOST = 1e-6, 10.0
 SMOOTHED = 0.9  # how much of the running mean each step keeps
 HOPELESS = 3.0  # times the lowest loss: nothing good comes behind that
+NEARLY = 1.1  # times the lowest loss
+SETTLED = 10  # steps until the running mean is one
 SAFE = 10.0
 
 
@@ -62,5 +66,8 @@ def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fi
         raise TrainingError(
             f"the loss is no number even at a learning rate of {LEAST:g}; look at the pictures"
         )
-    lowest = min(curve, key=lambda one: one[1])[0]
-    return Found(lowest / SAFE, curve, f"a tenth of {lowest:.2g}, where the loss was lowest")
+    lowest = min(loss for _, loss in curve[SETTLED:] or curve)
+    highest = max(rate for rate, loss in curve if loss <= NEARLY * lowest)
+    return Found(
+        highest / SAFE, curve, f"a tenth of {highest:.2g}, up to which the loss was nearly its lowest"
+    )

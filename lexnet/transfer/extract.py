@@ -14,7 +14,7 @@ from lexnet.config import EngineChoice
 from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.store import SideBySide, Store, fill
-from lexnet.errors import LexNetError
+from lexnet.errors import LexNetError, TrainingError
 from lexnet.preprocess import Pixels, load_each
 from lexnet.runtime.engines import Engine, Outputs, open_engine
 from lexnet.runtime.stream import in_order
@@ -84,7 +84,7 @@ def extract(
             found = _kept(trunk, engine, views)
         else:
             found = _kept(trunk, engine, load_row(manifest, row, trunk.spec)[None])[0]
-        return found if trunk.pooled else found.astype(np.float16)
+        return found if trunk.pooled else _halved(found)
 
     shard = SHARD if trunk.pooled else SHARD // 4
     whole, computed = fill(
@@ -131,6 +131,16 @@ def extract_each(
         _extraction(store, trunk, whole, engine, int((rows & there).sum()))
         for store, trunk, engine, rows in zip(stores, trunks, engines, lacking, strict=True)
     ]
+
+
+def _halved(activations: NDArray[np.float32]) -> NDArray[np.float16]:
+    """In half precision; raises `TrainingError` for what that cannot hold."""
+    if not np.abs(activations).max() <= np.finfo(np.float16).max:
+        raise TrainingError(
+            f"the net's activations reach {np.abs(activations).max():.3g}, over the 65,504 that are kept; "
+            "train with --mode finetune, or --cut elsewhere"
+        )
+    return activations.astype(np.float16)
 
 
 def lacking(trunk: Trunk, manifest: Manifest, engine: Engine, warn: Callable[[str], None]) -> float:

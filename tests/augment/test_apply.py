@@ -184,7 +184,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "shear": up_to(45.0), "translate": up_to(0.5), "zoom": between(0.2, 5.0), "perspective": up_to(0.4),
     "warp": up_to(0.1), "wavelength": st.floats(0.1, 2.0),
     "border": st.sampled_from(["reflect", "edge", "colour"]), "colour": st.tuples(*[st.integers(0, 255)] * 3),
-    "brightness": up_to(0.9), "contrast": up_to(0.9), "saturation": up_to(2.0), "hue": up_to(180.0),
+    "brightness": up_to(0.9), "contrast": up_to(0.9), "saturation": up_to(1.0), "hue": up_to(180.0),
     "grey": SHARES, "channels": up_to(0.5), "pca": up_to(1.0), "gamma": between(0.2, 5.0), "damage": SHARES,
     "blur": up_to(0.05), "noise": up_to(0.5), "jpeg": st.integers(5, 100), "erase": SHARES,
     "erased": between(0.0, 0.8), "mixup": up_to(10.0), "cutmix": up_to(10.0),

@@ -35,7 +35,7 @@ HARSH = {
     "warp": Recipe(warp=0.05, wavelength=0.4, rotate=30.0, perspective=0.2),
     "crops": Recipe(crop="resized", area=(0.02, 1.0), aspect=(0.2, 5.0)),
     "colours": Recipe(
-        brightness=0.9, contrast=0.9, saturation=2.0, hue=180.0, channels=0.3, pca=1.0, gamma=(0.4, 2.5)
+        brightness=0.9, contrast=0.9, saturation=1.0, hue=180.0, channels=0.3, pca=1.0, gamma=(0.4, 2.5)
     ),
     "damage": Recipe(damage=1.0, blur=0.05, noise=0.3, jpeg=20, erase=1.0),
 }
@@ -242,7 +242,7 @@ ANY_GEOMETRY = st.builds(
     colour=st.tuples(*[st.integers(0, 255)] * 3),
     gamma=st.just((0.2, 5.0)),
     contrast=st.floats(0, 0.9),
-    saturation=st.floats(0, 2),
+    saturation=st.floats(0, 1),
     damage=st.sampled_from([0.0, 1.0]),
     blur=st.sampled_from([0.0, 1e-50, 0.05]),
     noise=st.floats(0, 0.5),

@@ -32,7 +32,7 @@ ORDINARY = [
 LIMITS: list[tuple[str, float, float]] = [
     ("pad", 0.0, 0.5), ("mirror", 0.0, 1.0), ("flip", 0.0, 1.0), ("rotate", 0.0, 180.0), ("shear", 0.0, 45.0),
     ("translate", 0.0, 0.5), ("perspective", 0.0, 0.4), ("wavelength", 0.1, 2.0), ("brightness", 0.0, 0.9),
-    ("contrast", 0.0, 0.9), ("saturation", 0.0, 2.0), ("hue", 0.0, 180.0), ("grey", 0.0, 1.0),
+    ("contrast", 0.0, 0.9), ("saturation", 0.0, 1.0), ("hue", 0.0, 180.0), ("grey", 0.0, 1.0),
     ("channels", 0.0, 0.5), ("pca", 0.0, 1.0), ("damage", 0.0, 1.0), ("blur", 0.0, 0.05), ("noise", 0.0, 0.5),
     ("jpeg", 5, 100), ("erase", 0.0, 1.0), ("mixup", 0.0, 10.0), ("cutmix", 0.0, 10.0),
 ]  # fmt: skip
@@ -245,6 +245,10 @@ def test_digits_are_never_mirrored() -> None:
         (Recipe(mirror=0.5), ["digit_6", "digit_7"], "signs such as 'digit_6' and 'digit_7'"),
         (Recipe(flip=0.5), ["arrow_up", "arrow_down"], "flip turns top into bottom"),
         (Recipe(rotate=180.0), ["left", "right"], "things point elsewhere, and there is a class 'left'"),
+        (Recipe(rotate=60.0), ["up", "left"], "things point elsewhere, and there is a class 'left'"),
+        (Recipe(flip=0.5), ["north", "south"], "flip turns top into bottom, and there is a class 'north'"),
+        (Recipe(pca=0.5), ["red", "green"], "pca change colours, and there is a class 'red'"),
+        (Recipe(channels=0.5), ["red", "green"], "pca change colours, and there is a class 'red'"),
     ],
 )
 def test_what_breaks_labels_is_told(recipe: Recipe, classes: list[str], told: str) -> None:

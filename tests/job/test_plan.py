@@ -86,3 +86,21 @@ def test_a_tails_steps_are_counted_and_not_its_batches() -> None:
 def test_what_a_mode_would_ignore_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_plan("/data", TrainConfig(**settings))
+
+
+@pytest.mark.parametrize("mode", ["probe", "tail"])
+@pytest.mark.parametrize(
+    ("recipe", "channels", "views"),
+    [
+        (Recipe(mixup=0.2), None, None),
+        (Recipe(hue=20.0, pca=0.1), 1, None),
+        (Recipe(hue=20.0, pca=0.1), None, 4),
+        (Recipe(mirror=0.5, mixup=0.2), 1, 4),
+    ],
+)
+def test_a_recipe_that_changes_nothing_here_makes_no_copies(
+    mode: Any, recipe: Recipe, channels: int | None, views: int | None
+) -> None:
+    """Mixing is for whole nets, and grey pictures have no hue."""
+    plan = make_plan("photos", TrainConfig(mode=mode, recipe=recipe, channels=channels))
+    assert plan.config.views == views

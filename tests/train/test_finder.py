@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lexnet.config import FitConfig
 from lexnet.errors import TrainingError
-from lexnet.train.finder import LEAST, MOST, SAFE, STEPS, find_rate
+from lexnet.train.finder import LEAST, MOST, NEARLY, SAFE, SETTLED, STEPS, find_rate
 
 CONFIG = FitConfig(batch_size=16).resolved("scratch")
 
@@ -46,13 +46,37 @@ def test_the_net_is_as_it_was_before_its_batch_statistics_too() -> None:
     assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
 
 
-def test_the_rate_is_a_tenth_of_where_the_loss_was_lowest() -> None:
+def test_the_rate_is_a_tenth_of_the_highest_at_which_the_loss_was_nearly_its_lowest() -> None:
     found = find_rate(net(), batches, CONFIG)
-    lowest = min(found.curve, key=lambda one: one[1])[0]
-    assert (
-        found.rate == lowest / SAFE and found.reason == f"a tenth of {lowest:.2g}, where the loss was lowest"
-    )
+    lowest = min(loss for _, loss in found.curve[SETTLED:])
+    highest = next(rate for rate, loss in reversed(found.curve) if loss <= NEARLY * lowest)
+    assert found.rate == highest / SAFE
+    assert found.reason == f"a tenth of {highest:.2g}, up to which the loss was nearly its lowest"
     assert found == find_rate(net(), batches, CONFIG)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_net_that_begins_with_a_fitted_head_gets_a_rate_it_can_learn_at(seed: int) -> None:
+    """Its loss has nowhere to fall: where it is lowest is chance, among the least rates."""
+    draw = torch.Generator().manual_seed(seed)
+    centres, labels = torch.randn(5, 20, generator=draw), torch.arange(640) % 5
+    x, targets = centres[labels] + 1.5 * torch.randn(640, 20, generator=draw), F.one_hot(labels, 5).float()
+    fitted = nn.Sequential(nn.Identity(), nn.Linear(20, 5))
+    search = torch.optim.LBFGS(fitted.parameters(), max_iter=300)
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        found = F.cross_entropy(fitted(x), targets) + 1e-3 * fitted[1].weight.square().sum()
+        found.backward()
+        return found
+
+    search.step(loss)
+
+    def shuffled() -> Iterator[tuple[Tensor, Tensor]]:
+        rows = torch.randperm(640, generator=torch.Generator().manual_seed(seed))
+        yield from ((x[some], targets[some]) for some in rows.split(32))
+
+    assert 1e-4 < find_rate(fitted, shuffled, FitConfig().resolved("finetune")).rate < 1e-1
 
 
 def test_the_rates_rise_by_one_factor_through_as_many_epochs_as_it_takes() -> None:

@@ -216,6 +216,14 @@ def test_softmax_survives_large_logits() -> None:
     np.testing.assert_allclose(softmax(logits), [[1, 0, 0], [1 / 3] * 3])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_told_as_such(value: float) -> None:
+    x, labels, digests = clouds(3, 8, apart=2)
+    x[5, 1] = value
+    with pytest.raises(DataError, match="the net gives no finite features for 1 pictures: its weights are"):
+        fitted((x, labels, digests))
+
+
 def test_features_that_are_all_the_same_are_refused_by_name() -> None:
     x, labels, digests = clouds(3, 8, apart=2)
     with pytest.raises(DataError, match="all pictures look the same to the net"):
