@@ -119,6 +119,9 @@ class SplitConfig:
     repeats: Annotated[int, "with --folds, how often, divided anew each time"] = 3
 
     def __post_init__(self) -> None:
+        for name in ("val", "test"):
+            if 1 < (share := getattr(self, name)) <= 100:
+                raise ConfigError(f"{name}={share:g} is no share; give {share / 100:g} for {share:g} %")
         _within("val", self.val, 0.0, 0.5)
         _within("test", self.test, 0.05, 0.5)
         if self.val + self.test > 0.8:

@@ -255,7 +255,7 @@ def both_sides(root: Path) -> None:
         (pictures_without_classes, ["holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg"]),
         (
             a_class_only_in_test,
-            ["class 'emu' in ", "data/test/emu is not among the 2 classes", "rename or remove"],
+            ["class 'emu' in ", "data/test/emu is not among the 2 classes", "rename it or leave it out"],
         ),
         (no_train_part, ["holds test, val but no train folder; add one"]),
         (

@@ -1,6 +1,7 @@
 """`lexnet augment PATH...`"""
 
 import hashlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -45,7 +46,9 @@ def command(
     as_yaml: bool,
     as_json: bool,
 ) -> None:
-    """Show what training will see: a contact sheet of pictures (files, or some of a folder's).
+    """Show what training will see: a contact sheet of pictures (files, or some of a folder or sample set).
+
+    Without PATH they are clip art.
 
     The views are those that `lexnet train` with the same recipe and seed takes for a probe or a tail; a whole
     net has new ones of each picture's middle in every epoch. The colours' principal axes, where a recipe uses
@@ -79,11 +82,12 @@ def command(
 
 
 def _some(paths: tuple[str, ...]) -> list[Path]:
-    """The files, and of folders a few that lie evenly among theirs; clip art where no path is given."""
-    from lexnet.data.samples import sample_folder
+    """The files, and of folders or a sample set a few that lie evenly among theirs."""
+    from lexnet.data.samples import SAMPLES, sample_path
 
     found: list[Path] = []
-    for path in map(Path, paths or [str(sample_folder("clipart"))]):
+    for name in paths or ["clipart"]:
+        path = sample_path(name) if name in SAMPLES and not os.path.exists(name) else Path(name)
         inside = look_under(path)[0]
         if not inside:
             raise DataError(f"{display(path)} holds no pictures; give files or a folder with pictures")

@@ -102,7 +102,7 @@ def choices_table(choices: "Choices") -> str:
 def epoch_line(event: "Judged") -> str | None:
     """What an epoch came to: its loss, and what the val part says if there is one; None for most of many."""
     seen, every = event.record, -(-event.epochs // EPOCHS)
-    done = round(seen["epoch"]) + 1
+    done = round(seen["epoch"])
     if done % every and done != event.epochs:
         return None
     text = f"  epoch {done} of {event.epochs}: loss {seen['loss']:.3f}"

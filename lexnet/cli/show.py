@@ -151,6 +151,14 @@ def _bundle(path: Path) -> dict[str, Any]:
 
 
 def _facts(document: dict[str, Any]) -> str:
+    """What there is to say, the accuracy first."""
+    from lexnet.cli.printing import percent
+
+    match document.get("measured"):
+        case {"accuracy": float(hits), "interval": [float(low), float(high)], "count": count, "part": part}:
+            seen = f"{percent(hits)} (95 %: {percent(low)} to {percent(high)}) of {count} {part} pictures"
+            document = {"accuracy": _plain(seen), **document}
+    document = {key: value for key, value in document.items() if value not in (None, {}, [])}
     width = max(map(len, document))
     return "\n".join(f"{_plain(key):{width}}  {_shown(value)}" for key, value in document.items())
 
@@ -158,12 +166,13 @@ def _facts(document: dict[str, Any]) -> str:
 def _shown(value: Any) -> str:
     """On one line: a bundle may come from anywhere, and must not draw on the terminal."""
     if isinstance(value, dict):
-        return ", ".join(f"{_plain(key)} {_shown(inner)}" for key, inner in value.items())
+        told = ((key, inner) for key, inner in value.items() if inner is not None)
+        return ", ".join(f"{_plain(key)} {_shown(inner)}" for key, inner in told)
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "-" if value is None else _plain(str(value))
+    return _plain(str(value))
 
 
 def _plain(text: str) -> str:

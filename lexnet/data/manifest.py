@@ -168,5 +168,6 @@ def refuse_bad(skipped: list[Skipped], skip_bad: bool) -> None:
     if lines and not skip_bad:
         raise DataError(
             f"{len(lines)} picture{'s' * (len(lines) > 1)} cannot be used:{listed(lines)}\n"
-            "mend or remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
+            "mend or remove them (`lexnet check` lists all faults), or go on without them with --skip-bad "
+            "(in Python skip_bad=True)"
         )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lexnet.data.columns import Strings, spelt
 from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Known, Manifest, Skipped, Source
 from lexnet.data.parquet import check_twice, read_parquet
-from lexnet.data.tree import PART_NAMES, Progress, know_all
+from lexnet.data.tree import PART_NAMES, Progress, know_all, refuse_unknown
 from lexnet.errors import DataError, PictureError
 from lexnet.files import is_printable, natural
 
@@ -77,11 +77,8 @@ def list_table(path: Path, classes: list[str] | None = None, source: Source | No
     names = [_name(name, path) for name in names]
     if classes is None:
         classes = sorted(set(names), key=natural)
-    elif unknown := sorted(set(names) - set(classes)):
-        raise DataError(
-            f"{path} has the label {unknown[0]!r}, which is not among the {len(classes)} classes that are "
-            "trained on; correct the label or drop its rows"
-        )
+    else:
+        refuse_unknown([(name, str(path)) for name in names], classes)
     index = {name: i for i, name in enumerate(classes)}
     return Manifest(
         name=str(path),

@@ -8,13 +8,14 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Known, Manifest, Skipped, Source
 from lexnet.data.threads import measured
-from lexnet.errors import DataError, PictureError, listed
+from lexnet.errors import DataError, PictureError, did_you_mean, listed, shown_plain
 from lexnet.files import OUTSIDE, display, is_loss, natural
 from lexnet.preprocess import SUFFIXES, read_header
 
@@ -24,6 +25,7 @@ PART_NAMES = {
 }  # fmt: skip
 Progress = Callable[[int, int], None]
 MAX_MEMBERS = 5_000_000  # files of an archive, rows of a table
+SHOWN = 12  # classes that a message names
 SHARE = 16  # pictures that a thread takes at a time: to hand them out costs as much as to read one
 
 
@@ -65,7 +67,10 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
     if classes is None:
         classes = _class_names(tree, divided)
     index = {name: i for i, name in enumerate(classes)}
-    _check_rows(rows, skipped, index, tree)
+    if not rows:
+        lost = listed([f"{skip.path} {skip.reason}" for skip in skipped if skip.bad], most=5)
+        raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg{lost}")
+    refuse_unknown([(label, tree.source.where(path.rpartition("/")[0])) for path, label, _ in rows], classes)
     found = know_all(tree.source, [path for path, _, _ in rows], progress)
     known = {i: one for i, one in enumerate(found) if isinstance(one, Known)}
     good = list(known)
@@ -141,19 +146,19 @@ def _class_names(tree: Tree, divided: bool) -> list[str]:
     return sorted({_label(name) for part in train for name in tree.folders(part)}, key=natural)
 
 
-def _check_rows(
-    rows: list[tuple[str, str, str]], skipped: list[Skipped], index: dict[str, int], tree: Tree
-) -> None:
-    if not rows:
-        lost = listed([f"{skip.path} {skip.reason}" for skip in skipped if skip.bad], most=5)
-        raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg{lost}")
-    unknown = sorted({(label, path.rpartition("/")[0]) for path, label, _ in rows if label not in index})
+def refuse_unknown(found: Iterable[tuple[str, str]], classes: list[str]) -> None:
+    """Raises `DataError` for labels, each with its place, that are none of the classes trained on."""
+    known = set(classes)
+    unknown = sorted({label: place for label, place in found if label not in known}.items())
     if unknown:
-        label, folder = unknown[0]
-        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        (label, place), *others = unknown
+        folded = {name.casefold(): name for name in classes}
+        near = [folded[one] for one in get_close_matches(label.casefold(), folded, n=1)]
+        names = ", ".join(classes[:SHOWN]) + ", ..." * (len(classes) > SHOWN)
+        more = f" (nor {shown_plain(name for name, _ in others)})" if others else ""
         raise DataError(
-            f"class {label!r} in {tree.source.where(folder)} is not among the {len(index)} classes that are "
-            f"trained on{more}; rename or remove the folder, or add it to the train part"
+            f"class {label!r} in {place} is not among the {len(classes)} classes that are trained on{more}: "
+            f"{names}{did_you_mean(near)}; rename it or leave it out, or add it to the train part"
         )
 
 

@@ -6,6 +6,7 @@
 A choice is kept in the run's folder: whoever goes on with the run goes on with the choice.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,14 +41,15 @@ def kept_choice(keep: Path | None) -> tuple[Plan, float] | None:
     """What was chosen when the run was begun, and the seconds that are kept back behind the training."""
     if keep is None or not all((keep / name).exists() for name in (RESERVE, CHOICE)):
         return None
-    return read_plan(keep / CHOICE), float((keep / RESERVE).read_text("utf-8"))
+    reserve, *reasons = json.loads((keep / RESERVE).read_text("utf-8"))
+    return replace(read_plan(keep / CHOICE), reasons=tuple(reasons)), reserve
 
 
 def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
     """The job with what was chosen, which is kept from now on and told."""
     announce(plan, job.tell)
     if keep is not None:
-        write_atomic(keep / RESERVE, str(job.reserve))
+        write_atomic(keep / RESERVE, json.dumps([job.reserve, *plan.reasons]))
         write_atomic(keep / CHOICE, plan.to_yaml())
     return replace(job, plan=plan)
 

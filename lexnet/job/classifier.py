@@ -1,6 +1,7 @@
 """The main job as a scikit-learn estimator."""
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -219,6 +220,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def warn(event: Event) -> None:
-    """What `fit` does with events where nobody listens: warnings are Python's."""
+    """What `fit` does with events where nobody listens: warnings are Python's, of the line that called it."""
     if isinstance(event, Warned):
-        warnings.warn(event.text, stacklevel=2)
+        depth, frame = 1, sys._getframe()
+        while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("lexnet."):
+            depth, frame = depth + 1, frame.f_back
+        warnings.warn(event.text, stacklevel=depth)

@@ -85,9 +85,11 @@ def learn(
     if job.plan.recipe() != plan.recipe():
         _warn_of_changes(job, admitted)
     taught = _taught(job, looked, divided, part, keep)
-    if tried and (why_not := _no_gain(taught, divided)):
-        why = f"mode probe: {why_not}"
+    better, seen = _beside_the_head(taught, divided) if tried else (True, "")
+    if tried:
+        why = f"mode {'tail' if better else 'probe'}: {seen}"
         tell(Note(why))
+    if not better:
         again = decided(
             plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
         )
@@ -233,7 +235,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
         mistakes = worst_mistakes(exported, manifest, held_out, plain)
         changed = job.plan.recipe() != Recipe()
-        epochs = int(learned.epochs[-1]["epoch"]) + 1 if learned.epochs else None
+        epochs = int(learned.epochs[-1]["epoch"]) if learned.epochs else None
         seen = training_sheet(job.plan, manifest, plain, learned.axes, epochs) if changed else None
     metrics = run_metrics(found)
     metrics["bundle_bytes"] = len(bundle)
@@ -265,8 +267,10 @@ def _warn_of_changes(job: Job, manifest: Manifest) -> None:
 def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
     """Where what was trained is right no more often than what was there without it."""
     job, mode = taught.job, taught.job.plan.config.mode
-    if mode in ("tail", "finetune") and (why := _no_gain(taught, manifest)):
-        job.tell(Note(f"mode {mode}: {why}; --mode probe takes less time"))
+    if mode in ("tail", "finetune"):
+        better, seen = _beside_the_head(taught, manifest)
+        if not better:
+            job.tell(Note(f"mode {mode}: {seen}; --mode probe takes less time"))
     if mode == "scratch":
         truth = manifest.labels[manifest.where("val")]
         usual = int(manifest.counts("train").argmax())
@@ -277,18 +281,17 @@ def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
             )
 
 
-def _no_gain(taught: Taught, manifest: Manifest) -> str | None:
-    """How what was trained, and the head that it began with, did on the validation part, if it is not right
-    on more."""
+def _beside_the_head(taught: Taught, manifest: Manifest) -> tuple[bool, str]:
+    """Whether what was trained is right on more of the validation part than the head that it began with, and
+    on how many each is."""
     assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
     val = manifest.where("val")
     examples = with_tta_views(taught.job, taught.trunk, manifest.take(val, []), taught.examples.take(val))
     before = taught.probe.probabilities(examples.measured()).argmax(axis=1)
     truth = manifest.labels[val]
     now, then = (int((answers == truth).sum()) for answers in (taught.learned.val.argmax(axis=1), before))
-    if now > then:
-        return None
-    return f"trained, it is right on {now:,} of {len(val):,} val pictures, and the head before on {then:,}"
+    seen = f"trained, it is right on {now:,} of {len(val):,} val pictures, and the head before on {then:,}"
+    return now > then, seen
 
 
 def _probed(

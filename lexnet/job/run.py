@@ -91,6 +91,8 @@ def train(
         if (folder / DONE).exists() and not plan.config.fit.raised:
             raise OutputError(f"another process has just finished this run in {folder}")
         announce(plan, listen)
+        if out is None and not resumed and folder.name != name_of(root):
+            tell(Note(f"{RUNS / name_of(root)} is there already: this run is {folder}"))
         _clear(folder)
         if resumed:
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since

@@ -63,6 +63,14 @@ class Predictor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
+    def __repr__(self) -> str:
+        net, accuracy = (
+            self.bundle.manifest.get("net"),
+            self.bundle.manifest.get("measured", {}).get("accuracy"),
+        )
+        measured = "" if accuracy is None else f", accuracy {accuracy:.3f}"
+        return f"<{type(self).__name__}: {net}, {len(self.bundle.classes)} classes{measured}>"
+
     @property
     def classes_(self) -> NDArray[Any]:
         """(classes,) the labels, in the order of the probabilities."""

@@ -41,7 +41,7 @@ class History:
 
     def done(self) -> int:
         """Epochs up to the last one judged."""
-        return int(self.epochs[-1]["epoch"]) + 1 if self.epochs else 0
+        return int(self.epochs[-1]["epoch"]) if self.epochs else 0
 
 
 def refuse_single(net: nn.Module, config: Fit) -> None:
@@ -123,7 +123,7 @@ def fit(
             seen = judge(net)
         _finite(seen, f"the net after epoch {epoch}; {kept}", config)
         last = (history.steps - 1) // per_epoch  # a stop may come before this epoch's first step
-        history.epochs.append({"epoch": last, "loss": total / pictures, "lr": rate, **seen})
+        history.epochs.append({"epoch": last + 1, "loss": total / pictures, "lr": rate, **seen})
         tell(history.epochs[-1])
         total, pictures = 0.0, 0
         run.keep_best(config.patience)

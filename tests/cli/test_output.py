@@ -180,10 +180,10 @@ def test_a_narrow_terminal_folds_the_widest_column(monkeypatch: pytest.MonkeyPat
 
 def test_a_line_an_epoch_but_at_most_twenty() -> None:
     for epochs, shown in ((6, 6), (20, 20), (45, 15), (1000, 20)):
-        lines = [epoch_line(Judged(epochs, {"epoch": i, "loss": 1.0})) for i in range(epochs)]
+        lines = [epoch_line(Judged(epochs, {"epoch": i + 1, "loss": 1.0})) for i in range(epochs)]
         assert len(list(filter(None, lines))) == shown
         assert lines[-1] == f"  epoch {epochs} of {epochs}: loss 1.000"
-    seen = {"epoch": 0, "loss": 0.25, "lr": 1e-3, "val_accuracy": 0.9, "val_log_loss": 0.3}
+    seen = {"epoch": 1, "loss": 0.25, "lr": 1e-3, "val_accuracy": 0.9, "val_log_loss": 0.3}
     assert epoch_line(Judged(3, seen)) == (
         "  epoch 1 of 3: loss 0.250, val accuracy 90.0 %, val log loss 0.300"
     )

@@ -66,7 +66,7 @@ def test_a_finished_run_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert f"going on with the run of 2 epochs in {tmp_path / 'run'}" in notes
     decisions = [text for text in notes if not text.startswith("going on")]
     assert run.metrics["resumed"] and run.metrics["decisions"] == decisions
-    assert [one["epoch"] for one in run.metrics["history"]] == [0, 1, 2, 3, 4]
+    assert [one["epoch"] for one in run.metrics["history"]] == [1, 2, 3, 4, 5]
     plan = yaml.safe_load((run.folder / "plan.yaml").read_text())
     assert (plan["fit"]["epochs"], plan["fit"]["raised"]) == (5, [2])
     again, steps, _ = trained_epochs(None, tmp_path / "again", str(run.folder / "plan.yaml"))

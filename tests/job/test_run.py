@@ -468,12 +468,12 @@ def test_a_tail_is_trained_verified_and_taken_up_again(
     first = train(str(few), TAIL, tmp_path / "a", told.append)
     metrics = first.metrics
     assert (metrics["mode"], metrics["frozen"], metrics["cut"]) == ("tail", "stage5", None)
-    assert [one["epoch"] for one in metrics["history"]] == [0, 1, 2] and metrics["verified"]
+    assert [one["epoch"] for one in metrics["history"]] == [1, 2, 3] and metrics["verified"]
     notes = [event.text for event in told if isinstance(event, Note)]
     assert any(note.startswith("cut stage5: ") for note in notes)
     assert any(note.startswith("recipe photo: ") for note in notes)
     history = read_csv(first.folder / "history.csv")
-    assert [row["epoch"] for row in history] == ["0", "1", "2"] and float(history[0]["loss"]) > 0
+    assert [row["epoch"] for row in history] == ["1", "2", "3"] and float(history[0]["loss"]) > 0
     assert 'id="epochs"' in (first.folder / "report.html").read_text()
     net = lexnet.net_from_bundle(first.folder / "model.lexnet")
     published = lexnet.create_net("efficientnet_lite0", weights="imagenet").state_dict()

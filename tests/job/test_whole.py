@@ -151,7 +151,7 @@ def test_from_scratch_it_learns_and_is_verified(scratch: Run) -> None:
     assert metrics["counts"] == {"train": 420, "val": 60, "calibration": 60, "test": 120}
     assert metrics["accuracy"] > 0.85 and metrics["verified"]  # by chance: 0.1
     assert metrics["weights"] is None and metrics["trunk"] is None and metrics["regularisation"] is None
-    assert [one["epoch"] for one in metrics["history"]] == list(range(6)) and metrics["stopped"] is None
+    assert [one["epoch"] for one in metrics["history"]] == list(range(1, 7)) and metrics["stopped"] is None
     assert metrics["history"][-1]["loss"] < metrics["history"][0]["loss"]
     assert metrics["fit"]["norms"] == "trained" and metrics["fit"]["lr"] == 3e-3
     assert bundle_of(scratch).bundle.manifest["training"]["steps"] == 6 * -(-420 // 32)

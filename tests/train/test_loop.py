@@ -49,7 +49,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 def test_it_learns_and_ends_as_the_average_that_was_judged() -> None:
     part, history = trained()
-    assert [one["epoch"] for one in history.epochs] == [0, 1, 2, 3]
+    assert [one["epoch"] for one in history.epochs] == [1, 2, 3, 4]
     assert history.epochs[-1]["val_accuracy"] > 0.9 > history.epochs[0]["val_accuracy"]
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
     assert judge(part) == {"val_accuracy": history.epochs[-1]["val_accuracy"]}
@@ -162,7 +162,7 @@ def test_judged_three_times_it_learns_the_same(tmp_path: Path, monkeypatch: pyte
     told: list[dict[str, float]] = []
     history = fit(third, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, tell=told.append)
     assert told == history.epochs, "each is told when it is over"
-    assert same(third, each) and [one["epoch"] for one in history.epochs] == [2, 5, 7]
+    assert same(third, each) and [one["epoch"] for one in history.epochs] == [3, 6, 8]
     means = [sum(losses[:3]) / 3, sum(losses[3:6]) / 3, sum(losses[6:]) / 2]
     assert [one["loss"] for one in history.epochs] == pytest.approx(means)
     with stopped_behind(1, monkeypatch):
@@ -175,7 +175,7 @@ def test_judged_three_times_it_learns_the_same(tmp_path: Path, monkeypatch: pyte
 def test_more_epochs_are_judged_where_both_at_once_are(tmp_path: Path) -> None:
     raised = replace(CONFIG, epochs=14, raised=(7,))
     at_once = fit(net(), batches, STEPS, raised, seed=0, judge=judge, judge_at_most=3)
-    assert [one["epoch"] for one in at_once.epochs] == [2, 5, 6, 9, 13]
+    assert [one["epoch"] for one in at_once.epochs] == [3, 6, 7, 10, 14]
     keep, config = tmp_path / "c", replace(CONFIG, epochs=7)
     fit(net(), batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, checkpoint=keep)
     assert (
@@ -199,7 +199,7 @@ def test_what_an_error_says_is_kept_is_what_the_checkpoint_holds(tmp_path: Path)
     assert "in batch 0 of epoch 1; nothing is kept yet" in broken(1)
     assert "in batch 0 of epoch 5; nothing is kept yet" in broken(5, keep=False)
     kept = read_checkpoint(tmp_path / "5")
-    assert kept is not None and [one["epoch"] for one in kept[1]["history"]] == [1, 3]
+    assert kept is not None and [one["epoch"] for one in kept[1]["history"]] == [2, 4]
     assert not (tmp_path / "1").exists()
 
 
@@ -207,14 +207,14 @@ def test_a_stop_before_an_epochs_first_step_counts_for_the_epoch_of_the_last() -
     """Of eight epochs every second is judged; three are done when it stops."""
     config = replace(CONFIG, epochs=8, steps=3 * STEPS)
     history = fit(net(), batches, STEPS, config, seed=0, judge=judge, judge_at_most=4)
-    assert [one["epoch"] for one in history.epochs] == [1, 2] and history.steps == 3 * STEPS
+    assert [one["epoch"] for one in history.epochs] == [2, 3] and history.steps == 3 * STEPS
 
 
 def test_patience_has_every_epoch_judged() -> None:
     seen = fit(
         net(), batches, STEPS, replace(CONFIG, patience=9), seed=0, judge=judge, judge_at_most=3
     ).epochs
-    assert [one["epoch"] for one in seen] == [0, 1, 2, 3]
+    assert [one["epoch"] for one in seen] == [1, 2, 3, 4]
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
@@ -279,7 +279,7 @@ def test_it_stops_at_the_step_it_was_told_and_again_to_the_same_bits() -> None:
     config = replace(CONFIG, steps=STEPS + 7)
     part, history = trained(config)
     assert history.steps == STEPS + 7 and history.stopped == "after 27 steps, as it was told"
-    assert [one["epoch"] for one in history.epochs] == [0, 1]
+    assert [one["epoch"] for one in history.epochs] == [1, 2]
     assert same(part, trained(config)[0])
     assert not same(part, trained(replace(config, steps=STEPS + 8))[0])
     whole, all_of_it = trained()
