@@ -164,7 +164,9 @@ def every_kind(file: Path) -> Iterator[tuple[str, Picture]]:
 
 @pytest.mark.pictures
 def test_every_kind_of_input_gives_the_same_bits(test_data: Path) -> None:
-    for file in sorted((test_data / "clothing/test").glob("*/*.jpg"))[:8]:
+    files = sorted((test_data / "clothing/test").glob("*/*.jpg"))[:8]
+    assert len(files) == 8
+    for file in files:
         expected = load(file, PreprocessSpec())
         for kind, picture in every_kind(file):
             assert np.array_equal(load(picture, PreprocessSpec()), expected), f"{kind} of {file.name}"

@@ -294,3 +294,9 @@ def test_more_copies_than_neighbours_are_one_chain(clipart: Looks) -> None:
             if joined & {pair.first, pair.second}:
                 joined |= {pair.first, pair.second}
     assert joined == set(range(20))
+
+
+def test_the_thresholds_are_those_that_the_benchmarks_were_measured_with() -> None:
+    assert duplicates.NEEDED == ((0.85, 0.97), (0.6, 0.985))
+    assert (duplicates.COARSE, duplicates.FEW, duplicates.NEIGHBOURS) == (0.9, 16, 8)
+    assert duplicates.ZOOMS == (1.0, 0.97, 0.94, 0.91)

@@ -267,3 +267,7 @@ def test_outliers_come_farthest_first_whatever_the_block(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 def test_hardly_any_or_equal_pictures_have_no_outlier(count: int) -> None:
     assert outliers(np.ones((count, 8), np.float32)) == []
+
+
+def test_the_thresholds_are_those_that_the_benchmarks_were_measured_with() -> None:
+    assert (PENALTY, SUSPECT, FAR) == (0.3, 0.75, 4.0)

@@ -240,6 +240,7 @@ def test_engines_and_workers_give_the_same_labels(call: Call, bundle: str) -> No
         json.loads(call("predict", bundle, *FLAGS, "--json", *more).out)
         for more in ((), ("--engine", "openvino"), ("--engine", "auto"), ("--workers", 1))
     ]
+    assert [len(document) for document in said] == [len(FLAGS)] * 4
     for document in said[1:]:
         for row, first in zip(document, said[0], strict=True):
             assert row["label"] == first["label"]

@@ -13,7 +13,7 @@ from picture_makers import class_folder
 
 from lexnet.config import SplitConfig
 from lexnet.data.folder import read_folder
-from lexnet.data.groups import FEW, LEFT, group_by, join_groups, subset, units
+from lexnet.data.groups import FEW, LEFT, by_class, group_by, join_groups, subset, units
 from lexnet.data.manifest import Files, Manifest, Skipped
 from lexnet.data.splits import assign_parts, choose
 from lexnet.errors import ConfigError, DataError
@@ -244,6 +244,13 @@ def test_a_group_over_several_classes_stays_whole_and_counts_for_its_commonest(s
     divided = assign_parts(listing(labels, groups), SplitConfig(val=0, test=0.25), seed)
     assert len(set(zip(divided.groups, divided.parts, strict=True))) == 12
     assert divided.counts("test").tolist() == [5, 5, 5], "one person for whom each class is the commonest"
+
+
+def test_a_group_counts_for_the_class_of_most_of_it_and_not_of_its_first_picture() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 0, 0])
+    alone = [[row] for row in range(6)]
+    mixed = [6, 7, 8]  # of the second class, and two of the first
+    assert by_class([*alone, mixed], labels, 2, least=3) == [[*alone[:3], mixed], alone[3:]]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from picture_makers import class_folder
 
-from lexnet.config import PreprocessSpec
+from lexnet.config import PIXEL_RULES, PreprocessSpec
 from lexnet.data import loader as module
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import Pictures, open_pictures
@@ -93,6 +96,48 @@ def test_each_picture_is_decoded_once(folder: Path) -> None:
     normalised = replace(SPEC, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0))
     opened(read_folder(folder), normalised, counted=counted)  # which happens in the net: the same pixels
     assert len(counted) == 80
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"short_side": 56},
+        {"interpolation": "bilinear"},
+        {"channels": 1, "mean": (0.0,), "std": (1.0,)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_pixels_that_another_setting_gives_are_others(tmp_path: Path, change: dict[str, Any]) -> None:
+    manifest = read_folder(class_folder(tmp_path / "noise", a=1, b=1))
+    counted: list[int] = []
+    for spec in (SPEC, replace(SPEC, **change)) * 2:
+        opened(manifest, spec, counted=counted)
+    assert counted == [1, 2, 1, 2], "each once by either spec, and none again"
+
+
+def test_pixels_of_another_pillow_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = read_folder(class_folder(tmp_path / "noise", a=1, b=1))
+    counted: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PIL", SimpleNamespace(__version__="99.0"))
+        opened(manifest, counted=counted)
+    opened(manifest, counted=counted)
+    assert counted == [1, 2, 1, 2]
+
+
+def test_pixels_are_kept_by_the_rules_that_they_were_made_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes: list[dict[str, Any]] = []
+    store = module.Store
+
+    def noted(kind: str, recipe: dict[str, Any], warn: Callable[[str], None]) -> Any:
+        recipes.append(recipe)
+        return store(kind, recipe, warn)
+
+    monkeypatch.setattr(module, "Store", noted)
+    opened(read_folder(class_folder(tmp_path / "noise", a=1, b=1)))
+    assert recipes[0]["rules"] == PIXEL_RULES
 
 
 def test_only_new_pictures_are_decoded(folder: Path) -> None:

@@ -92,6 +92,12 @@ def test_every_class_is_divided_in_the_same_shares() -> None:
     assert divided.counts("train").tolist() == [70, 35, 7]
 
 
+def test_a_share_is_rounded_and_not_cut_off() -> None:
+    """A fifth of 13 is 2.6, and a tenth 1.3."""
+    divided = assign_parts(distinct(13, 13), CONFIG, seed=0)
+    assert [divided.counts(part).tolist() for part in PARTS] == [[9, 9], [1, 1], [3, 3]]
+
+
 @settings(deadline=None, derandomize=True)
 @given(
     counts=st.lists(st.integers(MIN_UNDIVIDED, 40), min_size=2, max_size=5),
@@ -328,6 +334,15 @@ def test_what_a_net_has_learned_from_is_not_measured_on_while_there_is_other() -
     most = known.copy()
     most[first.where("test")[2:]] = True  # two of the first class are left, and none of the second
     assert assign_parts(manifest, SplitConfig(), 1, most).counts("test").tolist() == [2, 1]
+
+
+def test_a_group_of_which_one_picture_was_learned_from_is_not_measured_on() -> None:
+    """Pairs; a net that knows one of two has nearly seen the other."""
+    manifest = distinct(40, 40).with_groups(f"{row // 2}" for row in range(80))
+    known = np.arange(80) % 6 == 0
+    for seed in range(5):
+        tested = assign_parts(manifest, CONFIG, seed, known).where("test")
+        assert len(tested) == 16 and not known[tested].any()
 
 
 def test_near_copies_of_what_is_trained_on_are_not_lent_to_the_val_part() -> None:

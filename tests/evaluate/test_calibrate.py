@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from lexnet.evaluate.calibrate import HIGH, LOW, fit_temperature
 
@@ -68,3 +69,12 @@ def test_a_picture_that_counts_twice_is_as_two() -> None:
         np.concatenate([logits, logits[twice]]), np.concatenate([labels, labels[twice]])
     )
     assert weighted == pytest.approx(repeated, rel=2e-3) and weighted != fit_temperature(logits, labels)
+
+
+def test_of_views_that_disagree_the_mean_probability_is_what_counts() -> None:
+    """Labels drawn from the mean over three views at temperature 2; a mean of logarithms finds 10."""
+    draw = np.random.default_rng(0)
+    views = 4 * draw.normal(size=(4000, 3, 4))
+    shares = softmax(views / 2, axis=2).mean(axis=1)
+    labels = (shares.cumsum(axis=1) > draw.random((4000, 1))).argmax(axis=1)
+    assert fit_temperature(views, labels) == pytest.approx(2, rel=0.05)

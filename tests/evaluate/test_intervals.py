@@ -74,6 +74,12 @@ def test_pictures_that_say_the_same_count_once() -> None:
     assert clustered_wilson(np.empty(0), np.empty(0)) == (0.0, 1.0)
 
 
+def test_units_never_make_more_witnesses_than_there_are_pictures() -> None:
+    """One of each pair is right, so that all units say the same: twenty pairs are still forty answers."""
+    right, units = np.arange(40) % 2 > 0, np.repeat(np.arange(20), 2)
+    assert clustered_wilson(right, units) == wilson(20, 40, student_95(19))
+
+
 @pytest.mark.parametrize(("alike", "plain"), [(0.0, (0.92, 0.98)), (0.5, (0.3, 0.75))])
 def test_it_holds_the_truth_in_95_of_100_trials(alike: float, plain: tuple[float, float]) -> None:
     """40 units of 12; with `alike` of them all pictures are right or wrong as the first one is."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from lexnet.evaluate.intervals import wilson
+from lexnet.evaluate.intervals import clustered_wilson, wilson
 from lexnet.evaluate.metrics import expected_calibration_error, score
 
 CLASSES = ["a", "b", "c", "d"]
@@ -50,6 +50,17 @@ def test_accuracy_is_a_recount() -> None:
         mine = [probabilities[k] for k in range(101) if labels[k] == i]
         found = sum(int(np.argmax(p)) == i for p in mine)
         assert row["recall_interval"] == pytest.approx(wilson(found, len(mine)))
+
+
+def test_the_interval_of_a_recall_knows_what_belongs_together() -> None:
+    """Twenty units of six pictures, each wholly right or wholly wrong."""
+    labels, units = np.repeat([0, 1], 60), np.repeat(np.arange(20), 6)
+    right = units % 4 > 0
+    probabilities = np.eye(2)[np.where(right, labels, 1 - labels)]
+    for label, row in enumerate(score(probabilities, labels, ["a", "b"], units=units).per_class):
+        mine = labels == label
+        assert tuple(row["recall_interval"]) == clustered_wilson(right[mine], units[mine])
+        assert tuple(row["recall_interval"]) != clustered_wilson(right[mine])
 
 
 def test_a_class_without_pictures_does_not_count_for_the_mean() -> None:

@@ -76,6 +76,29 @@ def test_the_best_that_fits_is_taken(
     assert (chosen.mode, chosen.views) == (mode, views)
 
 
+def test_an_option_has_to_fit_with_some_time_to_spare(folder: Path) -> None:
+    """What was measured may take 15 % longer."""
+    wanted = job(folder, SMALL, 110)
+    assert budget._fits(wanted, Option(mode="probe", seconds=90))
+    assert not budget._fits(wanted, Option(mode="probe", seconds=100))
+
+
+def test_training_is_late_once_the_rest_would_not_be_done_in_time(folder: Path) -> None:
+    wanted = job(folder, SMALL, 10)
+    assert replace(wanted, reserve=15.0).late()
+    assert not replace(wanted, reserve=1.0).late()
+    assert not replace(wanted, deadline=None).late()
+
+
+def test_a_hundred_pictures_are_enough_to_train_more_than_a_head() -> None:
+    assert choose.too_few(100, 1) is None
+    for train_part, val in ((99, 1), (100, 0)):
+        said = choose.too_few(train_part, val)
+        assert said == (
+            f"mode probe: {train_part} training and {val} validation pictures are too few to train more on"
+        )
+
+
 def test_pictures_that_the_net_has_seen_before_take_no_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

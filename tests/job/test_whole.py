@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from lexnet.preprocess import Pixels, load
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
 from lexnet.train import compiled, finder
+from lexnet.train.pixels import Pixels as Batches
 
 SCRATCH = TrainConfig(
     net="lenet5_modern",
@@ -293,6 +295,36 @@ def test_sampled_classes_come_as_often_and_the_rare_one_is_found(digits: Path, t
     ]
     assert recall[1] > recall[0]
     assert bundle_of(sampled).bundle.manifest["training"]["class_weight"] == "sampled"
+
+
+def test_balanced_classes_count_alike_in_every_step_and_in_the_temperature(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice as many threes as eights; the temperature is fitted to the val part."""
+    for label, count in (("3", 60), ("8", 30)):
+        (tmp_path / "d" / label).mkdir(parents=True)
+        for picture in sorted((digits / label).iterdir())[:count]:
+            shutil.copy(picture, tmp_path / "d" / label)
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+    fit = finish.fit_temperature
+
+    def noted(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+        asked.append((labels, weights))
+        return fit(logits, labels, weights)
+
+    def given(**named: Any) -> Batches:
+        asked.append((named["labels"], named["weights"]))
+        return Batches(**named)
+
+    monkeypatch.setattr(finish, "fit_temperature", noted)
+    monkeypatch.setattr(whole, "Pixels", given)
+    config = replace(SCRATCH, class_weight="balanced", split=SplitConfig(), fit=FitConfig(epochs=1))
+    run = train(str(tmp_path / "d"), config, tmp_path / "run")
+    for (labels, weights), name in zip(asked, ("train", "val"), strict=True):
+        truth = Counter(path.parent.name for path in part(run, tmp_path / "d", name))
+        assert Counter(run.metrics["classes"][label] for label in labels) == truth, name
+        counts = np.bincount(labels, weights)
+        assert truth["3"] == 2 * truth["8"] and counts[0] == pytest.approx(counts[1], rel=1e-5), name
 
 
 def test_steps_and_patience_end_it_and_say_why(tmp_path: Path) -> None:

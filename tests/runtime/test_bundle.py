@@ -1,5 +1,6 @@
 """What the reader accepts, and everything it has to refuse."""
 
+import copy
 import hashlib
 import json
 import os
@@ -387,14 +388,39 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
         reading(zipped([*members, members[1]]), tmp_path)
 
 
-def test_too_many_members_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="not a LexNet bundle"):
-        reading(zipped([(f"{i}", b"") for i in range(101)]), tmp_path)
+def test_more_than_a_hundred_members_are_refused(tmp_path: Path) -> None:
+    """In a bundle that is sound but for that: with a hundred it is read."""
+
+    def having(count: int) -> bytes:
+        def change(manifest: Manifest, members: Members) -> None:
+            members.update({f"more/{i}": b"" for i in range(count - 1 - len(members))})  # beside the manifest
+
+        return forged(TINY, change)
+
+    assert len(reading(having(100), tmp_path).members) == 100
+    with pytest.raises(BundleError, match="is a zip file but not a LexNet bundle"):
+        reading(having(101), tmp_path)
+
+
+def test_members_that_overlap_are_refused(tmp_path: Path) -> None:
+    """One lies within the other: a few bytes could be read as many members of any size."""
+    inner, outer = BytesIO(), BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("b", bytes(1000))
+        within = copy.copy(archive.getinfo("b"))
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("a", inner.getvalue())
+        within.header_offset = archive.getinfo("a").header_offset + 30 + len("a")  # behind its header
+        archive.filelist.append(within)
+        archive.NameToInfo["b"] = within
+        archive.comment = bytes(32)
+    with pytest.raises(BundleError, match="has members that overlap; refused"):
+        reading(redigested(outer.getvalue()), tmp_path)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"7", b"null", b'"format"', b"\xff\xfe", b"{" * 99_999])
 def test_a_manifest_that_is_no_object_is_refused(text: bytes, tmp_path: Path) -> None:
-    with pytest.raises(BundleError):
+    with pytest.raises(BundleError, match=r"has no readable manifest\.json; it is not a LexNet bundle"):
         reading(zipped([("manifest.json", text), ("model.onnx", b"")]), tmp_path)
 
 

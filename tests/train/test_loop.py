@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from lexnet.config import Fit, FitConfig
 from lexnet.errors import OutputError, TrainingError
+from lexnet.train import loop
 from lexnet.train.checkpoint import read_checkpoint
 from lexnet.train.loop import History, fit, mixed
+from lexnet.train.optimiser import MOMENTUM, make_optimiser, set_rate
 from lexnet.train.schedule import lr_factor
 
 CONFIG = FitConfig(epochs=4, lr=0.02, batch_size=8, warmup=0.5).resolved("tail")
@@ -60,6 +62,33 @@ def test_the_same_call_gives_the_same_bits() -> None:
     torch.rand(3)  # whatever was drawn before
     first = trained()
     assert same(first[0], trained()[0])
+
+
+def test_every_epoch_has_a_dropout_of_its_own() -> None:
+    drawn: list[float] = []
+
+    class Draws(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            if self.training:
+                drawn.append(float(torch.rand(1)))
+            return super().forward(x)
+
+    one = [(torch.ones(2, 3), torch.eye(2))]
+    fit(Draws(3, 2), lambda epoch: iter(one), 1, CONFIG, seed=0, judge=lambda part: {})
+    assert len(drawn) == len(set(drawn)) == CONFIG.epochs
+
+
+def test_a_gradient_that_is_too_long_is_shortened() -> None:
+    """It is over a hundred long; SGD's first step is 1 + momentum times the gradient, by Nesterov."""
+    config = FitConfig(optimiser="sgd", clip=0.5, weight_decay=0.0, batch_size=2).resolved("scratch")
+    part = nn.Linear(3, 2)
+    for weight in part.parameters():
+        nn.init.zeros_(weight)
+    optimiser = make_optimiser(part, config)
+    set_rate(optimiser, 1.0)
+    loop.step(part, part, optimiser, iter([(100 * torch.ones(2, 3), torch.eye(2)[[0, 0]])]), config, "here")
+    moved = torch.cat([weight.detach().flatten() for weight in part.parameters()])
+    assert float(moved.norm()) == pytest.approx(0.5 * (1 + MOMENTUM), rel=1e-3)
 
 
 @pytest.mark.parametrize("earlier", [1, 3])

@@ -15,7 +15,7 @@ from lexnet.augment.recipes import RECIPES
 from lexnet.config import Fit, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import Pictures, open_pictures
-from lexnet.train.pixels import Pixels, judged, normalised, order
+from lexnet.train.pixels import Pixels, cuts, judged, normalised, order
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(size=32, short_side=32, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
@@ -59,6 +59,12 @@ def test_an_epoch_has_every_picture_once_with_its_own_label(folder: Path) -> Non
     levels = (pictures.read(rows).astype(np.float64) - SPEC.mean) / SPEC.std
     np.testing.assert_allclose(inputs.numpy(), levels.transpose(0, 3, 1, 2), atol=1e-5)
     assert torch.equal(targets, torch.eye(2)[pixels.labels[rows]])
+
+
+def test_one_picture_left_over_joins_the_batch_before() -> None:
+    assert cuts(10, 4) == [(0, 4), (4, 8), (8, 10)]
+    assert cuts(9, 4) == [(0, 4), (4, 9)]
+    assert cuts(1, 4) == [(0, 1)] and cuts(2, 1) == [(0, 1), (1, 2)]
 
 
 def test_pixels_lie_channels_last_in_memory(folder: Path) -> None:

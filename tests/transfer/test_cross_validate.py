@@ -5,6 +5,7 @@ import pytest
 
 from lexnet.config import ProbeConfig, SplitConfig, TrainConfig
 from lexnet.errors import DataError
+from lexnet.evaluate.intervals import wilson
 from lexnet.transfer.cross_validate import CrossValidation, cross_validate
 from lexnet.transfer.probe import Examples
 
@@ -58,6 +59,15 @@ def test_what_belongs_together_is_never_on_both_sides() -> None:
     labels = np.asarray([0, 1] * 20)[thing]
     assert measured(features, labels).accuracy > 0.95
     assert measured(features, labels, [f"thing {t}" for t in thing]).accuracy < 0.7
+
+
+def test_the_interval_knows_what_belongs_together() -> None:
+    """The same picture six times each: forty answers and not 240."""
+    thing = np.repeat(np.arange(40), 6)
+    features = (3 * np.random.default_rng(0).normal(size=(40, 64))[thing]).astype(np.float32)
+    found = measured(features, np.asarray([0, 1] * 20)[thing], [f"thing {t}" for t in thing], repeats=1)
+    low, high = wilson(found.accuracy * 240, 240)
+    assert found.interval[1] - found.interval[0] > 1.5 * (high - low)
 
 
 def test_repeats_divide_anew_and_the_seed_decides() -> None:

@@ -45,11 +45,12 @@ def fitted(
     seed: int = 0,
     progress: Callable[[int, int], None] = silent,
     weights: np.ndarray | None = None,
+    tta_views: np.ndarray | None = None,
 ) -> Probe:
     x, labels, names = data
     if weights is None:
         weights = np.ones(len(labels), np.float32)
-    examples = Examples(features=x, labels=labels, weights=weights, units=names)
+    examples = Examples(features=x, labels=labels, weights=weights, units=names, tta_views=tta_views)
     config = ProbeConfig(candidates=candidates)
     return fit_probe(examples, int(labels.max()) + 1, config, seed, workers, progress)
 
@@ -177,6 +178,26 @@ def test_a_weight_is_as_good_as_so_many_copies() -> None:
     said = [(probe.logits(x).argmax(axis=1) == 1).mean() for probe in (plain, weighted, copied)]
     assert said[1] > said[0] + 0.03 and abs(said[1] - said[2]) < 0.02
     assert same_bits(weighted, fitted((x, labels, names), (4.0,), weights=weights * 4))
+
+
+def test_what_hardly_counts_hardly_moves_the_temperature_and_the_log_loss() -> None:
+    """Every second picture has the wrong label, and a thousandth of the weight."""
+    x, labels, names = clouds(2, 200, apart=2)
+    noisy = np.arange(len(labels)) % 2 == 0
+    weights = np.where(noisy, 1e-3, 1).astype(np.float32)
+    probe = fitted((x, np.where(noisy, 1 - labels, labels), names), (1.0,), weights=weights)
+    assert probe.temperature < 3
+    assert probe.cv_log_loss[0] < 0.3
+
+
+def test_an_answer_is_the_mean_of_the_probabilities_of_its_views_and_not_of_their_logits() -> None:
+    """One of three views is sure of the wrong class: the two others outvote it."""
+    x, labels, names = clouds(2, 60, apart=6)
+    x = x - x.mean(axis=0)
+    views = np.stack([x, x, -3 * x], axis=1)
+    probe = fitted((x, labels, names), (1.0,), tta_views=views)
+    assert probe.cv_accuracy[0] > 0.95 and probe.right.mean() > 0.95
+    assert (probe.probabilities(views).argmax(axis=1) == labels).mean() > 0.95
 
 
 def test_shuffled_labels_score_at_chance() -> None:

@@ -1,6 +1,7 @@
 """A tail: trained apart, put back, and the same net again."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from made_nets import lively, pictures, small
+from numpy.typing import NDArray
 from picture_makers import clipart_folder
 
 from lexnet.config import FitConfig
@@ -17,6 +19,9 @@ from lexnet.errors import ConfigError
 from lexnet.nets import NETS
 from lexnet.nets.fold import depthwise_frozen, fold_norms, unfold_norms
 from lexnet.nets.net import Net
+from lexnet.train.loop import Batch
+from lexnet.train.pixels import order
+from lexnet.transfer import tail as module
 from lexnet.transfer.cut import Place, default_cut, places
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.tail import Activated, train_tail
@@ -131,6 +136,82 @@ def trained(
         progress=lambda done, total: None,
     )
     return net, history.epochs
+
+
+class Kept:
+    """In place of an extraction: notes which views it is asked for."""
+
+    def __init__(self) -> None:
+        self.views: NDArray[np.int64] | None = None
+
+    def read(self, rows: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
+        self.views = views
+        return np.zeros((len(rows), 4, 8, 8), np.float16)
+
+
+def taught(
+    monkeypatch: pytest.MonkeyPatch,
+    weights: NDArray[np.float32],
+    *,
+    views: int | None = None,
+    smoothing: float = 0.0,
+    sampled: bool = False,
+) -> tuple[Kept, Callable[[int], Iterator[Batch]]]:
+    """The batches, one an epoch, that a tail is trained on: of two classes in turn."""
+    made: list[Callable[[int], Iterator[Batch]]] = []
+    monkeypatch.setattr(module, "fit", lambda net, batches, *given, **named: made.append(batches))
+    net, kept, count = create_net("lenet5_modern", classes=2), Kept(), len(weights)
+    some: Any = Activated(
+        extraction=kept,  # type: ignore[arg-type]
+        labels=np.arange(count) % 2,
+        weights=weights,
+        rows=np.arange(count),
+        views=views,
+    )
+    config = FitConfig(epochs=4, batch_size=count, smoothing=smoothing).resolved("tail")
+    cut = next(name for name, _ in net.stages.named_children())
+    quiet: Any = {"checkpoint": None, "of": "", "progress": lambda done, total: None}
+    train_tail(net, cut, some, some, config, 0, sampled=sampled, **quiet)
+    return kept, made[0]
+
+
+def test_how_much_a_picture_counts_is_in_its_target_and_so_is_smoothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = np.arange(1, 7, dtype=np.float32)
+    _, batches = taught(monkeypatch, weights, smoothing=0.2)
+    ((_, targets),) = batches(0)
+    rows = order(np.arange(6) % 2, 0, 0, sampled=False)
+    np.testing.assert_allclose(targets.sum(1), (weights / weights.mean())[rows], rtol=1e-6)
+    own = targets[torch.arange(6), torch.from_numpy(rows % 2)]
+    np.testing.assert_allclose(own / targets.sum(1), 0.9, rtol=1e-6)
+
+
+def test_the_views_of_a_picture_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In three epochs each is seen in all of its three views."""
+    kept, batches = taught(monkeypatch, np.ones(6, np.float32), views=3)
+    seen: dict[int, list[int]] = defaultdict(list)
+    for epoch in range(3):
+        list(batches(epoch))
+        assert kept.views is not None
+        rows = order(np.arange(6) % 2, 0, epoch, sampled=False)
+        for row, view in zip(rows.tolist(), kept.views.tolist(), strict=True):
+            seen[row].append(view)
+    assert len(seen) == 6 and all(sorted(views) == [0, 1, 2] for views in seen.values())
+
+
+def test_a_picture_that_is_drawn_again_in_an_epoch_is_seen_in_another_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, batches = taught(monkeypatch, np.ones(40, np.float32), views=3, sampled=True)
+    list(batches(0))
+    assert kept.views is not None
+    seen: dict[int, list[int]] = defaultdict(list)
+    rows = order(np.arange(40) % 2, 0, 0, sampled=True)
+    for row, view in zip(rows.tolist(), kept.views.tolist(), strict=True):
+        seen[row].append(view)
+    assert max(map(len, seen.values())) > 2
+    assert all(len(set(views)) == min(3, len(views)) for views in seen.values())
 
 
 def test_norms_do_not_learn_from_one_picture_at_a_time(manifest: Manifest) -> None:

@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from lexnet.config import EngineChoice
@@ -106,7 +108,14 @@ def test_copies_are_computed_once(trunk: Trunk, cache: Path, pictures: Path) -> 
     assert np.array_equal(extraction.features[0], extraction.features[6])
 
 
-def test_another_engine_spec_graph_or_weights_starts_anew(trunk: Trunk, cache: Path, pictures: Path) -> None:
+def other_graph(trunk: Trunk) -> bytes:
+    """One that computes the same and is not the same file."""
+    model = onnx.load_model_from_string(trunk.graph)
+    model.doc_string = "another"
+    return model.SerializeToString()
+
+
+def test_another_engine_spec_or_graph_starts_anew(trunk: Trunk, cache: Path, pictures: Path) -> None:
     manifest = read_folder(pictures).take(np.arange(2), [])
     variants: list[tuple[Trunk, EngineChoice]] = [
         (trunk, "onnxruntime"),
@@ -114,14 +123,26 @@ def test_another_engine_spec_graph_or_weights_starts_anew(trunk: Trunk, cache: P
         (trunk, "torch"),
         (replace(trunk, spec=replace(trunk.spec, short_side=240)), "onnxruntime"),
         (replace(trunk, spec=replace(trunk.spec, interpolation="bilinear")), "onnxruntime"),
-        (replace(trunk, weights=replace(trunk.weights, sha256="0" * 64)), "onnxruntime"),
-        (replace(trunk, net="another"), "onnxruntime"),
+        (replace(trunk, graph=other_graph(trunk)), "onnxruntime"),
     ]
     for variant, choice in variants:
         assert extracted(variant, manifest, choice).computed == 2, choice
     for variant, choice in variants:
         assert extracted(variant, manifest, choice).computed == 0, choice
     assert len(list((cache / "features").iterdir())) == len(variants)
+    renamed = replace(trunk, net="another", weights=replace(trunk.weights, sha256="0" * 64))
+    assert extracted(renamed, manifest).computed == 0, "the graph has the weights in it, whoever brought them"
+
+
+def test_another_pillow_which_may_decode_otherwise_starts_anew(
+    trunk: Trunk, cache: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_folder(pictures).take(np.arange(2), [])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PIL", SimpleNamespace(__version__="99.0"))
+        assert extracted(trunk, manifest).computed == 2
+    assert extracted(trunk, manifest).computed == 2
+    assert extracted(trunk, manifest).computed == 0
 
 
 def test_what_was_computed_before_an_interruption_is_kept(trunk: Trunk, cache: Path, pictures: Path) -> None:

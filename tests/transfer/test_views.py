@@ -1,6 +1,7 @@
 """Changed copies and views to answer by: the same ones whenever a picture is met."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from picture_makers import clipart_folder, noise
 from lexnet.augment.apply import apply
 from lexnet.augment.recipes import RECIPES
 from lexnet.augment.sample import sample
-from lexnet.config import ProbeConfig
+from lexnet.config import PreprocessSpec, ProbeConfig, Recipe
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.preprocess import decode
+from lexnet.transfer import views as module
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.probe import Examples, Probe, fit_probe
 from lexnet.transfer.trunk import Trunk, open_trunk
@@ -91,6 +93,26 @@ def test_views_to_answer_by(trunk: Trunk, manifest: Manifest) -> None:
     assert np.abs(mirror[:, 1] - plain).max() > 0.1
 
 
+def test_views_that_differ_in_anything_have_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By it they are found in the cache: what it leaves out would be taken for something else."""
+    recipe = Recipe(flip=0.5)
+    looks = [
+        augmented(recipe, 0, 2, None),
+        augmented(Recipe(mirror=0.4), 0, 2, None),
+        augmented(recipe, 1, 2, None),
+        augmented(recipe, 0, 3, None),
+        augmented(recipe, 0, 2, np.eye(3)),
+        augmented(recipe, 0, 2, 2 * np.eye(3)),
+        answering(PreprocessSpec(tta="mirror")),
+        answering(PreprocessSpec(tta="crops")),
+    ]
+    monkeypatch.setattr(module, "_code", lambda: "of another version")
+    looks.append(augmented(recipe, 0, 2, None))
+    monkeypatch.setattr("cv2.__version__", "99.0")
+    looks.append(augmented(recipe, 0, 2, None))
+    assert len({json.dumps(look.key, sort_keys=True) for look in looks}) == len(looks)
+
+
 def test_colour_axes_are_asked_of_the_pictures_only_where_the_recipe_uses_them(
     trunk: Trunk, manifest: Manifest
 ) -> None:
@@ -143,7 +165,7 @@ def test_copies_teach_what_does_not_matter() -> None:
 
 def test_the_temperature_is_that_of_the_mean_over_the_views() -> None:
     x, labels = blobs(3, 200)
-    bold = np.stack([4 * x, 4 * x], axis=1)  # surer than it should be
+    bold = np.stack([3 * x, 5 * x], axis=1)  # surer than it should be
     units = list(map(str, range(200)))
     plain = Examples(features=x, labels=labels, weights=np.ones(200, np.float32), units=units)
     one, both = fitted(plain), fitted(replace(plain, tta_views=bold))

@@ -1,0 +1,69 @@
+"""What a head is fitted on, and where a net is cut."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from picture_makers import class_folder
+
+from lexnet.check.duplicates import Pair
+from lexnet.config import PreprocessSpec, SplitConfig, TrainConfig
+from lexnet.data.folder import read_folder
+from lexnet.data.manifest import Manifest
+from lexnet.data.splits import assign_parts
+from lexnet.job import features
+from lexnet.job.features import choose_within, examples_of, with_views
+from lexnet.job.job import Clock, Job
+from lexnet.job.plan import make_plan
+from lexnet.transfer.cut import Place, Probed
+
+
+def job(config: TrainConfig) -> Job:
+    return Job(plan=make_plan("/data", config), clock=Clock(), tell=lambda event: None, workers=1)
+
+
+def test_near_copies_are_never_on_both_sides_of_a_fold(tmp_path: Path) -> None:
+    manifest = read_folder(class_folder(tmp_path / "d", a=2, b=2))
+    found = examples_of(manifest, [Pair(0, 1, 1.0, 1.0)], np.zeros((4, 2), np.float32))
+    assert found.units[0] == found.units[1]
+    assert len(set(found.units)) == 3
+
+
+@pytest.mark.parametrize("folds", [None, 5])
+def test_colour_axes_are_those_of_the_training_pictures_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: int | None
+) -> None:
+    """Even where every picture is fitted on in some fold."""
+    manifest = assign_parts(read_folder(class_folder(tmp_path / "d", a=10, b=10)), SplitConfig(), 0)
+    asked: list[list[int]] = []
+
+    def stop(recipe: Any, manifest: Manifest, rows: np.ndarray, *others: Any) -> None:
+        asked.append(rows.tolist())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(features, "colour_axes", stop)
+    config = TrainConfig(mode="probe", recipe="alexnet", views=2, split=SplitConfig(folds=folds))
+    trunk: Any = SimpleNamespace(spec=PreprocessSpec())
+    with pytest.raises(KeyboardInterrupt):
+        with_views(job(config), trunk, manifest, examples_of(manifest, [], np.zeros((20, 2), np.float32)))
+    assert asked == [manifest.where("train").tolist()] and len(asked[0]) == 14
+
+
+@pytest.mark.parametrize(("tta", "stage"), [("none", None), ("ten", "stage1")])
+def test_multiply_adds_are_those_of_all_views_to_answer_by(tta: Any, stage: str | None) -> None:
+    """The whole net takes ten million of the twenty allowed: for one view, but not for ten."""
+    units = np.arange(100).astype(str)
+    curve = [
+        Probed(
+            place=Place(stage=name, width=10, params=10, macs=macs),
+            accuracy=hits / 100,
+            interval=(0.0, 1.0),
+            right=np.arange(100) < hits,
+            units=units,
+        )
+        for name, macs, hits in (("stage1", 1_000_000, 50), (None, 10_000_000, 90))
+    ]
+    config = TrainConfig(mode="probe", cut="auto", max_macs=20e6, tta=tta)
+    assert choose_within(job(config), curve, 2, lambda one: 0.0).place.stage == stage
