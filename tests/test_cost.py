@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lexnet.cost import Cost, LayerCost, cost, cost_of, params
 from lexnet.errors import ShapeError
 from lexnet.nets import NETS
-from lexnet.nets.inception import PLAIN, Inception
+from lexnet.nets.inception import Inception, plain
 from lexnet.nets.mobilenet_v1 import separable
 from lexnet.nets.net import Net
 from lexnet.nets.parts import classifier, conv
@@ -333,7 +333,7 @@ def test_inception_modules_cost_what_table_1_says(
     cin: int, size: int, row: tuple[int, ...], millions: int
 ) -> None:
     """arXiv:1409.4842, Table 1, column "ops"; it cuts off as often as it rounds."""
-    counted = cost(alone(Inception(cin, row, PLAIN, 5)), size, cin)
+    counted = cost(alone(Inception(cin, row, plain, 5)), size, cin)
     assert counted.macs / 1e6 == pytest.approx(millions, abs=1)
 
 

@@ -23,7 +23,7 @@ from lexnet.nets.adapt import EveryStage
 from lexnet.nets.lenet import Distance, Maps, Squash, SubSampling
 from lexnet.nets.net import Net
 from lexnet.nets.parts import OnlySize, SameConv2d
-from lexnet.nets.resnet import Padding
+from lexnet.nets.resnet import ZeroPad
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with, so that older runtimes read it too
@@ -154,7 +154,7 @@ def _response_norm(graph: Graph, layer: nn.LocalResponseNorm, name: str, x: str,
     return graph.add("LRN", [x], name, size=layer.size, alpha=alpha, beta=beta, bias=k)
 
 
-def _padding(graph: Graph, layer: Padding, name: str, x: str, shape: torch.Size) -> str:
+def _padding(graph: Graph, layer: ZeroPad, name: str, x: str, shape: torch.Size) -> str:
     ends = {"starts": [0, 0], "ends": shape[2:], "axes": [2, 3], "steps": [layer.stride] * 2}
     inputs = [graph.indices(f"{name}.{end}", value) for end, value in ends.items()]
     x = graph.add("Slice", [x, *inputs], f"{name}.slice")
@@ -219,7 +219,7 @@ _MODULES: dict[type, Callable[..., str]] = {
     nn.Dropout: _nothing,
     nn.Identity: _nothing,
     OnlySize: _nothing,
-    Padding: _padding,
+    ZeroPad: _padding,
     Squash: _squash,
     SubSampling: _sub_sampling,
     Maps: _maps,

@@ -13,7 +13,7 @@ the paper has the 5×5, and a last pooling of 2×2.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -35,12 +35,11 @@ TABLE_1 = (
     {"a": (256, 160, 320, 32, 128, 128), "b": (384, 192, 384, 48, 128, 128)},   # 5, after a pooling
 )
 # fmt: on
-STAGES = tuple(zip((192, 480, 832), TABLE_1, strict=True))
 SIDES = {"stage3.a": 512, "stage3.d": 528}  # what the paper calls 4a and 4d
 
-NORMED: Conv = partial(conv, norm=partial(nn.BatchNorm2d, eps=1e-3))
-PLAIN: Conv = partial(conv, norm=None)
-pool = partial(nn.MaxPool2d, 3, 2, ceil_mode=True)
+normed: Conv = partial(conv, norm=partial(nn.BatchNorm2d, eps=1e-3))
+plain: Conv = partial(conv, norm=None)
+pool = partial(nn.MaxPool2d, kernel_size=3, stride=2, ceil_mode=True)
 response_norm = partial(nn.LocalResponseNorm, 5, alpha=1e-4, beta=0.75, k=1)
 
 
@@ -64,43 +63,44 @@ class Inception(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
-def inceptions(
-    cin: int, rows: Mapping[str, tuple[int, ...]], first: nn.Module, conv: Conv, k5: int
-) -> nn.Sequential:
-    """A pooling and the modules of one stage, by their letters."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict(pool=first)
-    for letter, row in rows.items():
-        layers[letter] = Inception(cin, row, conv, k5)
-        n1, _, n3, _, n5, proj = row
-        cin = n1 + n3 + n5 + proj
-    return nn.Sequential(layers)
+def inceptions(conv: Conv, k5: int, *pools: nn.Module) -> Iterator[nn.Sequential]:
+    """Stages 3 to 5 of Table 1: a pooling, then the modules by their letters."""
+    cin = 192
+    for first, rows in zip(pools, TABLE_1, strict=True):
+        layers: OrderedDict[str, nn.Module] = OrderedDict(pool=first)
+        for letter, row in rows.items():
+            layers[letter] = Inception(cin, row, conv, k5)
+            n1, _, n3, _, n5, proj = row
+            cin = n1 + n3 + n5 + proj
+        yield nn.Sequential(layers)
 
 
 def googlenet(classes: int = 1000) -> Net:
     """As torchvision has it."""
-    stages = [nn.Sequential(NORMED(64, 64, 1), NORMED(64, 192, 3))]
-    for (cin, rows), first in zip(STAGES, (pool(), pool(), nn.MaxPool2d(2, 2, ceil_mode=True)), strict=True):
-        stages.append(inceptions(cin, rows, first, NORMED, k5=3))
-    return Net(nn.Sequential(NORMED(3, 64, 7, 2), pool()), stages, classifier(1024, classes, 0.2))
+    second, pools = (
+        nn.Sequential(normed(64, 64, 1), normed(64, 192, 3)),
+        (pool(), pool(), pool(kernel_size=2)),
+    )
+    stages = [second, *inceptions(normed, 3, *pools)]
+    return Net(nn.Sequential(normed(3, 64, 7, 2), pool()), stages, classifier(1024, classes, 0.2))
 
 
 def googlenet_2014(classes: int = 1000) -> Net:
     """Table 1, row by row."""
-    stages = [nn.Sequential(PLAIN(64, 64, 1), PLAIN(64, 192, 3), response_norm())]
-    for cin, rows in STAGES:
-        stages.append(inceptions(cin, rows, pool(), PLAIN, k5=5))
-    stem = nn.Sequential(PLAIN(3, 64, 7, 2), pool(), response_norm())
+    second = nn.Sequential(plain(64, 64, 1), plain(64, 192, 3), response_norm())
+    stages = [second, *inceptions(plain, 5, pool(), pool(), pool())]
+    stem = nn.Sequential(plain(3, 64, 7, 2), pool(), response_norm())
     return Net(stem, stages, classifier(1024, classes, 0.4))
 
 
 def sides(classes: int = 1000) -> dict[str, nn.Module]:
     """torchvision's side classifiers, for `Tapped`."""
-    return {path: side(n, classes, NORMED, nn.AdaptiveAvgPool2d(4)) for path, n in SIDES.items()}
+    return {path: side(n, classes, normed, nn.AdaptiveAvgPool2d(4)) for path, n in SIDES.items()}
 
 
 def sides_2014(classes: int = 1000) -> dict[str, nn.Module]:
     """The paper's side classifiers (§5), for `Tapped`; they take 224×224 pictures only."""
-    return {path: side(n, classes, PLAIN, nn.AvgPool2d(5, 3)) for path, n in SIDES.items()}
+    return {path: side(n, classes, plain, nn.AvgPool2d(5, 3)) for path, n in SIDES.items()}
 
 
 def side(cin: int, classes: int, conv: Conv, pool: nn.Module) -> nn.Sequential:

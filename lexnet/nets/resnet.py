@@ -34,22 +34,22 @@ class Residual(nn.Module):
 
 def basic(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, left."""
-    return Residual(basic_branch(cin, cout, stride), projection(cin, cout, stride))
+    return Residual(basic_branch(cin, cout, stride), option_b(cin, cout, stride))
 
 
 def bottleneck(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, right, with the stride on the 3×3."""
-    return Residual(bottleneck_branch(cin, cout, 1, stride), projection(cin, cout, stride))
+    return Residual(bottleneck_branch(cin, cout, 1, stride), option_b(cin, cout, stride))
 
 
 def bottleneck_v1(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, right, with the stride on the first 1×1 as in the paper."""
-    return Residual(bottleneck_branch(cin, cout, stride, 1), projection(cin, cout, stride))
+    return Residual(bottleneck_branch(cin, cout, stride, 1), option_b(cin, cout, stride))
 
 
 def basic_cifar(cin: int, cout: int, stride: int) -> Residual:
     """Fig. 5, left, with a shortcut that has no parameters."""
-    return Residual(basic_branch(cin, cout, stride), padding(cin, cout, stride))
+    return Residual(basic_branch(cin, cout, stride), option_a(cin, cout, stride))
 
 
 def plain(cin: int, cout: int, stride: int) -> nn.Sequential:
@@ -70,17 +70,17 @@ def bottleneck_branch(cin: int, cout: int, first: int, second: int) -> nn.Sequen
     )
 
 
-def projection(cin: int, cout: int, stride: int) -> nn.Module:
+def option_b(cin: int, cout: int, stride: int) -> nn.Module:
     """Option B: the identity where the shape stays, else a 1×1 convolution."""
     return nn.Identity() if (cin, stride) == (cout, 1) else conv(cin, cout, 1, stride, act=None)
 
 
-def padding(cin: int, cout: int, stride: int) -> nn.Module:
+def option_a(cin: int, cout: int, stride: int) -> nn.Module:
     """Option A: the identity where the shape stays, else every other pixel and channels of zeros."""
-    return nn.Identity() if (cin, stride) == (cout, 1) else Padding(cin, cout, stride)
+    return nn.Identity() if (cin, stride) == (cout, 1) else ZeroPad(cin, cout, stride)
 
 
-class Padding(nn.Module):
+class ZeroPad(nn.Module):
     """(N, cin, H, W) → (N, cout, H/stride, W/stride): the zeros go half before, half behind."""
 
     def __init__(self, cin: int, cout: int, stride: int) -> None:

@@ -22,7 +22,7 @@ from lexnet.nets import NETS
 from lexnet.nets.lenet import Distance, Maps, Squash, SubSampling
 from lexnet.nets.net import Net
 from lexnet.nets.parts import classifier, conv
-from lexnet.nets.resnet import Padding
+from lexnet.nets.resnet import ZeroPad
 from lexnet.preprocess import Pixels, load
 from lexnet.weights.create import create_net
 
@@ -34,7 +34,7 @@ SERVED = (PUBLISHED, "resnet18", "lenet5", "googlenet_2014")
 """Those that see photos too."""
 CONSTANTS: dict[type, tuple[str, ...]] = {
     nn.ReLU6: ("min", "max"),
-    Padding: ("starts", "ends", "axes", "steps", "zeros"),
+    ZeroPad: ("starts", "ends", "axes", "steps", "zeros"),
     Squash: ("slope", "height"),
     SubSampling: ("four",),
     Maps: ("maps",),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lexnet.cost import params
 from lexnet.nets import NETS
-from lexnet.nets.inception import NORMED, PLAIN, SIDES, TABLE_1, Conv, Inception
+from lexnet.nets.inception import SIDES, TABLE_1, Conv, Inception, normed, plain
 from lexnet.nets.taps import Tapped
 
 GOOGLENETS = [name for name, entry in NETS.items() if entry.sides]
@@ -39,7 +39,7 @@ def test_output_sizes_are_those_of_table_1(name: str) -> None:
     assert shapes == PAPER
 
 
-@pytest.mark.parametrize(("conv", "k5"), [(NORMED, 3), (PLAIN, 5)])
+@pytest.mark.parametrize(("conv", "k5"), [(normed, 3), (plain, 5)])
 def test_a_module_puts_its_branches_one_behind_the_other(conv: Conv, k5: int) -> None:
     torch.manual_seed(0)
     n1, r3, n3, r5, n5, proj = row = TABLE_1[0]["a"]

@@ -12,7 +12,7 @@ from lexnet.nets import NETS
 from lexnet.nets.parts import Block
 from lexnet.nets.resnet import (
     BASIC,
-    Padding,
+    ZeroPad,
     basic,
     basic_cifar,
     bottleneck,
@@ -59,7 +59,7 @@ def test_a_deeper_twin_can_compute_the_same_function() -> None:
 @pytest.mark.parametrize("size", [8, 9])
 def test_an_option_a_shortcut_takes_every_other_pixel_and_pads_with_zeros(size: int) -> None:
     x = noise(2, 16, size)
-    out = Padding(16, 32, 2)(x)
+    out = ZeroPad(16, 32, 2)(x)
     assert out.shape == (2, 32, (size + 1) // 2, (size + 1) // 2)
     assert torch.equal(out[:, 8:24], x[:, :, ::2, ::2])
     assert not out[:, :8].any() and not out[:, 24:].any()
@@ -69,7 +69,7 @@ def test_option_a_shortcuts_learn_nothing() -> None:
     with torch.device("meta"):
         net = NETS["resnet20"].build()
     shortcuts = [m for name, m in net.named_modules() if name.endswith(".shortcut")]
-    assert [type(m) for m in shortcuts] == 3 * [nn.Identity] + 2 * ([Padding] + 2 * [nn.Identity])
+    assert [type(m) for m in shortcuts] == 3 * [nn.Identity] + 2 * ([ZeroPad] + 2 * [nn.Identity])
     assert not any(params(m) for m in shortcuts)
 
 
