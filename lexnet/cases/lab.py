@@ -22,7 +22,7 @@ from lexnet.data.source import read_data
 from lexnet.errors import DataError
 from lexnet.job.whole import device_of
 from lexnet.nets.fold import laid_out
-from lexnet.train.loop import Batch, fit
+from lexnet.train.loop import Batch, Watch, fit
 from lexnet.train.pixels import cuts, order
 
 USUAL = FitConfig(batch_size=64, weight_decay=0.01, ema=0.0, smoothing=0.0, device="cpu")
@@ -186,7 +186,7 @@ def learn(
         config,
         seed=seed,
         judge=lambda part: {},
-        progress=lambda done, total: lab.progress(step, done, total),
+        watch=Watch(lambda done, total: lab.progress(step, done, total)),
     )
     net.cpu()
     return Learned(net, [one["loss"] for one in history.epochs], accuracy(net, some.test_x, some.test_y))

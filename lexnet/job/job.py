@@ -19,6 +19,7 @@ from lexnet.transfer.views import Look
 
 if TYPE_CHECKING:
     from lexnet.nets.net import Net
+    from lexnet.train.loop import Watch
 
 
 @dataclass
@@ -66,6 +67,12 @@ class Job:
         """Tells what an epoch came to."""
         epochs = self.plan.config.fit.resolved(self.plan.config.mode).epochs
         self.tell(Judged(epochs, record))
+
+    def watch(self) -> "Watch":
+        """Looks on while a net is trained."""
+        from lexnet.train.loop import Watch  # loads torch
+
+        return Watch(partial(self.progress, "train"), self.epoch, self.late)
 
     def trunk(self, cut: str | None = None, *, pooled: bool = True, every_stage: bool = False) -> Trunk:
         """The plan's net, frozen, whole or up to a stage."""

@@ -1,6 +1,5 @@
 """The tail of a net, trained for a plan: activations, training, and one whole net again."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +53,7 @@ def learn_tail(
                 sampled=config.class_weight == "sampled",
                 checkpoint=None if keep is None else keep / CHECKPOINT,
                 of=identity(job, manifest, cut, seen.engine, probe, "depthwise frozen"),
-                progress=partial(job.progress, "train"),
-                tell=job.epoch,
-                late=job.late,
+                watch=job.watch(),
             )
         return finished(job, net, trunk.spec, manifest, held_out, history, axes=axes, frozen=cut)
 

@@ -191,9 +191,7 @@ def _learn(
             judge=lambda part: judged(part, seen, manifest.labels[val], config, device),
             checkpoint=None if keep is None else keep / CHECKPOINT,
             of=of,
-            progress=partial(job.progress, "train"),
-            tell=job.epoch,
-            late=job.late,
+            watch=job.watch(),
             model=model,
         )
     net.cpu()

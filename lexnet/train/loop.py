@@ -54,6 +54,21 @@ def refuse_single(net: nn.Module, config: Fit) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on while a net is trained."""
+
+    progress: Callable[[int, int], None] = lambda done, total: None
+    """Told of each step, and of how many there will be at most."""
+    tell: Callable[[dict[str, float]], None] = lambda record: None
+    """Told what each epoch that was judged came to."""
+    late: Callable[[], bool] = lambda: False
+    """Asked before each step whether training has to end."""
+
+
+UNWATCHED = Watch()
+
+
 def fit(
     net: nn.Module,
     batches: Batches,
@@ -65,23 +80,21 @@ def fit(
     judge_at_most: int | None = None,
     checkpoint: Path | None = None,
     of: str = "",
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    tell: Callable[[dict[str, float]], None] = lambda record: None,
-    late: Callable[[], bool] = lambda: False,
+    watch: Watch = UNWATCHED,
     model: Callable[[Tensor], Tensor] | None = None,
 ) -> History:
     """Trains `net` in place; it ends as the moving average of its weights.
 
-    `model` is the same net compiled, if it is: what answers in the steps.
-    `judge` measures the averaged net after each epoch, or evenly spread up to `judge_at_most` times,
-    where there is no `config.patience`, which counts them all; `tell` hears of each. A checkpoint is
-    written behind that, and the next call with the same arguments goes on from it to the same bits (with as
-    many threads). `of` says what is trained on what: a checkpoint of anything else is not taken, nor one
-    whose learning rates went otherwise; one of fewer epochs is, if `config.raised` says so. With
-    `config.raised` a checkpoint of any other training raises `OutputError`: a finished run is not written
-    over. It stops early where `late()` says so, after `config.steps`, or where `config.patience` is at its
-    end. Raises `TrainingError` for a loss or a gradient that is not finite, naming the batch; the checkpoint
-    before stays.
+    `model` is the same net compiled, if it is: what answers in the steps. `judge` measures the averaged net
+    after each epoch, or evenly spread up to `judge_at_most` times; with `config.patience` after each.
+
+    A checkpoint is written behind each judging, and the next call with the same arguments goes on from it to
+    the same bits (with as many threads). `of` says what is trained on what: a checkpoint of anything else is
+    not taken, nor one whose learning rates went otherwise; one of fewer epochs is if `config.raised` says so,
+    and then one of another training raises `OutputError`: a finished run is not written over.
+
+    It stops early where `watch.late()`, after `config.steps`, or at the end of `config.patience`. Raises
+    `TrainingError` for a loss or a gradient that is not finite, naming the batch; what was kept stays.
     """
     run = _Running(net, make_optimiser(net, config), _averaged(net))
     ends = config.ends()
@@ -97,7 +110,7 @@ def fit(
         net.train()
         coming = batches(epoch)
         for number in range(per_epoch):
-            history.stopped = _why_stop(history.steps, config, late)
+            history.stopped = _why_stop(history.steps, config, watch.late)
             if history.stopped:
                 break
             rate = config.lr * lr_factor(
@@ -112,7 +125,7 @@ def fit(
             history.steps += 1
             run.average(config.ema)
             total, pictures = total + loss, pictures + count
-            progress(history.steps, config.epochs * per_epoch)
+            watch.progress(history.steps, config.epochs * per_epoch)
         if not pictures:
             break
         end = ends[epoch]
@@ -124,7 +137,7 @@ def fit(
         _finite(seen, f"the net after epoch {epoch}; {kept}", config)
         last = (history.steps - 1) // per_epoch  # a stop may come before this epoch's first step
         history.epochs.append({"epoch": last + 1, "loss": total / pictures, "lr": rate, **seen})
-        tell(history.epochs[-1])
+        watch.tell(history.epochs[-1])
         total, pictures = 0.0, 0
         run.keep_best(config.patience)
         if checkpoint is not None and not history.stopped:

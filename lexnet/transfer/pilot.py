@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lexnet.config import Fit, ProbeConfig
 from lexnet.evaluate.intervals import clustered_error
 from lexnet.nets.net import Net
+from lexnet.train.loop import Watch
 from lexnet.transfer.probe import Examples, Probe, fit_probe
 from lexnet.transfer.tail import Activated, answers, train_tail
 
@@ -70,9 +71,7 @@ def try_tail(
         config,
         seed,
         sampled=False,
-        checkpoint=None,
-        of="",
-        progress=progress,
+        watch=Watch(progress),
     )
     spent = time.perf_counter() - began
     _, trained = net.cut(cut)

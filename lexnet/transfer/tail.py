@@ -8,7 +8,7 @@ convolutions while the tail is trained, unless they are to learn too. Depthwise 
 weights, general ones, and finding the gradients of large ones takes a fifth of a step (`benchmarks/step.py`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from lexnet.config import Fit
 from lexnet.data.columns import repeats
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out, unfold_norms
 from lexnet.nets.net import Net
-from lexnet.train.loop import Batch, History, fit, refuse_single
+from lexnet.train.loop import UNWATCHED, Batch, History, Watch, fit, refuse_single
 from lexnet.train.pixels import cuts, order
 from lexnet.transfer.extract import Extraction
 
@@ -60,11 +60,9 @@ def train_tail(
     seed: int,
     *,
     sampled: bool,
-    checkpoint: Path | None,
-    of: str,
-    progress: Callable[[int, int], None],
-    tell: Callable[[dict[str, float]], None] = lambda record: None,
-    late: Callable[[], bool] = lambda: False,
+    checkpoint: Path | None = None,
+    of: str = "",
+    watch: Watch = UNWATCHED,
 ) -> History:
     """Trains the stages of `net` behind `cut` and its head, in place.
 
@@ -98,9 +96,7 @@ def train_tail(
             judge_at_most=JUDGE_AT_MOST,
             checkpoint=checkpoint,
             of=of,
-            progress=progress,
-            tell=tell,
-            late=late,
+            watch=watch,
         )
     laid_out(tail, torch.contiguous_format)
     unfold_norms(folds)

@@ -14,7 +14,7 @@ from lexnet.config import Fit, FitConfig
 from lexnet.errors import OutputError, TrainingError
 from lexnet.train import loop
 from lexnet.train.checkpoint import read_checkpoint
-from lexnet.train.loop import History, fit, mixed
+from lexnet.train.loop import History, Watch, fit, mixed
 from lexnet.train.optimiser import MOMENTUM, make_optimiser, set_rate
 from lexnet.train.schedule import lr_factor
 
@@ -189,7 +189,9 @@ def test_judged_three_times_it_learns_the_same(tmp_path: Path, monkeypatch: pyte
     losses = [one["loss"] for one in fit(each, batches, STEPS, config, seed=0, judge=judge).epochs]
     third = net()
     told: list[dict[str, float]] = []
-    history = fit(third, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, tell=told.append)
+    history = fit(
+        third, batches, STEPS, config, seed=0, judge=judge, judge_at_most=3, watch=Watch(tell=told.append)
+    )
     assert told == history.epochs, "each is told when it is over"
     assert same(third, each) and [one["epoch"] for one in history.epochs] == [3, 6, 8]
     means = [sum(losses[:3]) / 3, sum(losses[3:6]) / 3, sum(losses[6:]) / 2]
@@ -316,13 +318,15 @@ def test_it_stops_at_the_step_it_was_told_and_again_to_the_same_bits() -> None:
 
 
 def test_late_from_the_beginning_it_takes_one_step() -> None:
-    history = fit(net(), batches, STEPS, CONFIG, seed=0, judge=judge, late=lambda: True)
+    history = fit(net(), batches, STEPS, CONFIG, seed=0, judge=judge, watch=Watch(late=lambda: True))
     assert (history.steps, history.stopped) == (1, "after 1 step, to end in time")
 
 
 def test_it_stops_where_it_is_late() -> None:
     times = iter(range(100))
-    history = fit(net(), batches, STEPS, CONFIG, seed=0, judge=judge, late=lambda: next(times) == 25)
+    history = fit(
+        net(), batches, STEPS, CONFIG, seed=0, judge=judge, watch=Watch(late=lambda: next(times) == 25)
+    )
     assert history.steps == 25 and history.stopped == "after 25 steps, to end in time"
 
 

@@ -132,8 +132,6 @@ def trained(
         0,
         sampled=False,
         checkpoint=checkpoint,
-        of="",
-        progress=lambda done, total: None,
     )
     return net, history.epochs
 
@@ -170,8 +168,7 @@ def taught(
     )
     config = FitConfig(epochs=4, batch_size=count, smoothing=smoothing).resolved("tail")
     cut = next(name for name, _ in net.stages.named_children())
-    quiet: Any = {"checkpoint": None, "of": "", "progress": lambda done, total: None}
-    train_tail(net, cut, some, some, config, 0, sampled=sampled, **quiet)
+    train_tail(net, cut, some, some, config, 0, sampled=sampled)
     return kept, made[0]
 
 
