@@ -2,9 +2,10 @@
 
 import click
 
-# fmt: off
-STEERING = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")}
-# fmt: on
+from lexnet.files import TURNING
+
+CODES = {*range(0x20), *range(0x7F, 0xA0), *map(ord, TURNING)} - {ord("\n")}
+STEERING = {code: f"\\u{code:04x}" for code in CODES}
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -13,5 +14,6 @@ def say(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def plain(text: str) -> str:
-    """The text with control characters and what is no Unicode escaped, as JSON escapes them."""
+    """The text with control characters, those that turn text around and what is no Unicode escaped, as JSON
+    escapes them."""
     return text.translate(STEERING).encode("utf-8", "backslashreplace").decode()

@@ -60,9 +60,9 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
                 job.workers,
                 _counted(job, number, len(jobs)),
             )
-        curve += [replace(one, net=trunk.net) for one in found]
+        curve += [replace(one, net=trunk.weights.net) for one in found]
     curve.sort(key=lambda one: one.place.macs)
-    of_net = {trunk.net: one for trunk, one in zip(trunks, jobs, strict=True)}
+    of_net = {trunk.weights.net: one for trunk, one in zip(trunks, jobs, strict=True)}
     classes = len(pictures.classes)
     chosen = choose_within(job, curve, classes, lambda one: latency(of_net[str(one.net)], one))
     job.tell(Note(reason(curve, chosen)))

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 class Trunk:
     """What turns (size, size, channels) uint8 pixels into (width,) features, before any engine is chosen."""
 
-    net: str
     weights: Weights
     spec: PreprocessSpec
     graph: bytes
@@ -77,15 +76,7 @@ def open_trunk(
     if channels not in (None, spec.channels):
         spec = replace(spec, channels=channels, mean=_for(channels, spec.mean), std=_for(channels, spec.std))
     graph = _graph(weights, spec, cut, pooled, every_stage, warn)
-    return Trunk(
-        net=weights.net,
-        weights=weights,
-        spec=spec,
-        graph=graph,
-        cut=cut,
-        pooled=pooled,
-        every_stage=every_stage,
-    )
+    return Trunk(weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled, every_stage=every_stage)
 
 
 def _for(channels: int | None, levels: tuple[float, ...]) -> tuple[float, ...]:

@@ -143,7 +143,7 @@ def test_csv_has_names_as_they_are_but_in_a_terminal(
 
 def test_lines_and_letters_stay_as_they_are() -> None:
     assert plain("Hündin 🐕 ─\nzwei") == "Hündin 🐕 ─\nzwei"
-    assert plain("\x1b\t\r\x7f\x9b\udce9") == r"\u001b\u0009\u000d\u007f\u009b\udce9"
+    assert plain("\x1b\t\r\x7f\x9b\udce9\u202e") == r"\u001b\u0009\u000d\u007f\u009b\udce9\u202e"
 
 
 def test_bars_may_be_moved_from_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def test_another_engine_spec_or_graph_starts_anew(trunk: Trunk, cache: Path, pic
     for variant, choice in variants:
         assert extracted(variant, manifest, choice).computed == 0, choice
     assert len(list((cache / "features").iterdir())) == len(variants)
-    renamed = replace(trunk, net="another", weights=replace(trunk.weights, sha256="0" * 64))
+    renamed = replace(trunk, weights=replace(trunk.weights, net="another", sha256="0" * 64))
     assert extracted(renamed, manifest).computed == 0, "the graph has the weights in it, whoever brought them"
 
 
