@@ -166,6 +166,8 @@ def test_a_rate_is_given_or_measured(mode: str) -> None:
 
 def test_a_warm_up_ends_within_the_modes_own_epochs() -> None:
     FitConfig(warmup=20).resolved("scratch")
+    with pytest.raises(ConfigError, match=r"val=10 is no share; give 0.1 for 10 %"):
+        SplitConfig(val=10)
     with pytest.raises(ConfigError, match=r"warmup=20 must lie in \[0.0, 6.0\]"):
         FitConfig(warmup=20).resolved("tail")
 

@@ -72,8 +72,8 @@ def test_parameters_round_trip_and_clone() -> None:
 
 
 def test_constructing_checks_nothing_and_fitting_does() -> None:
-    with pytest.raises(ValueError, match=r"test=2.0 must lie in \[0.05, 0.5\]"):
-        lexnet.Classifier(test=2.0).fit(PATHS, NAMES)
+    with pytest.raises(ValueError, match=r"test=0.9 must lie in \[0.05, 0.5\]"):
+        lexnet.Classifier(test=0.9).fit(PATHS, NAMES)
 
 
 def test_using_it_unfitted_says_so() -> None:
