@@ -16,6 +16,8 @@ PENALTY = 0.3
 """Of the ridge, a share of the number of pictures; features have unit variance."""
 SUSPECT = 0.75
 """A label is suspect where another is right with this probability."""
+RARE = 30
+"""Pictures of a class that is neither rare nor common."""
 FAR = 4.0
 """An outlier's nearest neighbours are farther than the median picture's by this many spreads."""
 NEIGHBOURS = 5
@@ -48,12 +50,23 @@ def doubts(
     others[rows, labels] = -np.inf
     best = others.argmax(axis=1)
     margin = others[rows, best] - own
-    slope = np.ones(classes)  # of each class by itself: a rare one's pictures lie nearer to all others
-    for label in np.unique(labels):
-        slope[label] = _sharpness(-margin[labels == label])
-    probability = expit(margin * slope[labels])
-    order = np.lexsort((-margin, -probability))
+    margin -= _of_being_few(margin, labels, classes)[labels]
+    probability = expit(margin * _sharpness(-margin))
+    order = np.argsort(-margin, kind="stable")
     return [Doubt(int(row), int(best[row]), float(probability[row])) for row in order]
+
+
+def _of_being_few(
+    margin: NDArray[np.float64], labels: NDArray[np.int64], classes: int
+) -> NDArray[np.float64]:
+    """(classes,) how much a class's margins are too large for its being rare: the many of the others pull
+    its pictures towards them. What its median is over that of all is laid to that, the less of it the more
+    pictures it has, for a large class may be a messy one."""
+    middle, shift = np.median(margin), np.zeros(classes)
+    for label in np.unique(labels):
+        own = margin[labels == label]
+        shift[label] = max(0.0, np.median(own) - middle) * RARE / (len(own) + RARE)
+    return shift
 
 
 def leave_one_out(

@@ -390,7 +390,10 @@ def test_whoever_goes_on_does_not_measure_again(
             train(str(folder), config)
     assert yaml.safe_load((tmp_path / "runs/pictures/choice.yaml").read_text())["mode"] == "tail"
     monkeypatch.setattr(budget, "choose_within", killed)
-    run = train(str(folder), config)
+    told: list[Event] = []
+    run = train(str(folder), config, tell=told.append)
+    why = "mode tail: the best that fits into 10m"
+    assert any(isinstance(e, Note) and e.text == why for e in told), "the reason is kept with the choice"
     assert run.folder == Path("runs/pictures") and run.metrics["mode"] in ("tail", "probe")
     assert not (run.folder / "choice.yaml").exists()
 
