@@ -63,7 +63,8 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
     ):
         if pairs:
             a, b = manifest.paths[pairs[0].first], manifest.paths[pairs[0].second]
-            tell(Warned(f"{len(pairs)} near copies {what}, such as {a} and {b}; `lexnet check` shows them"))
+            many = f"{len(pairs):,} pairs of" if len(pairs) > 1 else "two"
+            tell(Warned(f"{many} near copies {what}, such as {a} and {b}; `lexnet check` shows them"))
     known = known_before(manifest, config)
     if not is_divided(manifest):
         divided = _together(manifest, near, config, known, tell)
