@@ -1,5 +1,6 @@
 """Which pictures go on to training: refused or left out before anything is computed, divided after."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,12 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     for part in ("val", "test"):
         if len(listed.where(part)) and not len(left.where(part)):
             tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
+    folded = defaultdict[str, list[str]](list)
+    for name in left.classes:
+        folded[name.casefold()].append(name)
+    for names in folded.values():
+        if len(names) > 1:
+            tell(Warned(f"the classes {' and '.join(names)} differ in capitals alone: are they one?"))
     manifest = choose(left, config.split, config.seed)
     if config.mode in MODES and not config.split.val and not len(manifest.where("val")):
         raise DataError(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from picture_makers import class_folder
+from picture_makers import class_folder, noise
 from stopping import stopped_behind
 
 import lexnet
@@ -413,6 +413,16 @@ def test_a_recipe_of_ones_own_is_written_into_the_plan(few: Path, tmp_path: Path
     again = train(str(first.folder / "plan.yaml"), None, tmp_path / "b")
     assert (again.folder / "model.lexnet").read_bytes() == (first.folder / "model.lexnet").read_bytes()
     assert first.metrics["augmentation"]["name"] == "own"
+
+
+def test_classes_that_differ_in_capitals_alone_are_told(few: Path) -> None:
+    shutil.copytree(few / "birds", few / "Birds")
+    for path in (few / "Birds").iterdir():  # other pictures, or they would be copies
+        noise(int(path.stat().st_size)).save(path)
+    told: list[Event] = []
+    admit(read_data(str(few)), TrainConfig(), told.append)
+    texts = [event.text for event in told if isinstance(event, Warned)]
+    assert texts == ["the classes Birds and birds differ in capitals alone: are they one?"]
 
 
 def test_a_recipe_that_may_break_labels_is_warned_of_before_the_work(tmp_path: Path) -> None:
