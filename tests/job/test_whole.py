@@ -460,7 +460,11 @@ def test_a_measured_rate_does_not_hang_on_what_was_drawn_before(
 # --- from a bundle
 
 
-def test_a_bundle_goes_on_with_one_more_class(two: Path, three: Path, probed: Run, tmp_path: Path) -> None:
+def test_a_bundle_goes_on_with_one_more_class(
+    two: Path, three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
+    probed = train(str(two), PROBE, tmp_path / "first")
     config = TrainConfig(mode="probe", from_=str(probed.folder / MODEL), workers=1)
     run = train(str(three), config, tmp_path / "a")
     model = bundle_of(run)
