@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from lexnet.check.look import SIDE, Squares
 
@@ -53,13 +54,15 @@ def near_duplicates(features: NDArray[np.float32], squares: Squares) -> list[Pai
             kept[row] = _views(squares[row])
         return kept[row]
 
-    pairs = []
-    for (a, b), alike in sorted(_candidates(features, squares).items()):
-        mine, other = views(a), views(b)
-        mirrored = other.reshape(-1, GRAIN, GRAIN, 3)[:, :, ::-1].reshape(other.shape)
-        congruent = max(float((mine @ one.T).max()) for one in (other, mirrored))
-        if any(alike >= a_little and congruent >= exactly for a_little, exactly in NEEDED):
-            pairs.append(Pair(a, b, alike, congruent))
+    pairs, candidates = [], sorted(_candidates(features, squares).items())
+    # On products so small BLAS's threads wait for one another: on a busy machine, for most of the time.
+    with threadpool_limits(1):
+        for (a, b), alike in candidates:
+            mine, other = views(a), views(b)
+            mirrored = other.reshape(-1, GRAIN, GRAIN, 3)[:, :, ::-1].reshape(other.shape)
+            congruent = max(float((mine @ one.T).max()) for one in (other, mirrored))
+            if any(alike >= a_little and congruent >= exactly for a_little, exactly in NEEDED):
+                pairs.append(Pair(a, b, alike, congruent))
     return pairs
 
 
