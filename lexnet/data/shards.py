@@ -1,7 +1,7 @@
 """A folder of Parquet files that are one set, as the Hugging Face hub writes it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,11 @@ def read_shards(root: Path, files: Sequence[Path], classes: list[str] | None, pr
             digests=Strings.join(one.digests for one in found),
             groups=Strings.join(one.groups for one in found),
             weights=np.concatenate([one.weights for one in found]),
+            skipped=[
+                replace(skip, path=f"{file.name}/{skip.path}")
+                for file, one in zip(files, found, strict=True)
+                for skip in one.skipped
+            ],
         ),
         progress,
     )

@@ -61,6 +61,16 @@ def test_parts_beside_what_is_none_are_refused(tmp_path: Path, contents: list[by
         read_folder(tmp_path / "set")
 
 
+def test_a_row_without_a_label_is_named_with_its_file(tmp_path: Path, contents: list[bytes]) -> None:
+    write(tmp_path / "set" / "a.parquet", contents[:3], ["cat", "", "dog"])
+    write(tmp_path / "set" / "b.parquet", contents[3:5], ["cat", "dog"])
+    manifest = read_folder(tmp_path / "set")
+    assert len(manifest) == 4
+    assert [(skip.path, skip.reason, skip.bad) for skip in manifest.skipped] == [
+        ("a.parquet/row-00000001/1.png", "has no label", True)
+    ]
+
+
 def test_a_damaged_picture_is_named_with_its_file(tmp_path: Path, contents: list[bytes]) -> None:
     write(tmp_path / "set" / "a.parquet", [contents[0], b"no picture"], ["cat", "dog"])
     write(tmp_path / "set" / "b.parquet", contents[1:3], ["cat", "dog"])
