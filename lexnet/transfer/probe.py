@@ -18,7 +18,7 @@ from lexnet.transfer.folds import assign_folds
 
 TOLERANCE = 1e-4  # at 1e-3 weak regularisation would end where the stronger one before it did
 MAX_STEPS = 2000
-MAX_MEMORY = 8 * 2**30  # of features, their copies and out-of-fold logits, bytes
+MAX_MEMORY = 4 * 2**30  # of out-of-fold logits, bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,8 @@ def fit_probe(
     weights = examples.weights / examples.weights.mean()  # the regularisation stays what it says
     if not np.isfinite(seen).all():
         odd = int((~np.isfinite(seen).all(axis=(1, 2))).sum())
-        raise DataError(f"the net gives no finite features for {odd:,} pictures: its weights are not sound")
+        of = f"{odd:,} of {len(seen):,} pictures"
+        raise DataError(f"the net gives no finite features for {of}: its weights are not sound")
     centre, scale = seen.mean(axis=(0, 1)), np.float32(seen.std())
     if not scale > 0:
         raise DataError("all pictures look the same to the net; check that the files hold different pictures")
@@ -116,12 +117,11 @@ def fit_probe(
     folds = assign_folds(labels, examples.units, config.cv, seed)
     candidates = sorted(config.candidates)
     views = measured.shape[1]
-    memory = 4 * len(candidates) * len(labels) * views * classes + seen.nbytes * (2 + workers)
+    memory = 4 * len(candidates) * len(labels) * views * classes
     if memory > MAX_MEMORY:
         raise DataError(
-            f"{len(labels):,} pictures with {many} views each, {classes:,} classes and {len(candidates)} "
-            f"candidates need {memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give fewer "
-            "--candidates, --views or --workers"
+            f"{len(labels):,} pictures, {classes:,} classes and {len(candidates)} candidates need "
+            f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give fewer --candidates"
         )
     held_out = np.empty((len(candidates), len(labels), views, classes), np.float32)
     paths = int(folds.max()) + 1

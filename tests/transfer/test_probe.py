@@ -241,7 +241,9 @@ def test_softmax_survives_large_logits() -> None:
 def test_features_that_are_no_numbers_are_told_as_such(value: float) -> None:
     x, labels, digests = clouds(3, 8, apart=2)
     x[5, 1] = value
-    with pytest.raises(DataError, match="the net gives no finite features for 1 pictures: its weights are"):
+    with pytest.raises(
+        DataError, match="the net gives no finite features for 1 of 24 pictures: its weights are"
+    ):
         fitted((x, labels, digests))
 
 
