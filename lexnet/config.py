@@ -121,7 +121,7 @@ class SplitConfig:
     def __post_init__(self) -> None:
         for name in ("val", "test"):
             share = getattr(self, name)
-            if isinstance(share, Real) and 2 <= share <= 100:  # type: ignore[operator]
+            if isinstance(share, (int, float)) and 2 <= share <= 100:
                 raise ConfigError(f"{name}={share:g} is no share; give {share / 100:g} for {share:g} %")
         _within("val", self.val, 0.0, 0.5)
         _within("test", self.test, 0.05, 0.5)

@@ -17,7 +17,7 @@ PENALTY = 0.3
 SUSPECT = 0.75
 """A label is suspect where another is right with this probability."""
 RARE = 30
-"""Pictures of a class that is neither rare nor common."""
+"""Pictures of a class half of whose doubtfulness is put down to its being rare."""
 FAR = 4.0
 """An outlier's nearest neighbours are farther than the median picture's by this many spreads."""
 NEIGHBOURS = 5
@@ -59,9 +59,12 @@ def doubts(
 def _of_being_few(
     margin: NDArray[np.float64], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.float64]:
-    """(classes,) how much a class's margins are too large for its being rare: the many of the others pull
-    its pictures towards them. What its median is over that of all is laid to that, the less of it the more
-    pictures it has, for a large class may be a messy one."""
+    """(classes,) by how much a class's margins are too large because it is rare.
+
+    A ridge classifier leans towards the classes with many pictures, so that a rare one's right labels look
+    doubtful. A class's median margin beyond that of all pictures is put down to this: nearly all of it where
+    the class has far fewer than `RARE` pictures, hardly any where it has far more, and is but messy.
+    """
     middle, shift = np.median(margin), np.zeros(classes)
     for label in np.unique(labels):
         own = margin[labels == label]

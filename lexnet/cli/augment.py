@@ -89,6 +89,8 @@ def _some(paths: tuple[str, ...]) -> list[Path]:
     for name in paths or ["clipart"]:
         path = sample_path(name) if name in SAMPLES and not os.path.exists(name) else Path(name)
         inside = look_under(path)[0]
+        if name in SAMPLES and inside == [path]:
+            raise DataError(f"{name} is one file with all its pictures; give files or a folder with pictures")
         if not inside:
             raise DataError(f"{display(path)} holds no pictures; give files or a folder with pictures")
         found += [inside[i * len(inside) // min(MOST, len(inside))] for i in range(min(MOST, len(inside)))]

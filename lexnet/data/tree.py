@@ -70,7 +70,8 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
     if not rows:
         lost = listed([f"{skip.path} {skip.reason}" for skip in skipped if skip.bad], most=5)
         raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg{lost}")
-    refuse_unknown([(label, tree.source.where(path.rpartition("/")[0])) for path, label, _ in rows], classes)
+    unknown = ((label, path.rpartition("/")[0]) for path, label, _ in rows if label not in index)
+    refuse_unknown(((label, tree.source.where(folder)) for label, folder in unknown), classes)
     found = know_all(tree.source, [path for path, _, _ in rows], progress)
     known = {i: one for i, one in enumerate(found) if isinstance(one, Known)}
     good = list(known)

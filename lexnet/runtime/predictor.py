@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,14 +55,11 @@ class Predictor:
         self.bundle = bundle
         self.spec = bundle.spec
         self.engine = open_engine(engine, bundle.model, workers or available_cores())
-        self._settings = {"engine": engine, "workers": workers, "threshold": threshold}
+        self._settings: dict[str, Any] = {"engine": engine, "workers": workers, "threshold": threshold}
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the running engine, which cannot be copied; it is opened again."""
-        return {"bundle": self.bundle, **self._settings}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy opens the bundle again: a running engine cannot be copied."""
+        return partial(type(self), self.bundle, **self._settings), ()
 
     def __repr__(self) -> str:
         net, accuracy = (

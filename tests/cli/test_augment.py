@@ -89,6 +89,14 @@ def test_a_recipe_of_ones_own(call: Call, folder: Path) -> None:
     assert wrong.code == 2 and "no recipe named 'fotos' (did you mean photo?)" in wrong.err
 
 
+def test_a_sample_set_goes_by_its_name_unless_a_folder_here_has_it(call: Call, folder: Path) -> None:
+    said = call("augment", "clipart", "--json")
+    assert said.code == 0 and len(json.loads(said.out)["pictures"]) == 6
+    folder.rename("clipart")
+    paths = [one["path"] for one in json.loads(call("augment", "clipart", "--json").out)["pictures"]]
+    assert paths and all(Path(path).parts[0] == "clipart" for path in paths)
+
+
 def test_what_cannot_be_shown_is_named(call: Call, folder: Path) -> None:
     Path("empty").mkdir()
     assert "empty holds no pictures" in call("augment", "empty").err

@@ -55,8 +55,9 @@ def test_warnings_are_pythons_where_nobody_listens(tmp_path: Path) -> None:
     shutil.copy(PATHS[0], tmp_path / "train/birds/copy.png")
     with Image.open(PATHS[0]) as image:
         image.convert("RGB").save(tmp_path / "test/birds/copy.jpg", quality=95)
-    with pytest.warns(UserWarning, match="near copies lie in two parts"):
+    with pytest.warns(UserWarning, match="near copies lie in two parts") as warned:
         lexnet.Classifier(mode="probe").fit(tmp_path)
+    assert {one.filename for one in warned} == {__file__}, "the line that called fit, not one of ours"
     told: list[Event] = []
     lexnet.Classifier(mode="probe").fit(tmp_path, on_event=told.append)
     assert any(isinstance(event, Warned) for event in told)

@@ -160,7 +160,7 @@ def taught(
     monkeypatch.setattr(module, "fit", lambda net, batches, *given, **named: made.append(batches))
     net, kept, count = create_net("lenet5_modern", classes=2), Kept(), len(weights)
     some: Any = Activated(
-        extraction=kept,  # type: ignore[arg-type]
+        extraction=kept,  # type: ignore[arg-type]  # a stand-in that notes the views it is asked for
         labels=np.arange(count) % 2,
         weights=weights,
         rows=np.arange(count),
