@@ -140,9 +140,9 @@ class ProbeConfig:
     """The linear head on frozen features."""
 
     cv: Annotated[int, "folds of the cross-validation that chooses the regularisation"] = 4
-    candidates: Annotated[tuple[float, ...], "values tried for C, the inverse regularisation"] = (
-        0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0,
-    )  # fmt: skip
+    candidates: Annotated[
+        tuple[float, ...], "values to try for C, the inverse regularisation, up to one that is much worse"
+    ] = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0)
 
     def __post_init__(self) -> None:
         _within("cv", self.cv, 2, 20)

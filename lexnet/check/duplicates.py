@@ -76,7 +76,9 @@ def _candidates(features: NDArray[np.float32], squares: Squares) -> dict[tuple[i
     """Pairs worth a close look, with their cosine: very alike, or alike and of the same coarse picture."""
     found = _alike(features)
     cell = SIDE // 8
-    coarse = squares.reshape(-1, 8, cell, 8, cell, 3).mean(axis=(2, 4))
+    # one after the other, for numpy is slow at both axes at once
+    lines = squares.reshape(-1, 8, cell, SIDE * 3).mean(axis=2, dtype=np.float32)
+    coarse = lines.reshape(-1, 8, 8, cell, 3).mean(axis=3)
     flat, mirrored = _plain(coarse), _plain(coarse[:, :, ::-1])
     return {
         (a, b): alike
@@ -87,9 +89,10 @@ def _candidates(features: NDArray[np.float32], squares: Squares) -> dict[tuple[i
 
 def _plain(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, H, W, 3) → (N, H·W·3) without each one's colour, brightness and contrast; a plain one is zeros."""
-    x = np.asarray(pixels, np.float32)
-    x = (x - x.mean(axis=(1, 2), keepdims=True)).reshape(len(x), -1)
-    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6))
+    x = np.asarray(pixels, np.float32).reshape(len(pixels), -1, 3)
+    mean = np.full((1, x.shape[1]), 1 / x.shape[1], np.float32) @ x  # ten times as fast as x.mean
+    plain = (x - mean).reshape(len(x), -1)
+    return np.asarray(plain / np.maximum(np.linalg.norm(plain, axis=1, keepdims=True), 1e-6))
 
 
 def _alike(features: NDArray[np.float32]) -> dict[tuple[int, int], float]:

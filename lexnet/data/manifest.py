@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -114,8 +115,12 @@ class Manifest:
 
     def where(self, part: str) -> NDArray[np.int64]:
         """Indices of the pictures in a part."""
-        codes, names = self.parts.codes()
+        codes, names = self._part_codes
         return np.flatnonzero(codes == names.index(part)) if part in names else np.empty(0, np.int64)
+
+    @cached_property
+    def _part_codes(self) -> tuple[NDArray[np.int64], list[str]]:
+        return self.parts.codes()
 
     def held_out_part(self) -> str:
         """Where to measure: test before val before all that there is."""

@@ -17,7 +17,7 @@ from lexnet.train.finder import STEPS
 from lexnet.transfer.tail import JUDGE_AT_MOST
 
 FIXED = 5.0  # seconds that opening the engine, the bundle, its verification and the report take
-HEAD = 1.5e-4  # seconds a picture and class: the head's usual cross-validation
+HEAD = 1e-4  # seconds a picture and class: the head's usual cross-validation
 USUAL_FITS = len(ProbeConfig.candidates) * (ProbeConfig.cv - 1)  # each to that share of the pictures
 SPARE = 1.15  # times what was measured must fit
 TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))

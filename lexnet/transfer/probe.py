@@ -1,7 +1,7 @@
 """A linear probe: multinomial logistic regression on frozen features."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,9 +16,11 @@ from lexnet.errors import DataError
 from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.transfer.folds import assign_folds
 
-TOLERANCE = 1e-4  # at 1e-3 weak regularisation would end where the stronger one before it did
+TOLERANCE = 1e-4  # of the loss's slope with ten classes; with more, each has less of it
+TO_CHOOSE = 2.0  # times that is enough; at ten times, weak regularisation would end where the one before did
 MAX_STEPS = 2000
 MAX_MEMORY = 4 * 2**30  # of out-of-fold logits, bytes
+WORSE = 1.05  # times the least log loss, and what is still weaker is not tried: it is surer yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,9 @@ class Probe:
     C: float
     """The inverse regularisation that cross-validation chose."""
     candidates: list[float]
+    """Those that were tried, from strong regularisation to weak."""
     cv_log_loss: list[float]
-    """For each candidate, over all folds."""
+    """For each of them, over all folds."""
     cv_accuracy: list[float]
     right: NDArray[np.bool_]
     """(N,) whether each picture was answered rightly by the head that had not seen it."""
@@ -98,7 +101,7 @@ def fit_probe(
     """Fits the head. Only these examples choose the regularisation (by log loss over stratified folds)
     and the temperature (on the same out-of-fold predictions).
 
-    `progress(done, total)` counts folds and the last fit. Raises `DataError` for what cannot be fitted.
+    `progress(done, total)` counts candidates and the last fit. Raises `DataError` for what cannot be fitted.
     """
     import sklearn.linear_model  # noqa: F401  loads its BLAS now, so that the limit below holds for it too
     from threadpoolctl import threadpool_limits
@@ -114,56 +117,55 @@ def fit_probe(
     if not scale > 0:
         raise DataError("all pictures look the same to the net; check that the files hold different pictures")
     x, answered = (seen - centre) / scale, (measured - centre) / scale
-    folds = assign_folds(labels, examples.units, config.cv, seed)
-    candidates = sorted(config.candidates)
-    views = measured.shape[1]
-    memory = 4 * len(candidates) * len(labels) * views * classes
+    views, candidates = measured.shape[1], sorted(config.candidates)
+    memory = 4 * 2 * len(labels) * views * classes  # of one candidate, and of the best before it
     if memory > MAX_MEMORY:
         raise DataError(
-            f"{len(labels):,} pictures, {classes:,} classes and {len(candidates)} candidates need "
-            f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give fewer --candidates"
+            f"the answers to {len(labels):,} pictures, {classes:,} classes each, need "
+            f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give --limit, or fewer classes"
         )
-    held_out = np.empty((len(candidates), len(labels), views, classes), np.float32)
-    paths = int(folds.max()) + 1
+    fold_of, rows = assign_folds(labels, examples.units, config.cv, seed), np.arange(len(labels))
+    models = [_model(classes, TO_CHOOSE) for _ in range(int(fold_of.max()) + 1)]
 
     def fit(model: Any, rows: NDArray[Any]) -> Any:
         """On the pictures of these rows and their changed copies, which together count once."""
         shares = np.repeat(weights[rows] / many, many)
         return model.fit(x[rows].reshape(-1, x.shape[2]), np.repeat(labels[rows], many), shares)
 
-    def fold_path(fold: int) -> None:
-        """From strong to weak regularisation, each fit starting where the last ended."""
-        train, test = folds != fold, folds == fold
-        model = _model()
-        for i, C in enumerate(candidates):
-            fit(model.set_params(C=C), train)
-            held_out[i, test] = _decision(answered[test], model)
-
+    losses, hits = list[float](), list[float]()
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
-    with threadpool_limits(1):
-        with ThreadPoolExecutor(workers) as pool:
-            for done, path in enumerate(as_completed(pool.submit(fold_path, f) for f in range(paths)), 1):
-                path.result()
-                progress(done, paths + 1)
-        rows = np.arange(len(labels))
-        answers = [softmax(logits).mean(axis=1) for logits in held_out]
-        losses = [
-            float(np.average(-np.log(answer[rows, labels] + 1e-15), weights=weights)) for answer in answers
-        ]
-        best = int(np.argmin(losses))
-        model = fit(_model().set_params(C=candidates[best]), rows)
-        progress(paths + 1, paths + 1)
-    row, bias = _binary_as_two(model.coef_, model.intercept_)
+    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+        for done, C in enumerate(candidates, start=1):
+            logits = np.empty((len(labels), views, classes), np.float32)
+
+            def fold(model: Any, left_out: int, C: float = C, logits: Any = logits) -> None:
+                """Fitted on all but this fold, from where the stronger regularisation before it ended."""
+                fit(model.set_params(C=C), fold_of != left_out)
+                logits[fold_of == left_out] = _decision(answered[fold_of == left_out], model)
+
+            list(pool.map(fold, models, range(len(models))))
+            answers = softmax(logits).mean(axis=1)
+            right = answers.argmax(axis=1) == labels
+            losses.append(float(np.average(-np.log(answers[rows, labels] + 1e-15), weights=weights)))
+            hits.append(float(right.mean()))
+            progress(done, len(candidates) + 1)
+            if losses[-1] == min(losses):
+                best, held_out, best_right, final = C, logits, right, _between(models, classes)
+            elif losses[-1] > WORSE * min(losses):
+                break
+        fit(final.set_params(C=best), rows)
+        progress(len(candidates) + 1, len(candidates) + 1)
+    row, bias = _binary_as_two(final.coef_, final.intercept_)
     weight = row.astype(np.float64) / scale
     return Probe(
         weight=weight.astype(np.float32),
         bias=(bias - weight @ centre).astype(np.float32),
-        temperature=fit_temperature(held_out[best], labels, weights),
-        C=candidates[best],
-        candidates=candidates,
+        temperature=fit_temperature(held_out, labels, weights),
+        C=best,
+        candidates=candidates[: len(losses)],
         cv_log_loss=losses,
-        cv_accuracy=[float((answer.argmax(axis=1) == labels).mean()) for answer in answers],
-        right=answers[best].argmax(axis=1) == labels,
+        cv_accuracy=hits,
+        right=best_right,
     )
 
 
@@ -178,10 +180,19 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return special.softmax(logits.astype(np.float64), axis=-1)
 
 
-def _model() -> Any:
+def _model(classes: int, times: float = 1.0) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(tol=TOLERANCE, max_iter=MAX_STEPS, warm_start=True)
+    tolerance = times * TOLERANCE * min(1.0, 10 / classes)
+    return LogisticRegression(tol=tolerance, max_iter=MAX_STEPS, warm_start=True)
+
+
+def _between(models: Sequence[Any], classes: int) -> Any:
+    """A model that begins in the middle of these: near what all their pictures together give."""
+    model = _model(classes)
+    model.coef_ = np.mean([one.coef_ for one in models], axis=0)
+    model.intercept_ = np.mean([one.intercept_ for one in models], axis=0)
+    return model
 
 
 def _decision(x: NDArray[np.float32], model: Any) -> NDArray[np.float32]:
