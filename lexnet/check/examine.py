@@ -136,17 +136,16 @@ def examine(
     progress: Progress,
 ) -> Findings:
     """Decodes every picture, takes its features (from the cache where they are), and compares."""
-    cores = workers or available_cores()
     extraction = extract(
         trunk,
         manifest,
         engine,
-        cores,
+        workers or available_cores(),
         warn=warn,
         progress=partial(progress, "frozen net"),
     )
     manifest, features = extraction.manifest, extraction.features
-    odd = oddities(manifest, cores, partial(progress, "headers"))
+    odd = oddities(manifest, partial(progress, "headers"))
     small = squares(manifest, workers, warn, partial(progress, "decode"))
     copies = _copies(manifest)
     exact = [rows for rows in copies if len(rows) > 1]

@@ -1,7 +1,6 @@
 """What a picture's header says that somebody may want to know before training on it."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import PurePosixPath
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lexnet.data.manifest import Manifest
+from lexnet.data.threads import quickly
 from lexnet.preprocess import FORMATS, ORIENTATION, read_header
 
 TINY = 32
@@ -40,14 +40,9 @@ def all_grey(manifest: Manifest) -> bool:
     return set(modes) <= set(GREY)
 
 
-def oddities(manifest: Manifest, workers: int, progress: Callable[[int, int], None]) -> list[tuple[str, ...]]:
+def oddities(manifest: Manifest, progress: Callable[[int, int], None]) -> list[tuple[str, ...]]:
     """(N,) what is odd of each. Raises `PictureError` for a picture that can no longer be read."""
-    found = []
-    with ThreadPoolExecutor(workers) as pool:
-        for odd in pool.map(lambda row: _oddities(manifest, row), range(len(manifest))):
-            found.append(odd)
-            progress(len(found), len(manifest))
-    return found
+    return quickly(range(len(manifest)), lambda row: _oddities(manifest, row), progress)
 
 
 def _oddities(manifest: Manifest, row: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Known, Manifest, Skipped, Source
-from lexnet.data.threads import measured
+from lexnet.data.threads import quickly
 from lexnet.errors import DataError, PictureError, did_you_mean, listed, shown_plain
 from lexnet.files import OUTSIDE, display, is_loss, natural
 from lexnet.preprocess import SUFFIXES, read_header
@@ -26,7 +26,6 @@ PART_NAMES = {
 Progress = Callable[[int, int], None]
 MAX_MEMBERS = 5_000_000  # files of an archive, rows of a table
 SHOWN = 12  # classes that a message names
-SHARE = 16  # pictures that a thread takes at a time: to hand them out costs as much as to read one
 
 
 @dataclass(frozen=True)
@@ -128,13 +127,7 @@ def know_all(source: Source, paths: list[str], progress: Progress) -> list[Known
             return PictureError(error.path, error.reason)
         return Known(hashlib.sha256(content).hexdigest(), width, height, mode)
 
-    known: list[Known | PictureError] = []
-    shares = [paths[start : start + SHARE] for start in range(0, len(paths), SHARE)]
-    for _, results in measured(shares, lambda share: [know(path) for path in share]):
-        assert not isinstance(results, PictureError)  # each is in its picture's place
-        known += results
-        progress(len(known), len(paths))
-    return known
+    return quickly(paths, know, progress)
 
 
 def _class_names(tree: Tree, divided: bool) -> list[str]:

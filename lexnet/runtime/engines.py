@@ -8,6 +8,8 @@ not of the batch it came in, nor of how many threads there were.
 import os
 import sys
 import threading
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from typing import Any, Protocol
 
@@ -149,6 +151,15 @@ def open_engine(choice: str, graph: bytes, workers: int) -> Engine:
     if choice == "onnxruntime":
         return OnnxRuntime(graph, workers)
     raise ConfigError(f"engine={choice!r} must be auto, openvino or onnxruntime")
+
+
+def expected_name(choice: str) -> str | None:
+    """The name of what `open_engine` will most likely open, without opening it; none where unknown."""
+    for package in ("openvino", "onnxruntime"):
+        if choice in ("auto", package):
+            with suppress(PackageNotFoundError):
+                return f"{package} {version(package)}"
+    return None
 
 
 def _import_openvino() -> Any:

@@ -16,7 +16,7 @@ from lexnet.data.manifest import Manifest
 from lexnet.data.store import SideBySide, Store, fill
 from lexnet.errors import LexNetError, TrainingError
 from lexnet.preprocess import Pixels, load_each
-from lexnet.runtime.engines import Engine, Outputs, open_engine
+from lexnet.runtime.engines import Engine, Outputs, expected_name, open_engine
 from lexnet.runtime.stream import in_order
 from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import Look
@@ -75,8 +75,13 @@ def extract(
     `warn` is told of damaged cache files, `progress(done, total)` of the pictures that are run.
     Raises `LexNetError` where the engine that was asked for cannot be had.
     """
+    name = expected_name(choice)
+    store = None if name is None else _store(trunk, name, look, warn)
+    if name is not None and store is not None and (store.find(manifest.digests) >= 0).all():
+        return _extraction(store, trunk, manifest, name, 0)  # to open an engine takes half a second
     engine = frozen_engine(trunk, choice, workers, warn)
-    store = _store(trunk, engine, look, warn)
+    if store is None or engine.name != name:
+        store = _store(trunk, engine.name, look, warn)
 
     def features(row: int) -> NDArray[Any]:
         if look is not None:
@@ -90,7 +95,7 @@ def extract(
     whole, computed = fill(
         store, manifest, lambda rows: in_order(rows, features, engine.callers), shard, progress
     )
-    return _extraction(store, trunk, whole, engine, computed)
+    return _extraction(store, trunk, whole, engine.name, computed)
 
 
 def extract_each(
@@ -104,7 +109,7 @@ def extract_each(
 ) -> list[Extraction]:
     """What `extract` finds with each of several pooled trunks, every picture being decoded once for all."""
     engines = [frozen_engine(trunk, choice, workers, warn) for trunk in trunks]
-    stores = [_store(trunk, engine, None, warn) for trunk, engine in zip(trunks, engines, strict=True)]
+    stores = [_store(trunk, engine.name, None, warn) for trunk, engine in zip(trunks, engines, strict=True)]
     lacking = [store.find(manifest.digests) < 0 for store in stores]
     blank = [np.zeros((1, *t.spec.shape), np.uint8) for t in trunks]
     widths = [_kept(*one).shape[1] for one in zip(trunks, engines, blank, strict=True)]
@@ -128,7 +133,7 @@ def extract_each(
     kept = set(whole.digests)
     there = np.asarray([digest in kept for digest in manifest.digests])
     return [
-        _extraction(store, trunk, whole, engine, int((rows & there).sum()))
+        _extraction(store, trunk, whole, engine.name, int((rows & there).sum()))
         for store, trunk, engine, rows in zip(stores, trunks, engines, lacking, strict=True)
     ]
 
@@ -145,7 +150,7 @@ def _halved(activations: NDArray[np.float32]) -> NDArray[np.float16]:
 
 def lacking(trunk: Trunk, manifest: Manifest, engine: Engine, warn: Callable[[str], None]) -> float:
     """The share of the pictures whose features are not in the cache."""
-    return float((_store(trunk, engine, None, warn).find(manifest.digests) < 0).mean())
+    return float((_store(trunk, engine.name, None, warn).find(manifest.digests) < 0).mean())
 
 
 def _kept(trunk: Trunk, engine: Engine, pixels: Pixels) -> NDArray[Any]:
@@ -154,27 +159,27 @@ def _kept(trunk: Trunk, engine: Engine, pixels: Pixels) -> NDArray[Any]:
     return np.hstack([found["stages"], found["features"]]) if trunk.every_stage else found["features"]
 
 
-def _store(trunk: Trunk, engine: Engine, look: Look | None, warn: Callable[[str], None]) -> Store:
+def _store(trunk: Trunk, engine: str, look: Look | None, warn: Callable[[str], None]) -> Store:
     output = "stages and features" if trunk.every_stage else "features"
     recipe = {
         "preprocess": asdict(trunk.spec),
         "view": "plain" if look is None else look.key,
         "graph": hashlib.sha256(trunk.graph).hexdigest(),  # has the weights in it, whoever brought them
         "output": f"{output} {'float32' if trunk.pooled else 'float16'}",
-        "engine": engine.name,
+        "engine": engine,
         "precision": "f32",
         "pillow": PIL.__version__,
     }
     return Store("features" if trunk.pooled else "activations", recipe, warn)
 
 
-def _extraction(store: Store, trunk: Trunk, whole: Manifest, engine: Engine, computed: int) -> Extraction:
+def _extraction(store: Store, trunk: Trunk, whole: Manifest, engine: str, computed: int) -> Extraction:
     found = Extraction(
         store=store,
         places=store.find(whole.digests),
         manifest=whole,
         width=trunk.width if trunk.pooled else None,
-        engine=engine.name,
+        engine=engine,
         computed=computed,
         from_cache=len(whole) - computed,
     )

@@ -213,7 +213,7 @@ def test_given_classes_keep_their_order_and_others_are_named(tmp_path: Path) -> 
 
 
 def test_progress_is_told_share_by_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lexnet.data.tree.SHARE", 3)
+    monkeypatch.setattr("lexnet.data.threads.SHARE", 3)
     told: list[tuple[int, int]] = []
     read_archive(make_zip(tmp_path / "a.zip", SOUND), None, lambda *step: told.append(step))
     assert told == [(3, 8), (6, 8), (8, 8)]

@@ -205,7 +205,7 @@ def test_a_part_and_a_group_stay_with_their_row_when_others_are_skipped(root: Pa
 
 
 def test_progress_is_told_share_by_share(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lexnet.data.tree.SHARE", 2)
+    monkeypatch.setattr("lexnet.data.threads.SHARE", 2)
     told: list[tuple[int, int]] = []
     read_table(make_csv(root / "list.csv", rows_of(root)), None, lambda *step: told.append(step))
     assert told == [(2, 5), (4, 5), (5, 5)]

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,7 +16,7 @@ from lexnet.config import PreprocessSpec
 from lexnet.data.samples import sample_folder
 from lexnet.errors import BundleError, ConfigError, GraphError
 from lexnet.preprocess import Pixels, load
-from lexnet.runtime.engines import Engine, OnnxRuntime, OpenVino, open_engine
+from lexnet.runtime.engines import Engine, OnnxRuntime, OpenVino, expected_name, open_engine
 from lexnet.runtime.predictor import load_predictor
 from lexnet.transfer.extract import TorchEngine
 from lexnet.transfer.trunk import Trunk, open_trunk
@@ -128,6 +129,18 @@ def test_all_outputs_come_by_name() -> None:
 def test_a_name_says_engine_and_version(engine: Engine) -> None:
     kind, version = engine.name.split(" ")
     assert kind in ("onnxruntime", "openvino") and version[0].isdigit() and "." in version
+    assert engine.name == expected_name(kind)
+
+
+def test_the_name_can_be_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert expected_name("auto") == open_engine("auto", tiny_graph(), 1).name
+    assert expected_name("torch") is None
+
+    def version_of(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr("lexnet.runtime.engines.version", version_of)
+    assert expected_name("auto") is None
 
 
 def test_auto_takes_openvino_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,17 +60,31 @@ def extracted(
     return extract(trunk, manifest, choice, workers, warn=warn, progress=progress)  # type: ignore[arg-type]
 
 
-def test_the_second_time_nothing_is_computed(trunk: Trunk, cache: Path, pictures: Path) -> None:
+def test_the_second_time_nothing_is_computed(
+    trunk: Trunk, cache: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = read_folder(pictures)
     told: list[tuple[int, int]] = []
     first = extracted(trunk, manifest, progress=lambda *numbers: told.append(numbers))
     assert told == [(done, 12) for done in range(1, 13)]
     assert first.features.shape == (12, WIDTH) and first.features.dtype == np.float32
     assert (first.computed, first.from_cache) == (12, 0)
+    monkeypatch.setattr("lexnet.transfer.extract.open_engine", pytest.fail)
     again = extracted(trunk, manifest, progress=pytest.fail)
     assert (again.computed, again.from_cache) == (0, 12)
     assert np.array_equal(again.features, first.features)
     assert again.engine == first.engine
+
+
+def test_what_another_engine_computes_than_was_expected_is_kept_as_its_own(
+    trunk: Trunk, cache: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_folder(pictures)
+    with monkeypatch.context() as patch:
+        patch.setattr("lexnet.transfer.extract.expected_name", lambda choice: "onnxruntime 0.1")
+        first = extracted(trunk, manifest)
+        assert first.engine.startswith("onnxruntime ") and first.engine != "onnxruntime 0.1"
+    assert extracted(trunk, manifest).computed == 0
 
 
 def test_features_do_not_depend_on_other_pictures(
