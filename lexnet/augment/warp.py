@@ -22,7 +22,7 @@ from lexnet.config import Interpolation, PreprocessSpec
 Matrix = NDArray[np.float64]
 Patch = tuple[NDArray[np.float32], NDArray[np.float32]]
 """(size, n) a basis of each side; (2, n, n) x, y in the picture of its points, or (3, n, n) x·w, y·w, w."""
-SOFTEN = {"bicubic": (0.14, 1.49), "bilinear": (0.11, 0.95)}
+SOFTEN = {"bicubic": (0.142, 1.475), "bilinear": (0.11, 0.95)}
 """By evaluation's filter: how fast `softness` grows, and at how many picture pixels a view pixel it is 0."""
 FINE = 1e-6  # of the view's side: how close a polynomial through few points comes to the matrix
 
