@@ -1,5 +1,6 @@
 """A linear probe: multinomial logistic regression on frozen features."""
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -132,7 +133,7 @@ def fit_probe(
         shares = np.repeat(weights[rows] / many, many)
         return model.fit(x[rows].reshape(-1, x.shape[2]), np.repeat(labels[rows], many), shares)
 
-    losses, hits = list[float](), list[float]()
+    losses, hits, least = list[float](), list[float](), math.inf
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         for done, C in enumerate(candidates, start=1):
@@ -149,9 +150,10 @@ def fit_probe(
             losses.append(float(np.average(-np.log(answers[rows, labels] + 1e-15), weights=weights)))
             hits.append(float(right.mean()))
             progress(done, len(candidates) + 1)
-            if losses[-1] == min(losses):
-                best, held_out, best_right, final = C, logits, right, _between(models, classes)
-            elif losses[-1] > WORSE * min(losses):
+            if losses[-1] < least:
+                least, best, held_out, best_right = losses[-1], C, logits, right
+                final = _between(models, classes)
+            elif losses[-1] > WORSE * least:
                 break
         fit(final.set_params(C=best), rows)
         progress(len(candidates) + 1, len(candidates) + 1)
