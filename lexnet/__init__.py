@@ -9,6 +9,7 @@ Names are imported when first used, so that `import lexnet` costs next to nothin
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ __all__ = [
     "load",
     "net_from_bundle",
 ]
-
 _HOMES = {
     "Classifier": ("lexnet.job.classifier", "Classifier"),
     "LexNetError": ("lexnet.errors", "LexNetError"),
@@ -42,11 +42,15 @@ _HOMES = {
     "net_from_bundle": ("lexnet.weights.create", "net_from_bundle"),
 }
 _NEED_TRAIN = ("lexnet.job", "lexnet.weights")
+if find_spec("torch") is None:  # what cannot be had is not offered
+    __all__ = [name for name in __all__ if not _HOMES.get(name, ("",))[0].startswith(_NEED_TRAIN)]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'lexnet' has no attribute {name!r}")
+        if name.startswith("_") or find_spec(f"lexnet.{name}") is None:
+            raise AttributeError(f"module 'lexnet' has no attribute {name!r}")
+        return import_module(f"lexnet.{name}")
     module, attribute = _HOMES[name]
     try:
         return getattr(import_module(module), attribute)

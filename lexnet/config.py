@@ -146,8 +146,11 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         _within("cv", self.cv, 2, 20)
-        if not self.candidates or not all(0 < c < math.inf for c in self.candidates):
-            raise ConfigError(f"candidates={self.candidates} must be positive numbers")
+        if not isinstance(self.candidates, tuple) or not self.candidates:
+            raise ConfigError(f"candidates={self.candidates!r} must be positive numbers, one or more")
+        for candidate in self.candidates:
+            if isinstance(candidate, bool) or not isinstance(candidate, Real) or not 0 < candidate < math.inf:
+                raise ConfigError(f"candidates={self.candidates} must be positive numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -428,6 +431,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _a_bool("skip_bad", self.skip_bad)
+        if not isinstance(self.net, str):
+            raise ConfigError(f"net={self.net!r} must be a net's name, or several with commas between")
         _one_of("mode", self.mode, get_args(Mode))
         _one_of("engine", self.engine, get_args(EngineChoice))
         _one_of("golden", self.golden, get_args(Golden))
@@ -463,8 +468,19 @@ def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
         if is_dataclass(one.default_factory):
             chosen[one.name] = build_config(one.default_factory, values)
         elif one.name in values:
-            chosen[one.name] = values[one.name]
+            chosen[one.name] = _plain(values[one.name])
     return kind(**chosen)
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers, texts and arrays as Python's own, which can be written down."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Recipe):
+        return replace(value, **{one.name: _plain(getattr(value, one.name)) for one in fields(value)})
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
 def seconds(budget: str) -> float:

@@ -36,8 +36,10 @@ def cache_folder(*parts: str) -> Path:
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes free where the folder is, or will be."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    """Bytes free where the folder is, or will be. Raises `OutputError` for a drive that is not there."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    if there is None:
+        raise OutputError(f"there is no {display(folder)}, nor what it lies in; choose another folder")
     return shutil.disk_usage(there).free
 
 
@@ -52,7 +54,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = temporary.open("xb")
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+        kept = path.is_relative_to(cache_folder())
+        instead = "set LEXNET_CACHE to another folder" if kept else "choose another folder"
+        raise OutputError(f"cannot write {path}: {error.strerror}; {instead}") from error
     try:
         with opened as file:
             yield file

@@ -145,7 +145,7 @@ def test_a_bad_picture_is_refused_by_name_with_its_reason(train: Command, data: 
     assert said.code == 2
     message = said.err[said.err.index("lexnet: ") :]
     assert message.startswith(f"lexnet: 1 picture cannot be used:\n  birds/{name} {reason}")
-    assert message.endswith("or go on without them with --skip-bad (in Python skip_bad=True)\n")
+    assert message.endswith("or go on without them with --skip-bad\n")
     assert "Traceback" not in said.err and said.out == ""
 
 

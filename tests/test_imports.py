@@ -60,6 +60,12 @@ def test_public_names_are_there_and_no_others() -> None:
         lexnet.Classifer  # noqa: B018
 
 
+def test_modules_are_there_without_being_imported_first() -> None:
+    code = "import lexnet; print(lexnet.errors.BundleError.__name__, lexnet.preprocess.load.__name__)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "BundleError load\n"
+
+
 HIDE = f"""
 import sys
 class Hidden:
@@ -67,6 +73,9 @@ class Hidden:
         if name.split(".")[0] in {HEAVY!r}:
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Hidden())
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name in {HEAVY!r} else find_spec(name)
 """
 
 
@@ -86,6 +95,11 @@ def test_without_the_train_extra_the_classifier_says_so_too() -> None:
     run = without_extras("import lexnet; lexnet.Classifier")
     last = run.stderr.splitlines()[-1]
     assert "MissingExtra" in last and "pip install '.[train]'" in last
+
+
+def test_without_the_train_extra_only_what_is_there_is_offered() -> None:
+    run = without_extras("from lexnet import *\nimport lexnet; print(sorted(dir(lexnet)))")
+    assert run.stdout == "['LexNetError', 'Prediction', 'Predictor', '__version__', 'load']\n", run.stderr
 
 
 def test_the_core_alone_predicts_and_scores(bundle: str) -> None:

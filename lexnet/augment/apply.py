@@ -12,6 +12,7 @@ from lexnet.augment.region import regions
 from lexnet.augment.sample import Number, View, noise
 from lexnet.augment.warp import crop_box, is_upright, patches, surfaces
 from lexnet.config import PreprocessSpec
+from lexnet.errors import ShapeError
 from lexnet.preprocess import Pixels
 
 BORDERS = {"reflect": cv2.BORDER_REFLECT, "edge": cv2.BORDER_REPLICATE, "colour": cv2.BORDER_CONSTANT}
@@ -25,8 +26,14 @@ def apply(
 ) -> Pixels:
     """(H, W, C) uint8, the whole picture → (size, size, C) uint8, C = 1 or 3.
 
-    `axes` are the training pictures' `colour.principal_axes`, for recipes with PCA colour.
+    `axes` are the training pictures' `colour.principal_axes`, for recipes with PCA colour. Raises
+    `ShapeError` for a picture of another shape or type, or several views.
     """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (1, 3) or len(view) != 1:
+        raise ShapeError(
+            f"{len(view)} view(s) of {picture.dtype} {picture.shape}; give one view, and a picture (H, W, 1) "
+            "or (H, W, 3) of uint8"
+        )
     return Changes(view, picture.shape, spec, axes)(0, picture)
 
 

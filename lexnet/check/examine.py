@@ -154,7 +154,7 @@ def examine(
     if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
         together = units(manifest, [(pair.first, pair.second) for pair in near])
         every = doubts(features, manifest.labels, len(manifest.classes), together)
-        suspects = [doubt for doubt in every if doubt.probability >= SUSPECT]
+        suspects = [doubt for doubt in every if doubt.confidence >= SUSPECT]
     return Findings(
         manifest=manifest,
         oddities=odd,

@@ -15,7 +15,7 @@ from lexnet.check.duplicates import centred
 PENALTY = 0.3
 """Of the ridge, a share of the number of pictures; features have unit variance."""
 SUSPECT = 0.75
-"""A label is suspect where another is right with this probability."""
+"""A label is suspect where the classifier has this confidence in another."""
 RARE = 30
 """Pictures of a class half of whose doubtfulness is put down to its being rare."""
 FAR = 4.0
@@ -31,8 +31,9 @@ class Doubt:
     row: int
     label: int
     """What they would call it."""
-    probability: float
-    """That this is the right label rather than the one it has."""
+    confidence: float
+    """Of the classifier, in this rather than in the label that it has. Far fewer of these labels are wrong:
+    most are of pictures that look like others."""
 
 
 def doubts(
@@ -51,9 +52,9 @@ def doubts(
     best = others.argmax(axis=1)
     margin = others[rows, best] - own
     margin -= _of_being_few(margin, labels, classes)[labels]
-    probability = expit(margin * _sharpness(-margin))
+    confidence = expit(margin * _sharpness(-margin))
     order = np.argsort(-margin, kind="stable")
-    return [Doubt(int(row), int(best[row]), float(probability[row])) for row in order]
+    return [Doubt(int(row), int(best[row]), float(confidence[row])) for row in order]
 
 
 def _of_being_few(

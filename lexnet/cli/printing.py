@@ -101,14 +101,10 @@ def choices_table(choices: "Choices") -> str:
 
 def epoch_line(event: "Judged") -> str | None:
     """What an epoch came to: its loss, and what the val part says if there is one; None for most of many."""
-    seen, every = event.record, -(-event.epochs // EPOCHS)
-    done = round(seen["epoch"])
+    every, done = -(-event.epochs // EPOCHS), round(event.record["epoch"])
     if done % every and done != event.epochs:
         return None
-    text = f"  epoch {done} of {event.epochs}: loss {seen['loss']:.3f}"
-    if "val_accuracy" not in seen:
-        return text
-    return f"{text}, val accuracy {percent(seen['val_accuracy'])}, val log loss {seen['val_log_loss']:.3f}"
+    return f"  {event}"
 
 
 def counted(number: int, noun: str) -> str:

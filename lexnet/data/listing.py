@@ -16,12 +16,16 @@ from lexnet.files import is_printable
 
 
 def read_listing(
-    paths: Sequence[str | os.PathLike[str]], labels: Sequence[Any], weights: ArrayLike | None = None
+    paths: Sequence[str | os.PathLike[str]],
+    labels: Sequence[Any] | NDArray[Any],
+    weights: ArrayLike | None = None,
+    groups: Sequence[Any] | NDArray[Any] | None = None,
 ) -> tuple[Manifest, NDArray[Any]]:
     """The pictures as a manifest, and the distinct labels, sorted, in the order of its classes.
 
-    Raises `DataError` where there are not as many labels or weights as paths, something is no path, a
-    label is missing or not printable, some are text and others are not, or a weight is not positive.
+    Raises `DataError` where there are not as many labels, weights or groups as paths, something is no path, a
+    label or group is missing or not printable, some labels are text and others are not, or a weight is not
+    positive.
     """
     if len(paths) != len(labels):
         raise DataError(f"{len(paths)} paths but {len(labels)} labels; give one label for each path")
@@ -31,12 +35,14 @@ def read_listing(
     if kinds:
         raise DataError(f"a {kinds[0]} is among the paths; write pictures to files, and give these")
     values = np.asarray(labels)
-    if values.ndim != 1 or any(label is None or label != label for label in labels):
-        raise DataError(f"labels of shape {values.shape}; give one label for each path, none missing")
-    if name := next((str(label) for label in labels if not is_printable(str(label))), None):
-        raise DataError(f"label {name!r} holds characters that are not printable; take them out")
+    if values.ndim != 1:
+        raise DataError(f"labels of shape {values.shape}; give one label for each path")
+    _texts("label", labels)
     if len({isinstance(label, str) for label in labels}) > 1:
         raise DataError("labels of several types, text and other; give them all as text or all as numbers")
+    named = [] if groups is None else _texts("group", groups)
+    if groups is not None and len(named) != len(paths):
+        raise DataError(f"{len(paths)} paths but {len(named)} groups; give one group for each path")
     distinct, indices = np.unique(values, return_inverse=True)
     files = [Path(path).absolute().as_posix() for path in paths]
     try:
@@ -54,11 +60,26 @@ def read_listing(
         paths=column.take(np.asarray(good, np.int64)),
         labels=indices[good].astype(np.int64),
         parts=Strings.empty(len(good)),
+        groups=Strings.of([named[i] for i in good]) if named else Strings.empty(len(good)),
         weights=_weights(weights, len(files))[good],
         digests=Strings.empty(len(good)),
         skipped=[Skipped(one.path, one.reason, bad=True) for one in found if isinstance(one, PictureError)],
     )
     return manifest.with_known(list(known.values())), distinct
+
+
+def _texts(what: str, values: Sequence[Any] | NDArray[Any]) -> list[str]:
+    """Each as text; raises `DataError` for what is missing or not printable."""
+    for place, value in enumerate(values):
+        try:
+            missing = value is None or bool(value != value)
+        except TypeError:  # pandas' NA is neither
+            missing = True
+        if missing:
+            raise DataError(f"the {what} in place {place} is missing; give one for each path")
+        if not is_printable(str(value)):
+            raise DataError(f"{what} {str(value)!r} holds characters that are not printable; take them out")
+    return [str(value) for value in values]
 
 
 def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float32]:

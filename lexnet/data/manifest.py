@@ -173,6 +173,5 @@ def refuse_bad(skipped: list[Skipped], skip_bad: bool) -> None:
     if lines and not skip_bad:
         raise DataError(
             f"{len(lines)} picture{'s' * (len(lines) > 1)} cannot be used:{listed(lines)}\n"
-            "mend or remove them (`lexnet check` lists all faults), or go on without them with --skip-bad "
-            "(in Python skip_bad=True)"
+            "mend or remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
         )

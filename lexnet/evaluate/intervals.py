@@ -37,7 +37,8 @@ def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> 
 
     Twelve pictures of one object are no twelve witnesses. So many count as would, each by itself, leave the
     share as uncertain as the units do: N over the design effect (Kish, Survey Sampling, 1965, §5.4). That is
-    itself uncertain where the units are few: Student's distribution takes the normal one's place.
+    itself uncertain where the units are few, or few of them hold most pictures: Student's distribution takes
+    the normal one's place, and a large unit's distance from the share, which it pulls along, is made up for.
     """
     count = len(right)
     if units is None or count == 0:
@@ -47,16 +48,16 @@ def clustered_wilson(right: NDArray[Any], units: NDArray[Any] | None = None) -> 
     most = float((sizes**2).sum()) / count  # where all of a unit are alike
     effect = most
     if (alone := share * (1 - share) / count) and len(sizes) > 1:
-        off = np.bincount(unit, right - share)
-        between = float((off**2).sum()) / count**2 * len(sizes) / (len(sizes) - 1)
+        off = np.bincount(unit, right - share) / (1 - sizes / count)
+        between = float((off**2).sum()) / count**2 * (len(sizes) - 1) / len(sizes)
         effect = min(max(between / alone, 1.0), most)
     if len(sizes) == 1 < count:
         return 0.0, 1.0  # one witness, of whom nothing shows how far the next is from it
-    z = student_95(len(sizes) - 1) if len(sizes) < count else Z_95
+    z = student_95(max(count / most - 1, 1.0)) if len(sizes) < count else Z_95
     return wilson(share * count / effect, count / effect, z)
 
 
-def student_95(freedom: int) -> float:
+def student_95(freedom: float) -> float:
     """The 97.5 % point of Student's distribution (Abramowitz & Stegun, 26.7.5): from three degrees of freedom
     on to a thousandth, below too low."""
     z = Z_95

@@ -26,12 +26,17 @@ class Scores:
     log_loss: float
     ece: float
     """Expected calibration error over 15 equal bins of confidence."""
+    ece_of_chance: float
+    """What it would be on average, with these confidences, if they were exactly right."""
     answered: float
     wrong_among_answered: float | None
     """None when nothing was answered."""
     per_class: list[dict[str, Any]]
     confusion: list[list[int]]
     """Row: true class; column: likeliest class."""
+
+
+DRAWN = 100_000  # pictures; of more, fewer worlds tell as much
 
 
 def score(
@@ -65,6 +70,7 @@ def score(
         macro_f1=float(np.mean([row["f1"] for row in rows if row["count"]])),
         log_loss=float(-np.log(np.maximum(likelihood, 1e-15)).mean()),
         ece=expected_calibration_error(confidence, right),
+        ece_of_chance=calibration_error_of_chance(confidence),
         answered=float(answered.mean()),
         wrong_among_answered=float(1 - right[answered].mean()) if answered.any() else None,
         per_class=rows,
@@ -78,6 +84,14 @@ def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], bin
     weight = np.bincount(place, minlength=bins)
     gap = np.bincount(place, confidence, bins) - np.bincount(place, right, bins)
     return float(np.abs(gap).sum() / max(1, weight.sum()))
+
+
+def calibration_error_of_chance(confidence: Floats) -> float:
+    """The error that so many answers show even where each is right as often as its confidence says."""
+    draw = np.random.default_rng(0)
+    worlds = 200 if len(confidence) < DRAWN else 10
+    right = (draw.random(len(confidence)) < confidence for _ in range(worlds))
+    return float(np.mean([expected_calibration_error(confidence, one) for one in right]))
 
 
 def _class_row(name: str, confusion: NDArray[np.int64], i: int) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _document(found: Findings) -> dict[str, Any]:
                 "path": paths[doubt.row],
                 "label": classes[manifest.labels[doubt.row]],
                 "suggested": classes[doubt.label],
-                "probability": doubt.probability,
+                "confidence": doubt.confidence,
             }
             for doubt in found.doubts
         ],
@@ -185,7 +185,7 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
         "exact_duplicates": sets(map(tuple, found.exact)),
         "near_duplicates": sets((pair.first, pair.second) for pair in found.apart()),
         "suspect_labels": [
-            ((d.row,), f"{manifest.classes[d.label]} with probability {d.probability:.2f}")
+            ((d.row,), f"looks more like {manifest.classes[d.label]} ({d.confidence:.2f})")
             for d in found.doubts
         ],
         "outliers": [((row,), f"{far:.1f} spreads farther than the median") for row, far in found.outliers],

@@ -93,7 +93,7 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
     trial = _pilot(job, looked, divided, config, some, taught)
     more = tail_epochs(config.fit, len(train)) * len(train) * trial.seconds
     seen = f"{100 * trial.gain:+.1f} points where it was tried (standard error {100 * trial.noise:.1f})"
-    if trial.gain > trial.noise:
+    if trial.pays:
         why = f"mode tail: {seen}; {config.views or 1} views to look at, then some {_span(more)} of training"
         return decided(job.plan, mode="tail", why=why)
     why = f"mode probe: a tail would gain {seen}, which may be noise; --mode tail trains it all the same"

@@ -40,11 +40,12 @@ from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Event, Listener, Warned
+from lexnet.job.events import Event, Listener, Narrator, Warned
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import announce, make_plan
 from lexnet.job.run import check_bundle, warn_small
+from lexnet.job.wording import raised_in_python, told_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -118,26 +119,42 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: Device = FitConfig.device,
         compile: Compile = FitConfig.compile,
     ) -> None:
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
+        given = dict(locals())
+        self.__dict__.update({name: value for name, value in given.items() if name != "self"})
 
     def fit(
         self,
         X: Paths,
-        y: Sequence[Any] | None = None,
+        y: Sequence[Any] | NDArray[Any] | None = None,
         *,
         sample_weight: ArrayLike | None = None,
+        groups: Sequence[Any] | NDArray[Any] | None = None,
+        verbose: bool = False,
         on_event: Listener | None = None,
     ) -> Self:
         """Trains on what `lexnet train` takes (a folder, an archive, a table or a sample set's name), or on
-        paths `X` (N,) with labels `y` (N,) and, if they do not all count the same, `sample_weight` (N,).
+        paths `X` (N,) with labels `y` (N,); if they do not all count the same, with `sample_weight` (N,), and
+        where some belong together, such as those of one day, with `groups` (N,): a name for each.
 
-        `on_event` is called with each of `lexnet.job.events`; without it the warnings are Python's own.
-        Raises `DataError` for pictures or labels that cannot be trained on.
+        `verbose` prints what is going on. `on_event` is called instead with each of `lexnet.job.events`;
+        without either the warnings are Python's own. Raises `DataError` for pictures or labels that cannot be
+        trained on.
         """
-        on_event = on_event or warn
+        listener = on_event or (Narrator(print) if verbose else warn)
+        with raised_in_python():
+            return self._fit(X, y, sample_weight, groups, told_in_python(listener))
+
+    def _fit(
+        self,
+        X: Paths,
+        y: Sequence[Any] | NDArray[Any] | None,
+        sample_weight: ArrayLike | None,
+        groups: Sequence[Any] | NDArray[Any] | None,
+        on_event: Listener,
+    ) -> Self:
         deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
         config = self._config()
-        manifest, labels = self._manifest(X, y, sample_weight)
+        manifest, labels = self._manifest(X, y, sample_weight, groups)
         pictures = admit(manifest, config, on_event)
         plan = make_plan(manifest.name, config, pictures.classes)
         announce(plan, on_event)
@@ -165,7 +182,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._fitted().embed(X)
 
     def score(self, X: Paths, y: ArrayLike | None = None, sample_weight: Any = None) -> float:
-        """Accuracy on paths with labels, or on a folder, of which the test part is scored if it has one."""
+        """Accuracy on paths with labels, or on a folder: on its test part if it has one, and on no picture
+        that it was fitted with."""
         if y is None:
             if not isinstance(X, (str, os.PathLike)):
                 raise DataError("score needs the labels y, unless X is a folder of class folders")
@@ -173,13 +191,18 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise DataError("sample_weight needs paths with labels; a folder has none")
             predictor = self._fitted()
             manifest = read_data(os.fspath(X), predictor.bundle.classes)
-            return evaluate(predictor, manifest, self.skip_bad).scores.accuracy
+            with raised_in_python():
+                return evaluate(predictor, manifest, self.skip_bad).scores.accuracy
         return float(super().score(X, y, sample_weight))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the verified bundle, whole or not at all; `lexnet.load` opens it without torch."""
         self._fitted()
         write_atomic(Path(path), self.bundle_)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """For `check_is_fitted`, which would else take `from_` for something that was fitted."""
+        return hasattr(self, "bundle_")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the running engine, which cannot be copied; it is opened again from the bundle."""
@@ -193,20 +216,27 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._predictor
 
     def _config(self) -> TrainConfig:
-        values = self.get_params(deep=False) | {"candidates": tuple(self.candidates)}
-        config: TrainConfig = build_config(TrainConfig, values)
+        config: TrainConfig = build_config(TrainConfig, self.get_params(deep=False))
         return config
 
     def _manifest(
-        self, X: Paths, y: Sequence[Any] | None, sample_weight: ArrayLike | None
+        self,
+        X: Paths,
+        y: Sequence[Any] | NDArray[Any] | None,
+        sample_weight: ArrayLike | None,
+        groups: Sequence[Any] | NDArray[Any] | None,
     ) -> tuple[Manifest, NDArray[Any]]:
         """The pictures, and the labels in the order of the classes."""
+        if hasattr(X, "columns"):
+            raise DataError("X is a table; give its columns, such as fit(df['path'], df['label'])")
         if y is not None:
             if isinstance(X, (str, os.PathLike)):
                 raise DataError("give the labels y only with a list of paths; a folder brings its own")
-            return read_listing(list(X), y, sample_weight)
-        if sample_weight is not None:
-            raise DataError("sample_weight needs a list of paths with labels; a table has a column weight")
+            return read_listing(list(X), y, sample_weight, groups)
+        for name, given in (("sample_weight", sample_weight), ("groups", groups)):
+            if given is not None:
+                column = name.removeprefix("sample_").removesuffix("s")
+                raise DataError(f"{name} needs a list of paths with labels; a table has a column {column}")
         if not isinstance(X, (str, os.PathLike)):
             raise DataError("a list of paths needs the labels y; or give a folder of class folders")
         manifest = read_data(os.fspath(X))

@@ -1,7 +1,7 @@
 """What the job tells whoever listens; it prints nothing itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lexnet.config import Mode
 from lexnet.data.manifest import Manifest
@@ -11,7 +11,10 @@ from lexnet.data.manifest import Manifest
 class Found:
     """The pictures were listed."""
 
-    manifest: Manifest
+    manifest: Manifest = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{len(self.manifest):,} pictures of {len(self.manifest.classes):,} classes"
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,18 @@ class Note:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True)
 class Warned:
     """Something the user should know and may want to change."""
 
     text: str
+
+    def __str__(self) -> str:
+        return f"warning: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,9 @@ class Progress:
     done: int
     total: int
 
+    def __str__(self) -> str:
+        return f"{self.step}: {self.done:,} of {self.total:,}"
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -44,7 +56,15 @@ class Judged:
     epochs: int
     """That there are to be."""
     record: dict[str, float]
-    """As in the run's history: epoch (from 0), loss, lr, val_accuracy, val_log_loss."""
+    """As in the run's history: epoch (from 1), loss, lr, val_accuracy, val_log_loss."""
+
+    def __str__(self) -> str:
+        seen = self.record
+        text = f"epoch {round(seen['epoch'])} of {self.epochs}: loss {seen['loss']:.3f}"
+        if "val_accuracy" not in seen:
+            return text
+        share = f"{100 * seen['val_accuracy']:.1f} %"
+        return f"{text}, val accuracy {share}, val log loss {seen['val_log_loss']:.3f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +93,20 @@ class Choices:
 
 Event = Found | Note | Warned | Progress | Judged | Choices
 Listener = Callable[[Event], None]
+
+
+class Narrator:
+    """Says each thing in a line, a step's name when it begins: for notebooks and logs."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._step = say, ""
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self._say(str(event))
+        elif event.step != self._step:
+            self._step = event.step
+            self._say(f"{event.step} ({event.total:,})")
 
 
 def ignore(event: Event) -> None:

@@ -53,6 +53,8 @@ class Outcome:
     mistakes: list[Mistake]
     seen: bytes | None
     """A contact sheet of what training saw, where a recipe changed it."""
+    given: bool
+    """Whether the source itself has parts."""
 
 
 def learn(
@@ -249,6 +251,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         held_out=held_out,
         mistakes=mistakes,
         seen=seen,
+        given=given,
     )
 
 

@@ -121,6 +121,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "macro_f1": scores.macro_f1,
         "log_loss": scores.log_loss,
         "ece": scores.ece,
+        "ece_of_chance": scores.ece_of_chance,
         "cross_validation": _validation(found),
         "majority_accuracy": _majority_accuracy(manifest, found.part),
         "params": found.headed.params,

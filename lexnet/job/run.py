@@ -240,13 +240,13 @@ def warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
     if units < SMALL_TEST and outcome.metrics["cross_validation"] is None:
         low, high = outcome.metrics["interval"]
         shown = f"{100 * low:.0f} to {100 * high:.0f} %"
-        more = "; --folds 5 measures on every picture in turn" * (outcome.metrics["mode"] == "probe")
+        whole = outcome.metrics["mode"] == "probe" and not outcome.given
+        more = "; --folds 5 measures on every picture in turn" * whole
         alike = f" of {units:,} groups or sets of near copies" * (units < count)
         tell(Warned(f"only {count} {part} pictures{alike}: the accuracy may be anywhere from {shown}{more}"))
     if part == "val":
-        tell(
-            Warned(
-                "there is no test part: the accuracy is measured on the val part"
-                + (", on which nothing was chosen" if asked.config.mode == "probe" else "")
-            )
-        )
+        chosen = ", on which nothing was chosen" * (asked.config.mode == "probe")
+        if outcome.metrics["mode"] != "probe" and (asked.config.mode == "auto" or asked.config.fit.patience):
+            what = "the mode" if asked.config.mode == "auto" else "the epoch"
+            chosen = f", which also chose {what}: it may be a point or two too high"
+        tell(Warned(f"there is no test part: the accuracy is measured on the val part{chosen}"))

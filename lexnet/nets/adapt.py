@@ -36,8 +36,10 @@ def with_channels(net: Net, channels: int) -> Net:
 
     From 3 to 1 its weights are summed over the colours, so that a grey picture gives what its three
     equal channels gave; from 1 to 3 they are shared out in thirds. With pictures normalised alike in
-    all channels that is exact.
+    all channels that is exact. Raises `ConfigError` for other numbers.
     """
+    if channels not in (1, 3):
+        raise ConfigError(f"channels={channels!r} must be 1 (grey) or 3 (colours)")
     first = _first(net)
     weight = first.weight.detach()
     if channels == 1:

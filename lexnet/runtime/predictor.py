@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import available_cores
-from lexnet.errors import ConfigError, PictureError
+from lexnet.errors import ConfigError, DataError, PictureError
 from lexnet.files import display, is_loss, walk
 from lexnet.preprocess import SUFFIXES, Picture, Pixels, load_views
 from lexnet.runtime.bundle import Bundle, read_bundle
 from lexnet.runtime.engines import Outputs, open_engine
-from lexnet.runtime.stream import sound, stream
+from lexnet.runtime.stream import stream
 
 GOLDEN_TOLERANCE = 1e-3
 """How far a probability may be from the golden one: engines differ by about 1e-6, faults by far more."""
@@ -30,7 +30,7 @@ class Prediction:
     """None when it abstains or there are no probabilities."""
     probability: float | None
     """Of the likeliest class; None when the picture could not be used, or the graph gives no numbers."""
-    probabilities: NDArray[np.float32] | None
+    probabilities: NDArray[np.float32] | None = field(compare=False)
     """(classes,), in the order of the bundle's classes."""
     reason: str | None
     """Why there is no label."""
@@ -55,11 +55,11 @@ class Predictor:
         self.bundle = bundle
         self.spec = bundle.spec
         self.engine = open_engine(engine, bundle.model, workers or available_cores())
-        self._settings: dict[str, Any] = {"engine": engine, "workers": workers, "threshold": threshold}
+        self._settings: dict[str, Any] = {"engine": engine, "workers": workers}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy opens the bundle again: a running engine cannot be copied."""
-        return partial(type(self), self.bundle, **self._settings), ()
+        return partial(type(self), self.bundle, threshold=self.threshold, **self._settings), ()
 
     def __repr__(self) -> str:
         net, accuracy = (
@@ -125,7 +125,12 @@ class Predictor:
         return stream(pictures, pixels, self.engine)
 
     def _collect(self, pictures: Picture | Iterable[Picture], output: str) -> NDArray[np.float32]:
-        rows = [result[output][0] for result in sound(self._run(as_pictures(pictures)))]
+        rows = []
+        for place, (picture, result) in enumerate(self._run(as_pictures(pictures))):
+            if isinstance(result, PictureError):
+                named = isinstance(picture, (str, os.PathLike))
+                raise result if named else PictureError(f"{result.path} in place {place}", result.reason)
+            rows.append(result[output][0])
         width = len(self.bundle.classes) if output == "probabilities" else 0
         return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 
@@ -135,6 +140,10 @@ def as_pictures(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
 
     Raises `PictureError` for what cannot be looked into below a folder.
     """
+    if hasattr(pictures, "columns"):
+        raise DataError("a table is no list of pictures; give its column of paths, such as df['path']")
+    if hasattr(pictures, "__array__") and hasattr(pictures, "ndim") and not hasattr(pictures, "iloc"):
+        pictures = np.asarray(pictures)  # a tensor is
     if isinstance(pictures, (str, os.PathLike)):
         if not os.fspath(pictures):
             raise PictureError("''", "is no path; give a file or a folder")

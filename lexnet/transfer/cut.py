@@ -118,7 +118,9 @@ def choose_cut(
     latency: Callable[[Probed], float] | None = None,
     max_latency: float | None = None,
 ) -> Probed:
-    """The cheapest within the limits that is shown to lose no more than `MARGIN` against the best.
+    """The cheapest within the limits that is shown to lose no more than `MARGIN` against any dearer one.
+
+    (Compared with the one that looks best alone, a cheap one that is ahead by luck would go untested.)
 
     `curve` goes from the cheapest on. A head for so many classes counts as well, and for `max_macs` all the
     `tta_views` that an answer is the mean of. `max_size` is in bytes of float32 weights, `max_latency` in
@@ -136,9 +138,10 @@ def choose_cut(
         if min(costs) > limit:
             raise ConfigError(f"{name}={limit:,.6g} is under the {min(costs):,.6g} of the cheapest; raise it")
         allowed = [one for one, each in zip(allowed, costs, strict=True) if each <= limit]
-    best = max(allowed, key=lambda one: (one.accuracy, one.place.macs))
     return next(
-        one for one in allowed if one is best or most_lost(one.right, best.right, best.units) <= MARGIN
+        one
+        for place, one in enumerate(allowed, start=1)
+        if all(most_lost(one.right, other.right, one.units) <= MARGIN for other in allowed[place:])
     )
 
 

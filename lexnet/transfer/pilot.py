@@ -17,6 +17,8 @@ from lexnet.train.loop import Watch
 from lexnet.transfer.probe import Examples, Probe, fit_probe
 from lexnet.transfer.tail import Activated, answers, train_tail
 
+LUCK = 3  # answers
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -40,6 +42,11 @@ class Trial:
     def noise(self) -> float:
         """The standard error of that."""
         return clustered_error(self.tail.astype(float) - self.head, self.units)
+
+    @property
+    def pays(self) -> bool:
+        """Whether the gain is more than its standard error, and than a few answers that luck may turn."""
+        return self.gain > max(self.noise, LUCK / len(np.unique(self.units)))
 
 
 def try_tail(

@@ -21,7 +21,10 @@ TOLERANCE = 1e-4  # of the loss's slope with ten classes; with more, each has le
 TO_CHOOSE = 2.0  # times that is enough; at ten times, weak regularisation would end where the one before did
 MAX_STEPS = 2000
 MAX_MEMORY = 4 * 2**30  # of out-of-fold logits, bytes
-WORSE = 1.05  # times the least log loss, and what is still weaker is not tried: it is surer yet
+WORSE = (
+    1.05  # times the least log loss, and what is still weaker is not tried: it is surer yet, nearly always
+)
+FEW = 100  # with fewer pictures, whose losses go up and down, all are tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,8 @@ def fit_probe(
         of = f"{odd:,} of {len(seen):,} pictures"
         raise DataError(f"the net gives no finite features for {of}: its weights are not sound")
     centre, scale = seen.mean(axis=(0, 1)), np.float32(seen.std())
+    if not np.isfinite(scale):
+        raise DataError(f"the net's features reach {np.abs(seen).max():.3g}: its weights are not sound")
     if not scale > 0:
         raise DataError("all pictures look the same to the net; check that the files hold different pictures")
     x, answered = (seen - centre) / scale, (measured - centre) / scale
@@ -153,7 +158,7 @@ def fit_probe(
             if losses[-1] < least:
                 least, best, held_out, best_right = losses[-1], C, logits, right
                 final = _between(models, classes)
-            elif losses[-1] > WORSE * least:
+            elif losses[-1] > WORSE * least and len(labels) >= FEW:
                 break
         fit(final.set_params(C=best), rows)
         progress(len(candidates) + 1, len(candidates) + 1)

@@ -87,7 +87,7 @@ def test_copies_under_a_wrong_label_do_not_vouch_for_one_another(
     def probability(row: int) -> float:
         """That its label is wrong, where it alone has another."""
         flipped = np.where(np.arange(len(labels)) == row, 1, labels)
-        return next(one.probability for one in doubts(features, flipped, len(classes)) if one.row == row)
+        return next(one.confidence for one in doubts(features, flipped, len(classes)) if one.row == row)
 
     wrong = np.array(sorted(np.flatnonzero(labels == 0)[:8].tolist(), key=probability)[-2:])
     assert probability(wrong[0]) > SUSPECT
@@ -95,10 +95,10 @@ def test_copies_under_a_wrong_label_do_not_vouch_for_one_another(
     given = labels[rows].copy()
     given[np.isin(rows, wrong)] = 1
     found = doubts(features[rows], given, len(classes), rows)
-    suspect = {int(rows[doubt.row]) for doubt in found if doubt.probability >= SUSPECT}
+    suspect = {int(rows[doubt.row]) for doubt in found if doubt.confidence >= SUSPECT}
     assert set(wrong.tolist()) <= suspect
     alone = doubts(features[rows], given, len(classes))
-    assert all(one.probability < 0.1 for one in alone if rows[one.row] in wrong), "each by the other copies"
+    assert all(one.confidence < 0.1 for one in alone if rows[one.row] in wrong), "each by the other copies"
 
 
 def test_both_ways_of_solving_give_the_same() -> None:
@@ -142,7 +142,7 @@ def test_flipped_labels_of_real_pictures_come_first(
     assert len(hit) >= 7, f"only {len(hit)} of 8 flipped labels are among the first 12"
     right = [doubt.label == labels[doubt.row] for doubt in found if doubt.row in hit]
     assert np.mean(right) >= 0.85, "they are suspected, but called something that they are not"
-    assert sum(doubt.probability >= SUSPECT for doubt in found if doubt.row in hit) >= 6
+    assert sum(doubt.confidence >= SUSPECT for doubt in found if doubt.row in hit) >= 6
 
 
 @pytest.mark.parametrize("sizes", [(40, 40, 12, 12), (40, 6, 40, 6)])
@@ -184,7 +184,7 @@ def test_a_doubt_is_a_probability_that_grows_with_the_margin(classes: int, width
     assert all(doubt.label != labels[doubt.row] and 0 <= doubt.label < classes for doubt in found)
     scores = leave_one_out(features, labels, classes)
     margins = [scores[doubt.row, doubt.label] - scores[doubt.row, labels[doubt.row]] for doubt in found]
-    shares = [doubt.probability for doubt in found]
+    shares = [doubt.confidence for doubt in found]
     assert shares == sorted(shares, reverse=True)
     for label in range(classes):
         mine = [m for m, doubt in zip(margins, found, strict=True) if labels[doubt.row] == label]
@@ -203,7 +203,7 @@ def test_few_pictures_of_a_class_are_not_suspect_for_being_few(
     rows = np.concatenate([np.flatnonzero(all_labels == k)[:n] for k, n in enumerate((40, 40, 6, 6))])
     labels = all_labels[rows]
     suspect = [
-        doubt.row for doubt in doubts(every[rows], labels, len(classes)) if doubt.probability >= SUSPECT
+        doubt.row for doubt in doubts(every[rows], labels, len(classes)) if doubt.confidence >= SUSPECT
     ]
     assert not any(labels[suspect] >= 2)
 
@@ -220,7 +220,7 @@ def test_a_messy_class_hides_no_wrong_labels(seed: int) -> None:
     labels = classes.copy()
     labels[changed] = (classes[changed] + draw.integers(1, 5, 37)) % 5
     found = doubts(features, labels, 5, np.arange(750))
-    suspect = [doubt.row for doubt in found if doubt.probability >= SUSPECT]
+    suspect = [doubt.row for doubt in found if doubt.confidence >= SUSPECT]
     assert np.isin(changed, suspect).mean() >= 0.8 and len(suspect) <= 75
 
 
@@ -229,7 +229,7 @@ def test_random_labels_are_not_called_certain() -> None:
     draw = np.random.default_rng(0)
     features = draw.normal(size=(300, 40)).astype(np.float32)
     found = doubts(features, draw.integers(0, 3, 300), 3)
-    assert sum(doubt.probability >= SUSPECT for doubt in found) <= 6
+    assert sum(doubt.confidence >= SUSPECT for doubt in found) <= 6
 
 
 def test_classes_that_are_far_apart_overflow_nothing() -> None:
@@ -237,7 +237,7 @@ def test_classes_that_are_far_apart_overflow_nothing() -> None:
     draw = np.random.default_rng(0)
     labels = np.repeat([0, 1], 50)
     features = (2.0 * labels[:, None] - 1 + 0.01 * draw.normal(size=(100, 20))).astype(np.float32)
-    assert max(doubt.probability for doubt in doubts(features, labels, 2)) < SUSPECT
+    assert max(doubt.confidence for doubt in doubts(features, labels, 2)) < SUSPECT
 
 
 def test_a_class_with_one_picture_is_doubted_without_fault() -> None:
@@ -246,7 +246,7 @@ def test_a_class_with_one_picture_is_doubted_without_fault() -> None:
     labels = np.where(labels == 2, 0, labels)
     labels[20] = 2
     found = doubts(features, labels, 3)
-    assert len(found) == 21 and np.isfinite([doubt.probability for doubt in found]).all()
+    assert len(found) == 21 and np.isfinite([doubt.confidence for doubt in found]).all()
     assert next(doubt for doubt in found if doubt.row == 20).label in (0, 1)
 
 

@@ -30,6 +30,7 @@ CONTRACT = {
     "macro_f1",
     "log_loss",
     "ece",
+    "ece_of_chance",
     "answered",
     "wrong_among_answered",
     "per_class",

@@ -12,6 +12,16 @@ from lexnet.data.listing import read_listing
 from lexnet.errors import DataError
 
 
+class NA:
+    """As pandas has it: neither equal nor unequal to itself."""
+
+    def __ne__(self, other: object) -> "NA":  # type: ignore[override]
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     root = class_folder(tmp_path / "data", a=3, b=3)
@@ -81,12 +91,23 @@ def test_as_many_labels_as_paths_are_needed(files: list[Path]) -> None:
         [0, 0, float("nan"), 1, 1, 1],
         np.eye(6),
         [[1], [1], [1], [2], [2], [2]],
+        ["a", "a", NA(), "b", "b", "b"],
     ],
-    ids=["None", "NaN", "one-hot", "column"],
+    ids=["None", "NaN", "one-hot", "column", "NA"],
 )
 def test_labels_that_are_missing_or_not_one_each_are_refused(files: list[Path], labels: Any) -> None:
-    with pytest.raises(DataError, match=r"labels of shape \(6.*give one label for each path, none missing"):
+    with pytest.raises(DataError, match=r"label(s of shape \(6| in place 2 is mis).*give one .* each path"):
         read_listing(files, labels)
+
+
+def test_pictures_of_one_group_are_named_alike(files: list[Path]) -> None:
+    files[1].write_bytes(b"")
+    manifest, _ = read_listing(files, list("aaabbb"), groups=np.array([1, 1, 2, 2, 3, 3]))
+    assert manifest.groups == ["1", "2", "2", "3", "3"]
+    with pytest.raises(DataError, match="6 paths but 5 groups; give one group for each path"):
+        read_listing(files, list("aaabbb"), groups=[1, 2, 3, 4, 5])
+    with pytest.raises(DataError, match="the group in place 1 is missing"):
+        read_listing(files, list("aaabbb"), groups=[1, None, 3, 4, 5, 6])
 
 
 def test_labels_with_line_ends_are_refused_before_anything_is_trained(files: list[Path]) -> None:

@@ -112,3 +112,14 @@ def test_the_interval_of_few_groups_holds_the_truth_as_often_as_it_says() -> Non
         low, high = clustered_wilson(random.random(60) < shares[units], units)
         held += low <= 0.7 <= high
     assert 0.935 <= held / 1000 <= 1
+
+
+def test_units_of_very_different_sizes_hold_the_truth_too() -> None:
+    """60 single pictures and two groups of 30, which decide; 62 witnesses would hold it in 75 %."""
+    random, held = np.random.default_rng(0), 0
+    units = np.r_[np.arange(60), np.repeat([60, 61], 30)]
+    for _ in range(1000):
+        shares = random.beta(0.72 / 4, 0.28 / 4, 62)  # they correlate by 0.8
+        low, high = clustered_wilson(random.random(120) < shares[units], units)
+        held += low <= 0.72 <= high
+    assert 0.92 <= held / 1000 <= 0.99

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from lexnet.evaluate.intervals import clustered_wilson, wilson
-from lexnet.evaluate.metrics import expected_calibration_error, score
+from lexnet.evaluate.metrics import calibration_error_of_chance, expected_calibration_error, score
 
 CLASSES = ["a", "b", "c", "d"]
 
@@ -121,3 +121,13 @@ def test_scores_are_plain_numbers() -> None:
     from dataclasses import asdict
 
     json.dumps(asdict(score(*sample(), CLASSES)), allow_nan=False)
+
+
+def test_what_chance_shows_of_calibration_is_said() -> None:
+    """The error of answers that are right exactly as often as they say: much with few, little with many."""
+    random = np.random.default_rng(1)
+    for count, least, most in ((100, 0.06, 0.14), (20_000, 0.003, 0.012)):
+        confidence = random.uniform(0.4, 1, count)
+        chance = calibration_error_of_chance(confidence)
+        seen = [expected_calibration_error(confidence, random.random(count) < confidence) for _ in range(20)]
+        assert least < chance < most and abs(np.mean(seen) - chance) < 0.15 * chance

@@ -310,7 +310,9 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "TAIL_STEPS", 2)
 
 
-@pytest.mark.parametrize(("gain", "lost", "mode"), [(0.2, 5, "tail"), (0.02, 20, "probe"), (0.0, 0, "probe")])
+@pytest.mark.parametrize(
+    ("gain", "lost", "mode"), [(0.2, 5, "tail"), (0.02, 20, "probe"), (0.02, 0, "probe"), (0.0, 0, "probe")]
+)
 def test_a_tail_has_to_gain_more_than_noise(
     folder: Path,
     tmp_path: Path,
@@ -480,7 +482,7 @@ def test_a_real_pilot(folder: Path, monkeypatch: pytest.MonkeyPatch, tried: None
     (trial,) = trials
     assert len(trial.head) == len(trial.tail) == 9 + 6  # a fifth of the training pictures, and the val part
     assert trial.head.mean() > 0.6 and trial.seconds > 0
-    assert plan.config.mode == ("tail" if trial.gain > trial.noise else "probe")
+    assert plan.config.mode == ("tail" if trial.pays else "probe")
     points, error = 100 * trial.gain, 100 * trial.noise
     assert f"{points:+.1f} points where it was tried (standard error {error:.1f})" in plan.reasons[0]
 

@@ -4,19 +4,21 @@ import inspect
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 import lexnet
 from lexnet.cli.options import settings
-from lexnet.config import TrainConfig
+from lexnet.config import ProbeConfig, Recipe, TrainConfig
 from lexnet.data.samples import sample_folder
-from lexnet.errors import DataError
-from lexnet.job.events import Event, Warned
+from lexnet.errors import ConfigError, DataError
+from lexnet.job.events import Event, Found, Warned
 from lexnet.runtime.engines import OnnxRuntime
 
 CLIPART = sample_folder("clipart")
@@ -105,6 +107,46 @@ def test_predictions_have_scikit_learns_shapes(fitted: lexnet.Classifier) -> Non
     assert fitted.embed(PATHS[:2]).shape == (2, 1280)
 
 
+def test_what_a_grid_search_hands_over_is_as_good_as_pythons_own(fitted: lexnet.Classifier) -> None:
+    """Settings of numpy's types, which JSON and YAML do not know."""
+    one = lexnet.Classifier(
+        seed=np.int64(0),  # type: ignore[arg-type]
+        val=np.float64(0.1),
+        cv=np.int64(4),  # type: ignore[arg-type]
+        candidates=np.array(ProbeConfig.candidates),  # type: ignore[arg-type]
+        mode=np.str_("auto"),  # type: ignore[arg-type]
+        recipe=Recipe(mirror=np.float64(0.5)),
+        views=np.int64(1),  # type: ignore[arg-type]
+    ).fit(PATHS, NAMES)
+    assert "seed: 0" in one.plan_.to_yaml() and "mirror: 0.5" in one.plan_.to_yaml()
+    plain = lexnet.Classifier(recipe=Recipe(mirror=0.5), views=1).fit(PATHS, NAMES)
+    assert one.bundle_ == plain.bundle_
+
+
+def test_fitted_or_not_is_known() -> None:
+    with pytest.raises(NotFittedError):
+        check_is_fitted(lexnet.Classifier())
+
+
+def test_verbose_says_what_is_going_on(capsys: pytest.CaptureFixture[str]) -> None:
+    lexnet.Classifier().fit(PATHS, NAMES, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "36 pictures of 3 classes"
+    assert [line for line in lines if line.startswith("verify")] == ["verify (6)"]
+    assert any("folds=5" in line for line in lines) and not any("--" in line for line in lines)
+
+
+def test_pictures_of_a_group_stay_on_one_side() -> None:
+    groups = [f"{name}{i % 4}" for i, name in enumerate(NAMES)]
+    told: list[Event] = []
+    lexnet.Classifier().fit(PATHS, NAMES, groups=groups, on_event=told.append)
+    apart = next(event for event in told if isinstance(event, Found)).manifest
+    side = dict[str, set[str]]()
+    for group, part in zip(apart.groups, apart.parts, strict=True):
+        side.setdefault(group, set()).add(part)
+    assert len(side) == 12 and all(len(parts) == 1 for parts in side.values())
+
+
 def test_labels_keep_their_type() -> None:
     numbers = [10 if name == "birds" else 2 for name in NAMES]
     classifier = lexnet.Classifier().fit(PATHS, numbers)
@@ -158,8 +200,16 @@ def test_wrong_calls_say_what_to_give() -> None:
         lexnet.Classifier().fit(PATHS, NAMES, sample_weight=[1, 2])
     with pytest.raises(DataError, match="the weight nan in place 1; weights lie between"):
         lexnet.Classifier().fit(PATHS[:2], NAMES[:2], sample_weight=[1, np.nan])
-    with pytest.raises(DataError, match="sample_weight needs a list of paths"):
+    with pytest.raises(DataError, match=r"sample_weight needs a list of paths.* column weight"):
         lexnet.Classifier().fit(str(CLIPART), sample_weight=[1])
+    with pytest.raises(DataError, match=r"groups needs a list of paths.* column group"):
+        lexnet.Classifier().fit(str(CLIPART), groups=[1])
+    with pytest.raises(DataError, match=r"X is a table; give its columns, such as fit\(df\['path'\]"):
+        lexnet.Classifier().fit(SimpleNamespace(columns=["path", "label"]))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="net=None must be a net's name"):
+        lexnet.Classifier(net=None).fit(PATHS, NAMES)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"candidates=1\.0 must be positive numbers"):
+        lexnet.Classifier(candidates=1.0).fit(PATHS, NAMES)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="36 paths but 35 labels"):
         lexnet.Classifier().fit(PATHS, NAMES[:-1])
     with pytest.raises(DataError, match="a list of paths needs the labels y"):

@@ -31,8 +31,9 @@ from lexnet.job import run as running
 from lexnet.job.divide import admit
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.folder import name_of
+from lexnet.job.plan import make_plan
 from lexnet.job.records import _majority_accuracy, _unseen
-from lexnet.job.run import Run, train
+from lexnet.job.run import Run, train, warn_small
 from lexnet.preprocess import load
 from lexnet.transfer.probe import Examples, Probe
 
@@ -369,7 +370,15 @@ def test_without_a_test_part_the_val_part_is_measured_and_said_to_be(few: Path, 
     assert metrics["measured_on"] == "val"
     assert metrics["test_accuracy"] is None and metrics["test_interval"] is None
     assert metrics["val_accuracy"] == metrics["accuracy"]
-    assert any("no test part" in warning for warning in metrics["warnings"])
+    (warning,) = (text for text in metrics["warnings"] if "no test part" in text)
+    assert warning.endswith("the accuracy is measured on the val part")
+    (warning,) = (text for text in metrics["warnings"] if text.startswith("only 9 val pictures"))
+    assert "--folds" not in warning, "they would measure on the train part"
+    warned: list[Event] = []
+    outcome = SimpleNamespace(held_out=range(2000), metrics=metrics | {"mode": "tail", "units": 2000})
+    asked = make_plan("x", TrainConfig(mode="tail", fit=FitConfig(patience=3)), ["a", "b"])
+    warn_small(outcome, asked, warned.append)  # type: ignore[arg-type]
+    assert str(warned[0]).endswith("val part, which also chose the epoch: it may be a point or two too high")
 
 
 def test_what_cannot_be_done_says_so_before_any_work(few: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Document(HTMLParser):
 
 def test_what_was_found_is_said() -> None:
     pair = Case([shot("train/hat/1.jpg"), shot("test/hat/2.jpg")])
-    html = page(leaks=[pair], suspect_labels=[Case([shot()], "cap with probability 0.91")])
+    html = page(leaks=[pair], suspect_labels=[Case([shot()], "looks more like cap (0.91)")])
     text = Document(html).text
     for said in (
         "1,234 pictures, 2 kinds of findings",
@@ -88,7 +88,7 @@ def test_what_was_found_is_said() -> None:
         "Nothing in your pictures was changed",
         "one picture, or nearly, in two parts; blocks",
         "test/hat/2.jpg",
-        "cap with probability 0.91",
+        "looks more like cap (0.91)",
     ):
         assert said in text, f"{said!r} is not on the page"
     assert len(Document(html).all("img")) == 3

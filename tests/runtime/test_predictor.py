@@ -1,26 +1,28 @@
 """A bundle at work."""
 
+import copy
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import asdict
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from picture_makers import noise
 from PIL import Image
 from tiny import CLASSES, SPEC, forged, tiny_bundle
 
 import lexnet
 from lexnet.data.samples import sample_folder
-from lexnet.errors import BundleError, ConfigError, PictureError
+from lexnet.errors import BundleError, ConfigError, DataError, PictureError
 from lexnet.preprocess import load, load_views
 from lexnet.runtime.predictor import Prediction, Predictor, load_predictor
 
@@ -84,6 +86,41 @@ def test_arrays_alone_and_in_a_batch(model: Predictor) -> None:
     assert np.array_equal(model.predict_proba(np.stack([array, array])), np.concatenate([expected] * 2))
     grey = array[:, :, 0]
     assert np.array_equal(model.predict_proba(grey), model.predict_proba(np.stack([grey] * 3, axis=2)))
+
+
+def test_a_tensor_is_as_an_array(model: Predictor) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    tensor, expected = torch.from_numpy(array), model.predict_proba(array)
+    for given in (tensor, tensor[None], [tensor]):
+        assert np.array_equal(model.predict_proba(given), expected)  # type: ignore[arg-type]
+    with pytest.raises(PictureError, match=r"\(3, 40, 50\)"):
+        model.predict(tensor.permute(2, 0, 1))  # type: ignore[arg-type]
+
+
+def test_a_table_is_no_list_of_pictures(model: Predictor) -> None:
+    with pytest.raises(DataError, match=r"give its column of paths, such as df\['path'\]"):
+        model.predict(SimpleNamespace(columns=["path"]))  # type: ignore[arg-type]
+
+
+def test_which_of_several_without_a_name_is_bad_is_said(model: Predictor) -> None:
+    good = np.zeros((30, 30, 3), np.uint8)
+    with pytest.raises(PictureError, match="array in place 2: is float"):
+        model.predict([good, good, good.astype(float)])
+    with pytest.raises(PictureError, match="picture in place 1: is text"):
+        model.predict([good, b"hello"])
+
+
+def test_a_changed_threshold_is_the_copys_too(model: Predictor) -> None:
+    model = copy.copy(model)
+    model.threshold = 0.9999
+    for one in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert one.threshold == 0.9999 and one.predict(BIRDS[:1]).tolist() == [None]
+
+
+def test_predictions_can_be_compared_and_kept_in_sets(model: Predictor) -> None:
+    one, other = (next(iter(model.stream(BIRDS[:1])))[1] for _ in range(2))
+    sure = Prediction(one.label, 1.0, one.probabilities, None)
+    assert one == other and one != sure and len({one, other, sure}) == 2
 
 
 def test_a_folder_is_all_pictures_below_it_in_natural_order(model: Predictor, tmp_path: Path) -> None:
@@ -221,10 +258,10 @@ def test_a_file_that_was_just_written_or_read_before_is_rewound(tmp_path: Path) 
 def test_a_model_is_copied_with_its_settings_and_without_its_engine(tmp_path: Path, engine: str) -> None:
     tiny(tmp_path)
     model = lexnet.load(tmp_path / "tiny.lexnet", engine=engine, workers=1, threshold=0.9)
-    for copy in (pickle.loads(pickle.dumps(model)), deepcopy(model)):
-        np.testing.assert_array_equal(copy.predict_proba(BIRDS), model.predict_proba(BIRDS))
-        assert (copy.threshold, copy.engine.name) == (0.9, model.engine.name)
-        assert copy.engine.callers == model.engine.callers and copy.engine is not model.engine
+    for one in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(one.predict_proba(BIRDS), model.predict_proba(BIRDS))
+        assert (one.threshold, one.engine.name) == (0.9, model.engine.name)
+        assert one.engine.callers == model.engine.callers and one.engine is not model.engine
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])

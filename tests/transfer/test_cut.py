@@ -113,6 +113,16 @@ def test_few_pictures_show_nothing_and_nothing_is_cut() -> None:
         assert choose_cut(both, classes=2).place.stage is None
 
 
+def test_a_cheap_one_that_happens_to_look_best_has_to_be_shown_too() -> None:
+    """Of 200 answers it has one more right than the whole net, which may yet be three points better."""
+    whole = np.arange(200) < 180
+    lucky = whole.copy()
+    lucky[:8], lucky[180:189] = False, True
+    assert choose_cut([probed("stage1", 10, lucky), probed(None, 40, whole)], 0).place.stage is None
+    far = np.arange(200) < 198
+    assert choose_cut([probed("stage1", 10, far), probed(None, 40, whole)], 0).place.stage == "stage1"
+
+
 def test_a_limit_is_kept_to_whatever_is_lost() -> None:
     best = np.arange(1000) < 900
     curve = [probed("stage1", 10, best & (np.arange(1000) > 300)), probed(None, 40, best)]

@@ -1,0 +1,86 @@
+"""Messages name the command line's flags; who calls from Python reads the names of arguments."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args
+
+from lexnet.config import (
+    ClassWeight,
+    Compile,
+    Device,
+    EngineChoice,
+    Golden,
+    Mode,
+    Norms,
+    Optimiser,
+    Precision,
+    Schedule,
+    TrainConfig,
+    Tta,
+)
+from lexnet.errors import LexNetError
+from lexnet.job.events import Event, Listener, Note, Warned
+
+
+def _names(kind: type[Any]) -> set[str]:
+    """Of all its settings, those inside other settings too."""
+    found = set[str]()
+    for one in fields(kind):
+        found |= _names(one.default_factory) if is_dataclass(one.default_factory) else {one.name}
+    return found
+
+
+CHOICES = (
+    ClassWeight,
+    Compile,
+    Device,
+    EngineChoice,
+    Golden,
+    Mode,
+    Norms,
+    Optimiser,
+    Precision,
+    Schedule,
+    Tta,
+)
+WORDS = {"photo", *(str(word) for kind in CHOICES for word in get_args(kind))}
+NAMES = _names(TrainConfig)
+FLAG = re.compile(rf"--([a-z][a-z-]*)(?: (\d[\w.]*|{'|'.join(sorted(WORDS))})(?![\w-]))?")
+
+
+def in_python(text: str) -> str:
+    """`--folds 5` → `folds=5`, `--mode tail` → `mode='tail'`, `--skip-bad` → `skip_bad=True`."""
+
+    def argument(flag: re.Match[str]) -> str:
+        name, value = flag[1].replace("-", "_"), flag[2]
+        name = name + "_" if name == "from" else name
+        if name not in NAMES:
+            return flag[0]
+        if value is None:
+            return f"{name}=True" if getattr(TrainConfig, name, None) is False else name
+        return f"{name}={value}" if re.fullmatch(r"[\d.]+", value) else f"{name}={value!r}"
+
+    return FLAG.sub(argument, text)
+
+
+def told_in_python(listener: Listener) -> Listener:
+    """The same listener, to whom notes and warnings speak of arguments."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, (Note, Warned)):
+            event = replace(event, text=in_python(event.text))
+        listener(event)
+
+    return listen
+
+
+@contextmanager
+def raised_in_python() -> Iterator[None]:
+    """Inside, what LexNet raises speaks of arguments."""
+    try:
+        yield
+    except LexNetError as error:
+        error.args = tuple(in_python(one) if isinstance(one, str) else one for one in error.args)
+        raise
