@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +24,23 @@ SEEN, OUTSIDE = "is a link to a folder that is seen elsewhere", "lies outside th
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder under the user's cache: `LEXNET_CACHE`, or where this system keeps such things."""
+    """A folder under the user's cache: `LEXNET_CACHE`, or where this system keeps such things.
+
+    Raises `OutputError` where neither is known.
+    """
     if chosen := os.environ.get("LEXNET_CACHE"):
-        root = Path(chosen)
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "lexnet/cache"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library/Caches/lexnet"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lexnet"
+        return Path(chosen, *parts)
+    try:
+        if sys.platform == "win32":
+            root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "lexnet/cache"
+        elif sys.platform == "darwin":
+            root = Path.home() / "Library/Caches/lexnet"
+        else:
+            root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lexnet"
+    except RuntimeError as error:  # a user who is not in the system's list, as in some containers
+        raise OutputError(
+            "this user has no home folder; name a folder for the cache by LEXNET_CACHE"
+        ) from error
     return root.joinpath(*parts)
 
 
@@ -215,8 +224,8 @@ def read_yaml(path: Path) -> Any:
             return super().compose_node(parent, index)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            names = [str(name.value) for name, _ in node.value]
-            if twice := [name for name in names if names.count(name) > 1]:
+            names = Counter(str(name.value) for name, _ in node.value)
+            if twice := [name for name, count in names.items() if count > 1]:
                 raise ValueError(f"it gives {twice[0]} twice")
             return super().construct_mapping(node, deep)
 

@@ -44,6 +44,7 @@ UPRIGHT = {  # how a picture with this value is turned
 SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # what its values do
 MARGIN = 2
 BLACK = 4096  # of 65,536: 16-bit grey with all levels below is a picture of 8 or 12 bits in disguise
+SCAN, MAX_SCANS = b"\xff\xda", 100  # a progressive JPEG has about ten; a small file can have thousands
 NO_MEMORY = "needs more memory than there is; fewer workers may help"
 Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
 """A decoded picture, and the size and place in it of what is shown."""
@@ -182,6 +183,8 @@ def _open(content: bytes, name: str) -> Image.Image:
         raise PictureError(name, NO_MEMORY) from error
     except Exception as error:
         raise PictureError(name, f"has a broken header ({error})") from error
+    if (scans := content.count(SCAN) if image.format in ("JPEG", "MPO") else 0) > MAX_SCANS:
+        raise PictureError(name, f"has {scans:,} scans, over {MAX_SCANS}, each of which takes time")
     return _checked(image, name)
 
 

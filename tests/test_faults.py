@@ -451,6 +451,21 @@ def test_the_run_is_named_after_the_folder_even_if_dots_lead_there(train: Comman
     assert os.listdir("runs") == ["data"]
 
 
+def test_a_full_disk_takes_no_folder_that_was_there_before(
+    train: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine").mkdir()
+
+    def full(source: str, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    said = train(data, "--out", "mine")
+    assert said.code == 2 and "cannot write mine/plan.yaml: No space left on device" in said.err
+    assert Path("mine").is_dir()
+    assert train(data, "--out", "new").code == 2 and not Path("new").exists()
+
+
 def test_a_full_disk_is_told_and_the_same_command_goes_on(
     train: Command, data: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -323,6 +323,17 @@ ODD_YAML = {
 }
 
 
+def test_a_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("LEXNET_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(OutputError, match="no home folder; name a folder for the cache by LEXNET_CACHE"):
+        cache_folder()
+
+
 @pytest.mark.parametrize("name", ODD_YAML)
 def test_yaml_of_anything_but_plain_values_is_refused(name: str, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"

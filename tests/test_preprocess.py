@@ -729,3 +729,14 @@ def test_a_large_jpeg_is_decoded_small_for_augmentation_too() -> None:
     content = encode(Image.linear_gradient("L").resize((1600, 1200)).convert("RGB"), "JPEG")
     assert decode(content, PreprocessSpec(size=64, short_side=72)).shape == (150, 200, 3)
     assert decode(content, PreprocessSpec(size=224, short_side=256)).shape == (600, 800, 3)
+
+
+def test_a_jpeg_whose_scans_would_take_for_ever_is_refused() -> None:
+    """The last scan of a progressive one, over and over: a small file."""
+    picture = encode(noise(0, 64, 64), "JPEG", progressive=True)
+    last, end = picture.rindex(b"\xff\xda"), picture.rindex(b"\xff\xd9")
+    assert 2 < picture.count(b"\xff\xda") < 20
+    load(picture, SPEC)
+    many = picture[:end] + picture[last:end] * 200 + picture[end:]
+    count = picture.count(b"\xff\xda") + 200
+    assert refusal(many) == f"picture: has {count} scans, over 100, each of which takes time"

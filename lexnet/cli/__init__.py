@@ -103,6 +103,10 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         again = ", and the same command goes on with what was kept" if sys.argv[1:2] == ["train"] else ""
         code = _complain(f"stopped; nothing is half written{again}", INTERRUPTED)
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        code = _complain("the system allows no more threads or memory; give fewer --workers", BAD_INPUT)
     sys.exit(code)
 
 

@@ -20,11 +20,19 @@ from rich.progress import (
 from lexnet.cli.say import plain
 
 
+class Heard(Console):
+    """A console that says when nobody reads any more, as a plain print does."""
+
+    def on_broken_pipe(self) -> None:
+        """rich would end the program with 1."""
+        raise BrokenPipeError
+
+
 class Bars:
     """One bar a step; `update` may be called as often as one likes."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = Heard(stderr=True)
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

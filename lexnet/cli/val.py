@@ -65,6 +65,7 @@ def command(
                 "trained_on": result.trained_on,
                 "copies": result.copies,
                 "corrected": result.corrected,
+                "ungrouped": result.ungrouped,
                 "skipped": bad,
             }
         )
@@ -72,6 +73,12 @@ def command(
     say(describe(result.scores, result.part))
     if result.corrected:
         say(f"corrected {result.corrected}")
+    if result.ungrouped is not None:
+        say(
+            f"warning: the bundle's groups, by {result.ungrouped!r}, are not looked for, as such a pattern "
+            "may take for ever; the interval takes each picture for one of its own",
+            err=True,
+        )
     if result.trained_on:
         say(f"left out  {result.trained_on:,} pictures that the bundle was made with")
     if result.copies:

@@ -26,6 +26,8 @@ FETCHED = ("samples", "weights")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAMED = (".npy", ".onnx", ".safetensors", ".csv", ".tsv", ".parquet")
 """Files of these kinds are named after their own sha256, where they are named after one."""
+OURS = re.compile(r"[0-9a-f]{32,64}(\.\w+)?|\..*\.part|digits|fashion-mnist(\.parquet)?")
+"""What stands directly below a kind's folder; all else there is somebody's, and left alone."""
 DAMAGED = ".damaged"
 """What the name of a damaged file ends in, once somebody has met it."""
 
@@ -72,8 +74,9 @@ def prune(kinds: list[str], older: float) -> tuple[int, int]:
         for file in _files(kind):
             status = file.stat()
             days = abs(now - status.st_mtime) / 86_400  # a clock that went wrong dates some in the future
-            spoiled = file.suffix == DAMAGED or (file.suffix == ".part" and days > 1)
-            if not spoiled and (kind not in kinds or days < older):
+            half_written = file.suffix == ".part"  # by a process that is perhaps still at it
+            spoiled = file.suffix == DAMAGED or (half_written and days > 1)
+            if not spoiled and (half_written or kind not in kinds or days < older):
                 continue
             try:
                 file.unlink(missing_ok=True)
@@ -82,13 +85,24 @@ def prune(kinds: list[str], older: float) -> tuple[int, int]:
                     f"cannot remove {file}: {error.strerror}; {count:,} files were removed before it"
                 ) from error
             count, size = count + 1, size + status.st_size
-        for folder in sorted(cache_folder(kind).rglob("*/"), reverse=True):
-            if folder.is_dir() and not any(folder.iterdir()):
+        for folder in sorted(_below(kind), reverse=True):
+            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
     return count, size
 
 
 def _files(kind: str) -> Iterator[Path]:
-    return (
-        file for file in sorted(cache_folder(kind).rglob("*")) if file.is_file() and not file.is_symlink()
-    )
+    return (file for file in sorted(_below(kind)) if file.is_file() and not file.is_symlink())
+
+
+def _below(kind: str) -> Iterator[Path]:
+    """All that LexNet may have put there; nothing through a link, and where LEXNET_CACHE is a folder of the
+    user's, such as their home, nothing of theirs."""
+    top = cache_folder(kind)
+    if top.is_symlink() or not top.is_dir():
+        return
+    for entry in top.iterdir():
+        if OURS.fullmatch(entry.name):
+            yield entry
+            if not entry.is_symlink():
+                yield from entry.rglob("*")

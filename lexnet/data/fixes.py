@@ -18,6 +18,7 @@ import numpy as np
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.table import delimiter
 from lexnet.errors import DataError, listed
+from lexnet.files import is_printable
 
 FORMULA = ("=", "+", "-", "@")
 PROPOSALS = ("drop", "relabel", "regroup", "keep")
@@ -43,7 +44,8 @@ def fixes_csv(fixes: Iterable[Fix]) -> str:
     text.write("\ufeff")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_inert(cell) for cell in astuple(fix)] for fix in fixes)
+    shown = (fix for fix in fixes if is_printable(fix.path))  # the others are left out whatever is agreed
+    writer.writerows([_inert(cell) for cell in astuple(fix)] for fix in shown)
     return text.getvalue()
 
 

@@ -12,6 +12,7 @@ from lexnet.errors import ConfigError, DataError
 
 FEW = 3
 """Pictures of each class and part that a subset keeps at least, if its limit allows: they can be divided."""
+REPEATS = 3  # such as in (\w+)-(\d+)_(\d+)
 LEFT = "was not chosen: the subset is large enough without it"
 
 
@@ -29,6 +30,12 @@ def group_by(manifest: Manifest, pattern: str) -> Manifest:
     if groups and not any(groups):
         raise DataError(f"group_by={pattern!r} fits no path, such as {manifest.paths[0]}; change the pattern")
     return manifest.with_groups(groups)
+
+
+def is_plain(pattern: str) -> bool:
+    """Whether a pattern of somebody else's cannot take for ever: nothing in brackets is repeated or referred
+    to, and there are few repetitions."""
+    return not re.search(r"\)[*+{]|\\[1-9]|\(\?P=", pattern) and len(re.findall(r"[*+}]", pattern)) <= REPEATS
 
 
 def units(manifest: Manifest, pairs: Iterable[tuple[int, int]] = ()) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import mmap
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,6 +33,7 @@ Rows = NDArray[Any]
 
 MANY = 1024  # files
 LAYOUT = 2
+TYPES = (np.uint8, np.float16, np.float32)
 """Raised when what is in a file changes: older files are then not looked at."""
 
 
@@ -44,7 +46,9 @@ class Store:
         with ThreadPoolExecutor(available_cores()) as pool:
             intact = list(pool.map(lambda file: _intact(file, warn), sorted(self.folder.glob("*.npy"))))
         # one after another: numpy parses a header with ast, which threads of Python 3.11 trip over
-        self._shards = [shard for file in intact if file and (shard := _known_shard(file, warn))]
+        shards = [shard for file in intact if file and (shard := _known_shard(file, warn))]
+        usual = Counter(shard.dtype for shard in shards).most_common(1)
+        self._shards = [shard for shard in shards if shard.dtype == usual[0][0]]  # of others' making
         self._open = [_mapped(shard) for shard in self._shards[: _at_once()]]
         self._index: _Index | None = None
 
@@ -107,7 +111,8 @@ def _known_shard(file: Path, warn: Callable[[str], None]) -> _Shard | None:
     """The file, if it is one of ours: anybody's bytes may be named after their sha256."""
     try:
         shard = _shard(file)
-        if shard.dtype.names == ("key", "row") and shard.dtype["key"] == "S32":
+        names, key, row = shard.dtype.names, shard.dtype["key"], shard.dtype["row"]
+        if names == ("key", "row") and key == "S32" and row.base in TYPES and row.ndim:
             return shard
     except Exception:  # what numpy takes for an archive or a pickle fails in ways of its own
         pass

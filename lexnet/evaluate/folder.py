@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lexnet.data.fixes import apply_fixes, counted_fixes, read_fixes
-from lexnet.data.groups import group_by, units
+from lexnet.data.groups import group_by, is_plain, units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes, resolve_copies
@@ -34,6 +34,8 @@ class Valuation:
     """Of those scored that are the very file of another."""
     corrected: str
     """How many rows of the corrections did what; "" without any."""
+    ungrouped: str | None
+    """The bundle's `group_by` where it was not used, because a pattern so intricate may take for ever."""
 
 
 def evaluate(
@@ -53,7 +55,8 @@ def evaluate(
     is left; `BundleError` where its net gives no numbers.
     """
     pattern = predictor.bundle.manifest.get("split", {}).get("group_by")
-    if pattern is not None and not any(manifest.groups):
+    ungrouped = None if pattern is None or is_plain(pattern) else pattern
+    if pattern is not None and ungrouped is None and not any(manifest.groups):
         with suppress(DataError):  # it fits none of these paths
             manifest = group_by(manifest, pattern)
     corrected = ""
@@ -95,4 +98,5 @@ def evaluate(
         trained_on=int(known.sum()),
         copies=copies,
         corrected=corrected,
+        ungrouped=ungrouped,
     )

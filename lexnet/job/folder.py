@@ -52,8 +52,10 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
 
     Making the folder decides between two processes that want the same number at the same time.
     """
+    made = False
     try:
         folder.mkdir(parents=True)
+        made = True
     except FileExistsError:
         if named and (longer := _longer(folder, plan)):
             return longer, True
@@ -66,7 +68,9 @@ def _take(folder: Path, plan: Plan, *, named: bool) -> tuple[Plan, bool] | None:
     try:
         write_atomic(folder / PLAN, plan.to_yaml())
     except OutputError:
-        folder.rmdir()
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
         raise
     return plan, False
 

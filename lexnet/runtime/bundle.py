@@ -33,7 +33,7 @@ from lexnet.config import PIXEL_RULES, PreprocessSpec
 from lexnet.errors import BundleError, GraphError, LexNetError
 from lexnet.files import display, is_printable
 from lexnet.preprocess import Pixels
-from lexnet.runtime.graph import FLOAT, UINT8, check_self_contained, read_ports
+from lexnet.runtime.graph import FLOAT, UINT8, check_operators, check_self_contained, read_ports
 
 FORMAT = 1
 DIGEST_BYTES = 32
@@ -121,6 +121,7 @@ def parse_bundle(content: bytes, name: str) -> Bundle:
     try:
         _check_manifest(manifest, members)
         check_self_contained(members[MODEL])
+        check_operators(members[MODEL])
         _check_ports(members[MODEL], spec_from(manifest["preprocess"]), len(manifest["classes"]))
     except BundleError as error:
         raise type(error)(f"{name}: {error}") from error
@@ -231,8 +232,11 @@ def _check_manifest(manifest: dict[str, Any], members: dict[str, bytes]) -> None
         raise BundleError(f"its temperature {temperature!r} is no number over 0")
     if isinstance(manifest["threshold"], bool) or not 0 <= manifest["threshold"] <= 1:
         raise BundleError(f"its threshold {manifest['threshold']} is no probability")
-    if not isinstance(accuracy := manifest.get("measured", {}).get("accuracy", 0), (int, float)):
-        raise BundleError(f"its accuracy {accuracy!r} is no number")
+    accuracy = manifest.get("measured", {}).get("accuracy", 0)
+    if not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= 1:
+        raise BundleError(f"its accuracy {str(accuracy)[:20]} is no share from 0 to 1")
+    if not isinstance(cut := manifest.get("cut"), str | None):
+        raise BundleError(f"its cut {cut!r} is no name of a stage; get it again")
     for one in manifest.get("weights", []):
         if not isinstance(one["licence"], str):
             raise BundleError(f"the weights that it came from, {one}, have no licence")

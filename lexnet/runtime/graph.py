@@ -1,8 +1,9 @@
 """What an ONNX file would make its runtime do, read without running or parsing it as a whole.
 
-A graph may name files outside itself for its weights, and operators from libraries to load. Both
-are refused before a runtime sees the graph. This walks the protobuf wire format of onnx.proto:
-a message is a run of (field number, wire type, value).
+A graph may name files outside itself for its weights, and operators from libraries to load; its operators
+may loop without end, or make gigabytes out of a number. All that is refused before a runtime sees the
+graph. This walks the protobuf wire format of onnx.proto: a message is a run of (field number, wire type,
+value).
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,15 @@ MESSAGES = {  # message: {field number: message}, those fields that can hold ten
     "tensor":    {},
 }
 # fmt: on
+OPERATORS = frozenset(
+    b"Add AveragePool BatchNormalization Cast Clip Concat Conv Div Flatten Gather Gemm GlobalAveragePool "
+    b"Identity LRN MaxPool Mul Neg Pad ReduceSumSquare Relu Slice Softmax Sub Tanh Transpose "
+    b"Unsqueeze".split()
+)
+"""All that LexNet writes."""
 GRAPH, INPUT, OUTPUT = 7, 11, 12
+NODE, NODE_OPERATOR = 1, 4
+MODEL_TRAINING, MODEL_FUNCTION = 20, 25
 TENSOR_TYPE = (2, 1)  # from a named value; below it are its element type and its shape's axes
 UINT8, FLOAT = 2, 1
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
@@ -42,6 +51,24 @@ def check_self_contained(model: bytes) -> None:
         _walk(memoryview(model), "model", 0)
     except (IndexError, ValueError) as error:
         raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
+
+
+def check_operators(model: bytes) -> None:
+    """Raises `GraphError` if the graph has operators that LexNet does not write, or brings its own."""
+    try:
+        for part, value in _fields(memoryview(model)):
+            if part in (MODEL_TRAINING, MODEL_FUNCTION):
+                raise GraphError("the graph brings operators of its own; refused")
+            nodes = _inside(value, NODE) if part == GRAPH else iter(())
+            for name in (bytes(name) for node in nodes for name in _inside(node, NODE_OPERATOR)):
+                if name not in OPERATORS:
+                    raise GraphError(f"the graph uses {name[:SHOWN]!r}; nothing LexNet writes does; refused")
+    except (IndexError, TypeError, ValueError) as error:
+        raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
+
+
+def _inside(message: Any, number: int) -> Iterator[Any]:
+    return (value for field, value in _fields(message) if field == number)
 
 
 def read_ports(model: bytes) -> tuple[dict[str, Port], dict[str, Port]]:

@@ -15,6 +15,7 @@ import pytest
 from lexnet.data.cache import KINDS
 from lexnet.data.store import Store
 
+WEIGHTS = Path("weights", f"{9:064x}")
 Call = Callable[..., Any]  # the fixture of conftest.py
 
 
@@ -25,8 +26,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in range(2):
         store = Store("features", {"recipe": number}, pytest.fail)
         store.add([f"{number:064x}"], np.full((1, 4), number, np.float32))
-    (tmp_path / "cache/weights/w").mkdir(parents=True)
-    (tmp_path / "cache/weights/w/model.safetensors").write_bytes(b"1234567")
+    (tmp_path / "cache" / WEIGHTS).mkdir(parents=True)
+    (tmp_path / "cache" / WEIGHTS / "model.safetensors").write_bytes(b"1234567")
     return tmp_path / "cache"
 
 
@@ -48,7 +49,7 @@ def test_an_empty_cache_is_no_error(call: Call, tmp_path: Path, monkeypatch: pyt
 def test_a_flipped_byte_is_found_and_prune_takes_the_file_away(call: Call, cache: Path) -> None:
     """However new it is, and one that was fetched too."""
     kept = b"a published net"
-    weights = cache / "weights/w" / f"{hashlib.sha256(kept).hexdigest()}.safetensors"
+    weights = cache / WEIGHTS / f"{hashlib.sha256(kept).hexdigest()}.safetensors"
     weights.write_bytes(kept)
     assert re.fullmatch(r"\d+ files checked, 0 damaged\n", call("cache", "verify").out)
     file = sorted(cache.glob("features/*/*.npy"))[0]
@@ -61,11 +62,37 @@ def test_a_flipped_byte_is_found_and_prune_takes_the_file_away(call: Call, cache
     assert said.code == 1 and json.loads(said.out) == {"damaged": aside}
     assert call("cache", "verify").out.startswith(f"damaged: {aside[0]}\n") and not file.exists()
     assert json.loads(call("cache", "prune", "--json").out)["removed"] == 2
-    assert call("cache", "verify").code == 0 and (cache / "weights/w/model.safetensors").exists()
+    assert call("cache", "verify").code == 0 and (cache / WEIGHTS / "model.safetensors").exists()
+
+
+def test_what_lexnet_did_not_put_there_stays(call: Call, cache: Path, tmp_path: Path) -> None:
+    """LEXNET_CACHE may be the user's home or project, and a kind a link to somewhere else."""
+    for name in ("pictures/cat/1.jpg", "features/readme.md", "archives/2024.tar"):
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(b"the user's")
+    (cache / "activations").symlink_to(tmp_path / "elsewhere")
+    theirs = tmp_path / "elsewhere" / f"{5:032x}" / f"{6:064x}.npy"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"in another place")
+    inside = cache / "pictures" / f"{7:032x}"
+    inside.mkdir()
+    (inside / "link").symlink_to(tmp_path / "elsewhere")
+    assert json.loads(call("cache", "prune", "--older", "0", "--json").out)["removed"] == 2
+    assert theirs.exists() and (inside / "link").is_symlink()
+    left = sorted(str(file.relative_to(cache)) for file in cache.rglob("*") if file.is_file())
+    assert left[:3] == ["archives/2024.tar", "features/readme.md", "pictures/cat/1.jpg"]
+
+
+def test_what_is_being_written_is_left_alone(call: Call, cache: Path) -> None:
+    fresh = cache / "features" / f"{0:032x}" / f".{'0' * 64}.npy.abc.part"
+    fresh.parent.mkdir()
+    fresh.write_bytes(b"half")
+    assert json.loads(call("cache", "prune", "--older", "0", "--json").out)["removed"] == 2
+    assert fresh.exists()
 
 
 def test_what_a_kill_left_half_written_goes_after_a_day(call: Call, cache: Path) -> None:
-    left = [cache / "weights/w" / name for name in (".abc.safetensors.1f.part", "download.part")]
+    left = [cache / WEIGHTS / name for name in (".abc.safetensors.1f.part", "download.part")]
     for file in left:
         file.write_bytes(b"half")
     day_and_more = time.time() - 1.1 * 86_400
@@ -92,10 +119,10 @@ def test_only_what_is_old_goes_and_what_was_fetched_stays(call: Call, cache: Pat
     long_ago = time.time() - 40 * 86_400
     size = old.stat().st_size
     os.utime(old, (long_ago, long_ago))
-    os.utime(cache / "weights/w/model.safetensors", (long_ago, long_ago))
+    os.utime(cache / WEIGHTS / "model.safetensors", (long_ago, long_ago))
     assert json.loads(call("cache", "prune", "--older", 50, "--json").out) == {"removed": 0, "bytes": 0}
     assert json.loads(call("cache", "prune", "--json").out) == {"removed": 1, "bytes": size}
-    assert not old.parent.exists() and new.exists() and (cache / "weights/w/model.safetensors").exists()
+    assert not old.parent.exists() and new.exists() and (cache / WEIGHTS / "model.safetensors").exists()
     assert call("cache", "prune", "--kind", "weights").out == "removed 1 files, 0.0 MB\n"
     assert call("cache", "prune", "--older", 0).out.startswith("removed 1 files") and not new.exists()
 

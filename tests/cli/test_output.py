@@ -34,6 +34,26 @@ def test_a_reader_that_has_seen_enough_ends_it_without_a_word(bundle: str) -> No
     assert (process.wait(), errors) == (141, b""), "as a shell has it: neither done nor failed"
 
 
+def test_nor_one_who_reads_what_is_told_beside(tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    command = [sys.executable, "-m", "lexnet", "train", "clipart", "--mode", "probe", "--out", out]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr
+    process.stderr.readline()
+    process.stderr.close()
+    assert process.wait() == 141
+
+
+def test_threads_that_cannot_be_had_are_said_in_a_line(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("lexnet.data.tree.read_header", full)
+    said = call("train", "clipart", "--dry-run")
+    assert said.code == 2
+    assert said.err.splitlines()[-1].startswith("lexnet: the system allows no more threads or memory; give")
+
+
 def test_memory_that_runs_out_is_said_in_a_line(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise MemoryError

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from tiny import tiny_bundle
 import lexnet
 from lexnet.config import SplitConfig, TrainConfig
 from lexnet.data.samples import sample_folder
+from lexnet.data.source import read_data
+from lexnet.evaluate.folder import evaluate
 from lexnet.evaluate.intervals import wilson
 from lexnet.job.run import train
+from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor, load_predictor
 
 Call = Callable[..., Any]
@@ -242,3 +246,9 @@ def test_what_training_grouped_is_grouped_here_too(call: Call, folder: Path, tmp
     assert said["interval"] == pytest.approx(run.metrics["interval"])
     alone = wilson(round(said["accuracy"] * said["count"]), said["count"])
     assert said["interval"][1] - said["interval"][0] > 1.2 * (alone[1] - alone[0])
+    assert said["ungrouped"] is None
+    parsed = parse_bundle((run.folder / "model.lexnet").read_bytes(), "b")
+    split = parsed.manifest["split"] | {"group_by": "(a+)+$"}
+    intricate = replace(parsed, manifest=parsed.manifest | {"split": split})
+    found = evaluate(Predictor(intricate), read_data(str(folder), parsed.classes), skip_bad=False)
+    assert found.ungrouped == "(a+)+$" and found.scores.units == said["count"]

@@ -70,6 +70,8 @@ def test_the_file_is_what_the_docstring_shows() -> None:
         "cat/12.jpg,suspect_labels,relabel,dog,dog with probability 0.97\n"
     )
     assert fixes_csv([]) == "\ufeffpath,fault,proposal,value,why\n"
+    steering = Fix("a/\x1b[31m.png", "unreadable", "drop")
+    assert fixes_csv([steering]) == fixes_csv([]), "it is left out in any case"
 
 
 def test_a_spreadsheet_may_write_another_mark_between_fields(tmp_path: Path) -> None:

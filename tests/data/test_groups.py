@@ -13,7 +13,7 @@ from picture_makers import class_folder
 
 from lexnet.config import SplitConfig
 from lexnet.data.folder import read_folder
-from lexnet.data.groups import FEW, LEFT, by_class, group_by, join_groups, subset, units
+from lexnet.data.groups import FEW, LEFT, by_class, group_by, is_plain, join_groups, subset, units
 from lexnet.data.manifest import Files, Manifest, Skipped
 from lexnet.data.splits import assign_parts, choose
 from lexnet.errors import ConfigError, DataError
@@ -71,6 +71,18 @@ def test_the_first_bracket_or_the_whole_match_names_the_group(pattern: str, grou
     grouped = group_by(manifest, pattern)
     assert grouped.groups == groups
     assert grouped.paths == manifest.paths and grouped.digests == manifest.digests
+
+
+@pytest.mark.parametrize("pattern", [r"(\w+)-(\d+)_(\d+)", "^[^/]+", "a{2,}b?", r"(?:x|y)\d+", r"(\d+)?"])
+def test_a_plain_pattern_may_be_run_unasked(pattern: str) -> None:
+    assert is_plain(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a|aa)*b", "(a*){2,}", r"(a+)\1", "(?P<x>a+)(?P=x)", ".*.*.*.*x"]
+)
+def test_a_pattern_that_may_take_for_ever_is_told_apart(pattern: str) -> None:
+    assert not is_plain(pattern)
 
 
 def test_a_bracket_that_took_no_part_in_the_match_names_no_group() -> None:

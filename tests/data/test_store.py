@@ -228,6 +228,28 @@ def test_recipes_never_share_rows() -> None:
     assert Store("rows", dict(reversed(RECIPE.items())), pytest.fail).folder == opened().folder
 
 
+@pytest.mark.parametrize("row", [("U4", (2,)), ("f8", (5,)), ("f4", ())])
+def test_rows_that_no_net_gives_are_left_out(row: tuple[str, tuple[int, ...]]) -> None:
+    opened().add(DIGESTS, ROWS)
+    odd = np.zeros(2, [("key", "S32"), ("row", *row)])
+    buffer = BytesIO()
+    np.save(buffer, odd)
+    (opened().folder / f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.npy").write_bytes(buffer.getvalue())
+    warnings: list[str] = []
+    assert all(has(opened(warnings), DIGESTS)) and len(warnings) == 1
+
+
+def test_rows_of_another_width_than_most_are_left_out() -> None:
+    for start in (0, 3):
+        opened().add(DIGESTS[start : start + 3], ROWS[start : start + 3])
+    odd = np.zeros(2, [("key", "S32"), ("row", "f4", (7,))])
+    buffer = BytesIO()
+    np.save(buffer, odd)
+    (opened().folder / f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.npy").write_bytes(buffer.getvalue())
+    store = opened()
+    np.testing.assert_array_equal(store.read(store.find(DIGESTS)), ROWS)
+
+
 def test_rows_with_python_objects_are_never_unpickled() -> None:
     """Even where the digest fits: a pickle runs code of whoever wrote it."""
     buffer = BytesIO()

@@ -24,6 +24,7 @@ from lexnet.nets.net import Net
 from lexnet.nets.parts import classifier, conv
 from lexnet.nets.resnet import ZeroPad
 from lexnet.preprocess import Pixels, load
+from lexnet.runtime.graph import check_operators
 from lexnet.weights.create import create_net
 
 MEAN, STD = (120.0, 116.0, 104.0), (58.0, 57.0, 57.5)
@@ -107,6 +108,7 @@ def test_logits_are_those_of_torch_in_any_batch(exported: Exported) -> None:
     for n in (1, 3):
         (got,) = runtime.run(None, {"pixels": pixels[:n]})
         assert_equal_but_for_rounding(got, expected[:n])
+    check_operators(exported.graph)
 
 
 @pytest.mark.pictures

@@ -14,7 +14,7 @@ from tiny import tiny_graph
 
 from lexnet.errors import BundleError, GraphError
 from lexnet.runtime.bundle import read_bundle
-from lexnet.runtime.graph import FLOAT, UINT8, _fields, check_self_contained, read_ports
+from lexnet.runtime.graph import FLOAT, UINT8, _fields, check_operators, check_self_contained, read_ports
 
 TINY = tiny_graph()
 
@@ -272,3 +272,16 @@ def _length(number: int) -> bytes:
     """As protobuf writes it, seven bits a byte."""
     low = number & 0x7F
     return bytes([low]) if number < 0x80 else bytes([low | 0x80]) + _length(number >> 7)
+
+
+def test_operators_that_lexnet_does_not_write_are_refused() -> None:
+    """One could loop without end, or make gigabytes out of a number."""
+    check_operators(model(graph(inside())).SerializeToString())
+    for build in (loop, nested_if, lambda tensor: with_attribute(t=tensor)):
+        with pytest.raises(BundleError, match=r"the graph uses b'(Loop|If|Constant)'; nothing LexNet writes"):
+            check_operators(build(inside()).SerializeToString())
+    for build in (function, training):
+        with pytest.raises(BundleError, match="the graph brings operators of its own"):
+            check_operators(build(inside()).SerializeToString())
+    with pytest.raises(BundleError, match="the graph is not ONNX"):
+        check_operators(b"hello, this is text")
