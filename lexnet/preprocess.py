@@ -143,9 +143,8 @@ def read(path: str | os.PathLike[str]) -> bytes:
         if len(content) > MAX_BYTES:
             raise PictureError(os.fspath(path), f"has over {MAX_BYTES:,} bytes")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise PictureError(
-            os.fspath(path), f"cannot be read ({getattr(error, 'strerror', error)})"
-        ) from error
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise PictureError(os.fspath(path), f"cannot be read ({why})") from error
     if not content:
         raise PictureError(os.fspath(path), "is empty (0 bytes)")
     return content
