@@ -90,6 +90,10 @@ class Choices:
     seconds: float | None
     """That there are for all of it, where there is a limit."""
 
+    def __str__(self) -> str:
+        each = ", ".join(f"{one.mode} {one.seconds:.0f} s" for one in self.options)
+        return f"choices: {each}" + (f"; taken: {self.chosen.mode}" if self.chosen else "")
+
 
 Event = Found | Note | Warned | Progress | Judged | Choices
 Listener = Callable[[Event], None]
