@@ -113,5 +113,5 @@ def describe(scores: Scores, part: str) -> str:
         f"accuracy  {percent(scores.accuracy)}  (95 %: {percent(low)} to {percent(high)}; "
         f"{scores.count:,} pictures{of_part})\n"
         f"macro F1  {scores.macro_f1:.3f}   log loss {scores.log_loss:.3f}   "
-        f"calibration error {scores.ece:.3f}{answered}"
+        f"calibration error {scores.ece:.3f} (by chance {scores.ece_of_chance:.3f}){answered}"
     )
