@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import Field
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import click
+
+from lexnet.config import settings
 
 Command = Callable[..., Any]
 
@@ -77,20 +79,6 @@ def config_flags(kind: type[Any]) -> Callable[[Command], Command]:
     return add
 
 
-def settings(kind: type[Any], section: str = OPTIONS) -> list[tuple[Field[Any], Any, str]]:
-    """(field, annotated type, section) of every setting, those of inner dataclasses in their place."""
-    hints = get_type_hints(kind, include_extras=True)
-    found: list[tuple[Field[Any], Any, str]] = []
-    for field in fields(kind):
-        inner, hint = field.default_factory, hints[field.name]
-        assert get_origin(hint) is Annotated, f"{field.name} has no help"
-        if inner is not MISSING and is_dataclass(inner):
-            found += settings(inner, _capital(hint.__metadata__[0]))
-        else:
-            found.append((field, hint, section))
-    return found
-
-
 def _option(field: Field[Any], hint: Any, section: str) -> Callable[[Command], Command]:
     kind, text = get_args(hint)
     said, *default = re.split(r" (?=\[default: )", text)  # where it depends on the mode
@@ -100,7 +88,7 @@ def _option(field: Field[Any], hint: Any, section: str) -> Callable[[Command], C
         *ALIASES.get(field.name, ()),
         field.name,
         cls=Setting,
-        section=section,
+        section=_capital(section) or OPTIONS,
         type=None if boolean else _type(kind),
         is_flag=boolean,
         default=field.default,

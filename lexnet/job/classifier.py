@@ -32,6 +32,7 @@ from lexnet.config import (
     Tta,
     build_config,
     seconds,
+    settings,
 )
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
@@ -45,7 +46,7 @@ from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import announce, make_plan
 from lexnet.job.run import check_bundle, warn_small
-from lexnet.job.wording import raised_in_python, told_in_python
+from lexnet.job.wording import in_python, raised_in_python, told_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -56,10 +57,9 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A picture classifier with scikit-learn's conventions.
 
-    The parameters are `lexnet train`'s flags: `lexnet.config` (`TrainConfig`, `SplitConfig`, `ProbeConfig`,
-    `FitConfig`) says what each does. Once fitted there are `classes_`, `metrics_` (as in metrics.json, but
-    for what a run's folder adds), `plan_` (with nothing left open) and `bundle_` (the verified bytes that
-    `save` writes).
+    The parameters are `lexnet train`'s flags. Once fitted there are `classes_`, `metrics_` (as in
+    metrics.json, but for what a run's folder adds), `plan_` (with nothing left open) and `bundle_` (the
+    verified bytes that `save` writes).
 
     `fit` keeps back the shares `val` and `test` of the pictures (where a folder does not say which)
     to measure with and to verify the exported graph, and trains on the rest: `metrics_` says how
@@ -247,6 +247,11 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         engine = "auto" if self.engine == "torch" else self.engine
         parsed = parse_bundle(bundle, "the bundle of this classifier")
         return Predictor(parsed, engine=engine, workers=self.workers)
+
+
+_HELP = {field.name: in_python(hint.__metadata__[0]) for field, hint, _ in settings(TrainConfig)}
+_SAID = "".join(f"    {name} : {text}\n" for name, text in _HELP.items() if name != "raised")
+Classifier.__doc__ = f"{Classifier.__doc__}\n    Parameters\n    ----------\n{_SAID}"
 
 
 def warn(event: Event) -> None:

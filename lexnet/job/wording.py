@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, get_args
+from dataclasses import replace
+from typing import get_args
 
 from lexnet.config import (
     ClassWeight,
@@ -19,18 +19,10 @@ from lexnet.config import (
     Schedule,
     TrainConfig,
     Tta,
+    settings,
 )
 from lexnet.errors import LexNetError
 from lexnet.job.events import Event, Listener, Note, Warned
-
-
-def _names(kind: type[Any]) -> set[str]:
-    """Of all its settings, those inside other settings too."""
-    found = set[str]()
-    for one in fields(kind):
-        found |= _names(one.default_factory) if is_dataclass(one.default_factory) else {one.name}
-    return found
-
 
 CHOICES = (
     ClassWeight,
@@ -46,7 +38,7 @@ CHOICES = (
     Tta,
 )
 WORDS = {"photo", *(str(word) for kind in CHOICES for word in get_args(kind))}
-NAMES = _names(TrainConfig)
+NAMES = {field.name for field, *_ in settings(TrainConfig)}
 FLAG = re.compile(rf"--([a-z][a-z-]*)(?: (\d[\w.]*|{'|'.join(sorted(WORDS))})(?![\w-]))?")
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from lexnet import __version__
 from lexnet.cli import VERBS, main
-from lexnet.cli.options import settings
 from lexnet.cli.printing import percent, table
 from lexnet.cli.train import command
-from lexnet.config import TrainConfig
+from lexnet.config import TrainConfig, settings
 
 
 def lexnet(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 import lexnet
-from lexnet.cli.options import settings
-from lexnet.config import ProbeConfig, Recipe, TrainConfig
+from lexnet.config import ProbeConfig, Recipe, TrainConfig, settings
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError
 from lexnet.job.events import Event, Found, Warned
@@ -39,6 +39,8 @@ def test_its_parameters_are_the_command_lines_flags() -> None:
         for f, *_ in settings(TrainConfig)
         if f.name != "raised"  # which only plans record
     }
+    said = re.findall(r"^    (\w+) : (.+)$", str(lexnet.Classifier.__doc__), re.MULTILINE)
+    assert [name for name, _ in said] == list(parameters) and not any("--" in text for _, text in said)
 
 
 def test_it_predicts_in_the_engine_and_the_threads_it_was_given() -> None:
