@@ -6,6 +6,7 @@ All of it can be made again: computed, or fetched. A file there is never changed
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +87,9 @@ def prune(kinds: list[str], older: float) -> tuple[int, int]:
                 ) from error
             count, size = count + 1, size + status.st_size
         for folder in sorted(_below(kind), reverse=True):
-            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-                folder.rmdir()
+            if folder.is_dir() and not folder.is_symlink():
+                with suppress(OSError):  # it is not empty
+                    folder.rmdir()
     return count, size
 
 
