@@ -88,7 +88,7 @@ def _option(field: Field[Any], hint: Any, section: str) -> Callable[[Command], C
         *ALIASES.get(field.name, ()),
         field.name,
         cls=Setting,
-        section=_capital(section) or OPTIONS,
+        section=_capital(section) if section else OPTIONS,
         type=None if boolean else _type(kind),
         is_flag=boolean,
         default=field.default,
