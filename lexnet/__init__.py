@@ -31,6 +31,7 @@ __all__ = [
     "load",
     "net_from_bundle",
 ]
+
 _HOMES = {
     "Classifier": ("lexnet.job.classifier", "Classifier"),
     "LexNetError": ("lexnet.errors", "LexNetError"),

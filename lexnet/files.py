@@ -63,8 +63,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = temporary.open("xb")
     except OSError as error:
-        kept = path.is_relative_to(cache_folder())
-        instead = "set LEXNET_CACHE to another folder" if kept else "choose another folder"
+        instead = "set LEXNET_CACHE to another folder" if _is_cached(path) else "choose another folder"
         raise OutputError(f"cannot write {path}: {error.strerror}; {instead}") from error
     try:
         with opened as file:
@@ -78,6 +77,13 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise OutputError(f"cannot write {path}: {error.strerror}; nothing was changed") from error
         raise
+
+
+def _is_cached(path: Path) -> bool:
+    try:
+        return path.is_relative_to(cache_folder())
+    except OutputError:  # there is no cache
+        return False
 
 
 @contextmanager

@@ -143,6 +143,7 @@ def read(path: str | os.PathLike[str]) -> bytes:
         if len(content) > MAX_BYTES:
             raise PictureError(os.fspath(path), f"has over {MAX_BYTES:,} bytes")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        # Windows has words of its own for what is not there
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise PictureError(os.fspath(path), f"cannot be read ({why})") from error
     if not content:

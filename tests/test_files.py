@@ -323,7 +323,7 @@ ODD_YAML = {
 }
 
 
-def test_a_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -332,6 +332,9 @@ def test_a_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(OutputError, match="no home folder; name a folder for the cache by LEXNET_CACHE"):
         cache_folder()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*; choose another folder"):
+        write_atomic(tmp_path / "file" / "below", b"")
 
 
 @pytest.mark.parametrize("name", ODD_YAML)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lexnet.cli.say import say
 from lexnet.data.manifest import PARTS, Manifest
+from lexnet.job.events import percent as percent
 
 if TYPE_CHECKING:
     from lexnet.job.events import Choices, Judged
@@ -22,14 +23,6 @@ NARROW = 16  # a column is folded to no less
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     say(json.dumps(document, ensure_ascii=False, allow_nan=False))
-
-
-def percent(share: float | None) -> str:
-    """A share in per cent with one decimal; 100.0 only where it is exactly 1."""
-    if share is None:
-        return "-"
-    shown = f"{100 * share:.1f}"
-    return f"{'99.9' if shown == '100.0' and share < 1 else shown} %"
 
 
 def megabytes(size: int) -> str:

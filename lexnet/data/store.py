@@ -33,8 +33,9 @@ Rows = NDArray[Any]
 
 MANY = 1024  # files
 LAYOUT = 2
-TYPES = (np.uint8, np.float16, np.float32)
 """Raised when what is in a file changes: older files are then not looked at."""
+TYPES = (np.uint8, np.float16, np.float32)
+"""Of pictures, activations and features."""
 
 
 class Store:
@@ -48,7 +49,7 @@ class Store:
         # one after another: numpy parses a header with ast, which threads of Python 3.11 trip over
         shards = [shard for file in intact if file and (shard := _known_shard(file, warn))]
         usual = Counter(shard.dtype for shard in shards).most_common(1)
-        self._shards = [shard for shard in shards if shard.dtype == usual[0][0]]  # of others' making
+        self._shards = [shard for shard in shards if shard.dtype == usual[0][0]]  # rows of one shape
         self._open = [_mapped(shard) for shard in self._shards[: _at_once()]]
         self._index: _Index | None = None
 

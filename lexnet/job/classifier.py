@@ -190,8 +190,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if sample_weight is not None:
                 raise DataError("sample_weight needs paths with labels; a folder has none")
             predictor = self._fitted()
-            manifest = read_data(os.fspath(X), predictor.bundle.classes)
             with raised_in_python():
+                manifest = read_data(os.fspath(X), predictor.bundle.classes)
                 return evaluate(predictor, manifest, self.skip_bad).scores.accuracy
         return float(super().score(X, y, sample_weight))
 

@@ -7,6 +7,14 @@ from lexnet.config import Mode
 from lexnet.data.manifest import Manifest
 
 
+def percent(share: float | None) -> str:
+    """A share in per cent with one decimal; 100.0 only where it is exactly 1."""
+    if share is None:
+        return "-"
+    shown = f"{100 * share:.1f}"
+    return f"{'99.9' if shown == '100.0' and share < 1 else shown} %"
+
+
 @dataclass(frozen=True)
 class Found:
     """The pictures were listed."""
@@ -63,8 +71,9 @@ class Judged:
         text = f"epoch {round(seen['epoch'])} of {self.epochs}: loss {seen['loss']:.3f}"
         if "val_accuracy" not in seen:
             return text
-        share = f"{100 * seen['val_accuracy']:.1f} %"
-        return f"{text}, val accuracy {share}, val log loss {seen['val_log_loss']:.3f}"
+        return (
+            f"{text}, val accuracy {percent(seen['val_accuracy'])}, val log loss {seen['val_log_loss']:.3f}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -240,8 +240,8 @@ def warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
     if units < SMALL_TEST and outcome.metrics["cross_validation"] is None:
         low, high = outcome.metrics["interval"]
         shown = f"{100 * low:.0f} to {100 * high:.0f} %"
-        whole = outcome.metrics["mode"] == "probe" and not outcome.given
-        more = "; --folds 5 measures on every picture in turn" * whole
+        foldable = outcome.metrics["mode"] == "probe" and not outcome.given
+        more = "; --folds 5 measures on every picture in turn" * foldable
         alike = f" of {units:,} groups or sets of near copies" * (units < count)
         tell(Warned(f"only {count} {part} pictures{alike}: the accuracy may be anywhere from {shown}{more}"))
     if part == "val":

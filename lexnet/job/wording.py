@@ -4,40 +4,24 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
-from lexnet.config import (
-    ClassWeight,
-    Compile,
-    Device,
-    EngineChoice,
-    Golden,
-    Mode,
-    Norms,
-    Optimiser,
-    Precision,
-    Schedule,
-    TrainConfig,
-    Tta,
-    settings,
-)
+from lexnet.augment.recipes import RECIPES
+from lexnet.config import TrainConfig, settings
 from lexnet.errors import LexNetError
 from lexnet.job.events import Event, Listener, Note, Warned
 
-CHOICES = (
-    ClassWeight,
-    Compile,
-    Device,
-    EngineChoice,
-    Golden,
-    Mode,
-    Norms,
-    Optimiser,
-    Precision,
-    Schedule,
-    Tta,
-)
-WORDS = {"photo", *(str(word) for kind in CHOICES for word in get_args(kind))}
+
+def _choices(kind: Any) -> Iterator[str]:
+    """The words that a setting of this type may be."""
+    for part in get_args(kind):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _choices(part)
+
+
+WORDS = {*RECIPES, *(word for _, hint, _ in settings(TrainConfig) for word in _choices(get_args(hint)[0]))}
 NAMES = {field.name for field, *_ in settings(TrainConfig)}
 FLAG = re.compile(rf"--([a-z][a-z-]*)(?: (\d[\w.]*|{'|'.join(sorted(WORDS))})(?![\w-]))?")
 

@@ -93,7 +93,7 @@ def _at(message: Any, *path: int) -> list[Any]:
     """All values at a path of field numbers; raises `GraphError` for over `MOST`."""
     found = [message]
     for step in path:
-        values = (value for one in found for number, value in _fields(one) if number == step)
+        values = (value for one in found for value in _inside(one, step))
         found = list(islice(values, MOST + 1))
         if len(found) > MOST:
             raise GraphError(f"the graph has over {MOST} inputs, outputs or axes; nothing LexNet writes does")

@@ -21,9 +21,9 @@ TOLERANCE = 1e-4  # of the loss's slope with ten classes; with more, each has le
 TO_CHOOSE = 2.0  # times that is enough; at ten times, weak regularisation would end where the one before did
 MAX_STEPS = 2000
 MAX_MEMORY = 4 * 2**30  # of out-of-fold logits, bytes
-WORSE = (
-    1.05  # times the least log loss, and what is still weaker is not tried: it is surer yet, nearly always
-)
+WORSE = 1.05
+"""Where the log loss is so many times the least, what is still weaker is not tried: it is surer yet, nearly
+always."""
 FEW = 100  # with fewer pictures, whose losses go up and down, all are tried
 
 
@@ -138,18 +138,23 @@ def fit_probe(
         shares = np.repeat(weights[rows] / many, many)
         return model.fit(x[rows].reshape(-1, x.shape[2]), np.repeat(labels[rows], many), shares)
 
+    def out_of_fold(C: float, pool: ThreadPoolExecutor) -> NDArray[np.float32]:
+        """(N, views, classes) logits by heads that had not seen the picture."""
+        logits = np.empty((len(labels), views, classes), np.float32)
+
+        def fold(model: Any, left_out: int) -> None:
+            """From where the stronger regularisation before it ended."""
+            fit(model.set_params(C=C), fold_of != left_out)
+            logits[fold_of == left_out] = _decision(answered[fold_of == left_out], model)
+
+        list(pool.map(fold, models, range(len(models))))
+        return logits
+
     losses, hits, least = list[float](), list[float](), math.inf
     # One BLAS thread a fold: faster than all of them on one fold, and the same sums on every machine size.
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         for done, C in enumerate(candidates, start=1):
-            logits = np.empty((len(labels), views, classes), np.float32)
-
-            def fold(model: Any, left_out: int, C: float = C, logits: Any = logits) -> None:
-                """Fitted on all but this fold, from where the stronger regularisation before it ended."""
-                fit(model.set_params(C=C), fold_of != left_out)
-                logits[fold_of == left_out] = _decision(answered[fold_of == left_out], model)
-
-            list(pool.map(fold, models, range(len(models))))
+            logits = out_of_fold(C, pool)
             answers = softmax(logits).mean(axis=1)
             right = answers.argmax(axis=1) == labels
             losses.append(float(np.average(-np.log(answers[rows, labels] + 1e-15), weights=weights)))
