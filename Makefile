@@ -21,6 +21,7 @@ lint: .venv/dev.done
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file= --ignore-missing-imports --follow-imports=silent --check-untyped-defs benchmarks
 
 # Benchmarks that run other people's libraries beside ours need those of bench-env.
 PEERS := nets check augment rivals

@@ -202,7 +202,7 @@ def speed(title: str, recipe: Recipe, threads: int) -> None:
     for name in others:
         goal = GOALS[title].get(name) if threads == 1 else None
         figure = f"{shown}ours / {name}"
-        benchmark.add(figure, ratios(results["ours"], results[name]), "times", goal and (">=", goal))
+        benchmark.add(figure, ratios(results["ours"], results[name]), "times", (">=", goal) if goal else None)
 
 
 def least() -> View:
@@ -210,7 +210,7 @@ def least() -> View:
     matrices, colours = [], np.eye(3, 4, dtype=np.float32) * 0.9
     for item in range(len(arrays)):
         view = sample(PLAIN, 0, "benchmark", 0, str(item))
-        matrices.append(warp.matrix(view, *arrays[item].shape[:2], SPEC)[:2])
+        matrices.append(warp.matrix(view, arrays[item].shape[0], arrays[item].shape[1], SPEC)[:2])
 
     def view_(i: int) -> object:
         item, border = i % len(arrays), BORDERS["reflect"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LEXNET = (sys.executable, "-m", "lexnet")
@@ -41,7 +42,7 @@ class Benchmark:
     """Collects figures and prints them: a readable table, then one JSON document as the last line."""
 
     name: str
-    figures: dict[str, dict[str, object]] = field(default_factory=dict)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(
         self, figure: str, values: Sequence[float], unit: str, goal: tuple[str, float] | None = None
@@ -65,8 +66,8 @@ class Benchmark:
         versions = {"python": platform.python_version()} | there
         print(f"\n{self.name}: {machine()}, {time.strftime('%Y-%m-%d')}")
         for figure, f in self.figures.items():
-            low, high = f["spread"]  # type: ignore[misc]
-            mark = {None: "", True: "met", False: "NOT MET"}[f["met"]]  # type: ignore[index]
+            low, high = f["spread"]
+            mark = {None: "", True: "met", False: "NOT MET"}[f["met"]]
             print(
                 f"  {figure:44} {f['value']:>10} {f['unit']:12} {f['runs']} runs, {low} to {high}"
                 f"   {f['goal'] or '':>10} {mark}"

@@ -18,8 +18,8 @@ arguments(__doc__)
 files = sorted((pictures() / "imagenet-sample").glob("*.JPEG"))
 assert len(files) == 200, "every fifth class, in the order of their names"
 trunk = open_trunk("efficientnet_lite0", None, print)
-fc = create_net("efficientnet_lite0", weights="imagenet").head.fc
-graph = append_head(trunk.graph, fc.weight.detach().numpy(), fc.bias.detach().numpy(), 1.0).graph  # type: ignore[union-attr]
+fc = create_net("efficientnet_lite0", weights="imagenet").get_submodule("head.fc").state_dict()
+graph = append_head(trunk.graph, fc["weight"].numpy(), fc["bias"].numpy(), 1.0).graph
 results = stream(files, lambda file: load(file, trunk.spec), OnnxRuntime(graph, available_cores()))
 logits = np.stack([outputs["logits"][0] for _, outputs in results])  # type: ignore[index]
 truth = 5 * np.arange(200)

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from common import Benchmark, arguments, in_turn, ratios
@@ -37,9 +38,9 @@ TIMM = {
     **{f"efficientnet_lite{number}": f"tf_efficientnet_lite{number}" for number in range(5)},
 }
 SHARED: dict[str, tuple[str, Callable[[], torch.nn.Module]]] = {
-    **{n: ("torchvision", lambda n=n: getattr(torchvision.models, n)()) for n in TORCHVISION},
+    **{n: ("torchvision", partial(getattr(torchvision.models, n))) for n in TORCHVISION},
     "googlenet": ("torchvision", lambda: torchvision.models.googlenet(init_weights=False, aux_logits=False)),
-    **{ours: ("timm", lambda theirs=theirs: timm.create_model(theirs)) for ours, theirs in TIMM.items()},
+    **{ours: ("timm", partial(timm.create_model, theirs)) for ours, theirs in TIMM.items()},
 }
 LARGE = 5e9  # multiply-adds from which on there are fewer rounds
 options = arguments(__doc__)

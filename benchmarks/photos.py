@@ -25,6 +25,7 @@ from lexnet.config import Mode, TrainConfig
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.data.source import read_data
+from lexnet.job.events import Note
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import make_plan
@@ -62,7 +63,7 @@ def measured(manifest: Manifest, each: int | None, seed: int, mode: Mode) -> dic
     plan = make_plan(manifest.name, TrainConfig(mode=mode, seed=seed, size=size))
     notes = []
     outcome = learn(with_few(manifest, each, seed), plan, Clock(), lambda event: notes.append(event))
-    why = [note.text for note in notes if getattr(note, "text", "").startswith("mode")]
+    why = [note.text for note in notes if isinstance(note, Note) and note.text.startswith("mode")]
     return {
         "mode": mode,
         "each": each,

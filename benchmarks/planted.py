@@ -81,12 +81,12 @@ def plant(source: Path, target: Path, seed: int = 0) -> dict[str, Any]:
         shutil.copyfile(target / path, target / copy)
         truth["exact"].append([path, copy])
     for number in range(200):
-        path, kind = next(take), NEAR[number % len(NEAR)]
+        path, change = next(take), NEAR[number % len(NEAR)]
         part, label, _ = path.split("/")
         copy = f"{draw.choice(PARTS)}/{label}/near-{number:03}.jpg"
         with Image.open(target / path) as image:
-            kind(image.convert("RGB"), draw).save(target / copy, quality=90)
-        truth["near"].append([path, copy, kind.__name__])
+            change(image.convert("RGB"), draw).save(target / copy, quality=90)
+        truth["near"].append([path, copy, change.__name__])
     train = [path for path in take if path.startswith("train/")]
     for path in train[: round(0.05 * sum(f.startswith("train/") for f in files))]:
         part, label, name = path.split("/")

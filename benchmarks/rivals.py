@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import torch
 from common import LEXNET, Benchmark, arguments, pictures, timed
@@ -86,7 +87,9 @@ def fastai(epochs: int, *, tuned: bool) -> None:
     if tuned:
         learner.add_cb(ChannelsLast())
     half = file.with_suffix(f".fastai{epochs}")
-    state = torch.load(half, weights_only=False) if half.exists() else {"epochs": 0, "seconds": 0.0}
+    state: dict[str, Any] = (
+        torch.load(half, weights_only=False) if half.exists() else {"epochs": 0, "seconds": 0.0}
+    )
 
     class Kept(vision.Callback):  # type: ignore[misc, name-defined]  # fastai is untyped
         """What has been learned so far, at the end of each epoch in which all of the net learns."""
@@ -139,7 +142,7 @@ def plain(seconds: float) -> None:
     for rate in RATES:
         torch.manual_seed(0)
         net = lexnet.create_net("efficientnet_lite0", weights="imagenet", classes=CLASSES)
-        net.to(memory_format=torch.channels_last).train()
+        net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
         start, step, took = time.perf_counter(), 0, 0.0
         while took < seconds:

@@ -26,7 +26,7 @@ import lexnet
 from lexnet.config import FitConfig
 from lexnet.nets import NETS
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
-from lexnet.train.loop import _averaged, _Running, _step
+from lexnet.train.loop import _averaged, _Running, step
 from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
 from lexnet.transfer.cut import default_cut, places
@@ -62,7 +62,7 @@ def median_step(part: str, name: str, size: int, batch: int, steps: int, cheap: 
         run = _Running(learner, make_optimiser(learner, config), _averaged(learner))
         for _ in range(WARM + steps):
             start = time.perf_counter()
-            _step(learner, learner, run.optimiser, iter([(x, y)]), config, "a benchmark")
+            step(learner, learner, run.optimiser, iter([(x, y)]), config, "a benchmark")
             run.average(config.ema)
             times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times[WARM:])

@@ -33,7 +33,7 @@ from lexnet.data.loader import open_pictures
 from lexnet.data.source import read_data
 from lexnet.nets.fold import laid_out
 from lexnet.train.compiled import choose
-from lexnet.train.loop import Batch, _step
+from lexnet.train.loop import Batch, step
 from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
 from lexnet.train.pixels import Pixels
@@ -73,7 +73,7 @@ def plain(loader: DataLoader[tuple[torch.Tensor, int]]) -> Iterator[None]:
     """The usual loop."""
     net = lexnet.create_net("resnet20", classes=10).train().to(DEVICE)
     if GPU:
-        net = net.to(memory_format=torch.channels_last)
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     while True:
         for inputs, labels in loader:
@@ -103,7 +103,7 @@ def ours(pixels: Pixels) -> Iterator[None]:
         batches: Iterator[Batch] = pixels.batches(epoch, config)
         for batch in batches:
             if len(batch[0]) == 128:
-                _step(net, choice.model or net, optimiser, iter([batch]), config, "a benchmark")
+                step(net, choice.model or net, optimiser, iter([batch]), config, "a benchmark")
                 yield
         epoch += 1
 

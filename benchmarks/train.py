@@ -12,7 +12,9 @@ from common import LEXNET, Benchmark, arguments, pictures, timed
 options = arguments(__doc__)
 clothing = str(pictures() / "clothing")
 benchmark = Benchmark("train")
-cold, warm, memory, accuracy = [], [], [], []
+cold: list[float] = []
+warm: list[float] = []
+memory, accuracy = [], []
 for run in range(2 if options.quick else 5):
     with tempfile.TemporaryDirectory() as folder:
         for name, times in (("cold", cold), ("warm", warm)):

@@ -1,10 +1,11 @@
 """torch.compile where it pays: it takes a minute, and saves a share of a training's time, or none.
 
-some steps as they are ─ long enough to bother? ─ compile ─ the same steps again ─ faster?
+some steps as they are ─ long enough to bother? ─ compile ─ the same loss and gradient? ─ faster?
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from lexnet.train.loop import Batch, mixed
 STEPS = 5  # whose median is taken
 LONG = 300.0  # seconds of training under which it is not tried
 CLEARLY = 0.95  # of the time it has to come down to
+ALIKE = 0.1  # bfloat16 turns gradients about, but hardly lengthens them
 
 Model = Callable[[Tensor], Tensor]
 
@@ -35,8 +37,9 @@ class Choice:
 def choose(net: nn.Module, batch: Batch, steps: int, config: Fit) -> Choice:
     """As the config says; on auto by timing, which leaves the net as it was.
 
-    `batch` is one like those of the `steps` to come. Raises `TrainingError` where it has to be compiled and
-    cannot be.
+    `batch` is one like those of the `steps` to come. Compiled, it has to come to the loss and the length of
+    gradient that it has otherwise: what torch keeps of earlier compilations, perhaps for another processor,
+    is not always right. Raises `TrainingError` where it has to be compiled and cannot be.
     """
     if config.compile == "never":
         return Choice(None, "")
@@ -47,6 +50,7 @@ def choose(net: nn.Module, batch: Batch, steps: int, config: Fit) -> Choice:
         eager = seconds(net, net, batch, config)
     try:
         model = compiled(net, config)
+        _compare(net, model, batch, config)
         quick = seconds(net, model, batch, config)
     except Exception as error:  # whatever its backend raises: no compiler, an unknown operator
         why = next(iter(str(error).strip().splitlines()), "no reason given")
@@ -64,27 +68,54 @@ def choose(net: nn.Module, batch: Batch, steps: int, config: Fit) -> Choice:
 
 def compiled(net: nn.Module, config: Fit) -> Model:
     """The net compiled for whole batches; it takes the others, the last of an epoch, as it is."""
-    fast = torch.compile(net, dynamic=False)
+    fast = torch.compile(net, dynamic=False, options={"fallback_random": True})  # dropout as it is otherwise
     return lambda x: fast(x) if len(x) == config.batch_size else net(x)
 
 
 def seconds(net: nn.Module, model: Model, batch: Batch, config: Fit, steps: int = STEPS) -> float:
     """The median of some steps forth and back, one before them not counted."""
-    before = {name: value.detach().clone() for name, value in net.state_dict().items()}
-    inputs, targets = batch
-    net.train()
     times = []
-    try:
+    with _kept(net):
         for _ in range(steps + 1):
             start = time.perf_counter()
-            net.zero_grad(set_to_none=True)
-            with mixed(inputs.device, config):
-                loss = F.cross_entropy(model(inputs), targets, reduction="sum")
-            torch.autograd.backward(loss)
-            if inputs.is_cuda:
+            _forth_and_back(net, model, batch, config)
+            if batch[0].is_cuda:
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
+    return sorted(times[1:])[steps // 2]
+
+
+def _compare(net: nn.Module, model: Model, batch: Batch, config: Fit) -> None:
+    """Raises `ArithmeticError` where the compiled net comes to something else."""
+    seen = []
+    for one in (net, model):
+        with _kept(net):
+            torch.manual_seed(0)
+            loss = _forth_and_back(net, one, batch, config)
+            length = nn.utils.get_total_norm(w.grad for w in net.parameters() if w.grad is not None)
+            seen.append(torch.stack([loss, length]).tolist())
+    for name, own, other in zip(("loss", "gradient"), *seen, strict=True):
+        if not abs(other - own) <= ALIKE * own:  # NaN is not, either
+            raise ArithmeticError(f"its {name} comes out as {other:.4g} instead of {own:.4g}")
+
+
+def _forth_and_back(net: nn.Module, model: Model, batch: Batch, config: Fit) -> Tensor:
+    inputs, targets = batch
+    net.zero_grad(set_to_none=True)
+    with mixed(inputs.device, config):
+        loss = F.cross_entropy(model(inputs), targets, reduction="sum")
+    torch.autograd.backward(loss)
+    return loss.detach()
+
+
+@contextmanager
+def _kept(net: nn.Module) -> Iterator[None]:
+    """It learns inside the block, and is behind it what it was; nor has the block drawn any random number."""
+    before = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    net.train()
+    try:
+        with torch.random.fork_rng():
+            yield
     finally:
         net.zero_grad(set_to_none=True)
         net.load_state_dict(before)
-    return sorted(times[1:])[steps // 2]

@@ -1,5 +1,6 @@
 """Compiling: a choice by what was timed, which leaves the net as it was and its answers what they are."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -75,12 +76,54 @@ def test_where_it_fails_auto_goes_on_without_it_and_always_says_why(monkeypatch:
         choose(net(), batch(), 1, config("always"))
 
 
+@pytest.mark.parametrize("wrong", [2.0, float("nan")])
+def test_a_net_that_is_compiled_to_something_else_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, wrong: float
+) -> None:
+    """As where torch takes up what it compiled for another processor."""
+
+    def miscompiled(net: nn.Module, config: Fit) -> object:
+        return lambda x: net(x) * wrong
+
+    monkeypatch.setattr(module, "compiled", miscompiled)
+    part = net()
+    before = {name: value.clone() for name, value in part.state_dict().items()}
+    choice = choose(part, batch(), 10**9, config("auto"))
+    assert choice.model is None and re.search("its (loss|gradient) comes out as", choice.reason)
+    assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
+    with pytest.raises(
+        TrainingError, match=r"its (loss|gradient) comes out as .* instead of .*; leave out --compile"
+    ):
+        choose(net(), batch(), 1, config("always"))
+
+
+def test_nor_is_one_whose_gradient_alone_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def miscompiled(net: nn.Module, config: Fit) -> object:
+        return lambda x: 0.5 * net(x) + 0.5 * net(x).detach()
+
+    monkeypatch.setattr(module, "compiled", miscompiled)
+    assert "its gradient comes out as" in choose(net(), batch(), 10**9, config("auto")).reason
+
+
 def test_timing_leaves_the_net_as_it_was() -> None:
     part = net()
     before = {name: value.clone() for name, value in part.state_dict().items()}
     assert seconds(part, part, batch(), config("auto")) > 0
     assert all(torch.equal(value, before[name]) for name, value in part.state_dict().items())
     assert all(weight.grad is None for weight in part.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # by modules that its compiler imports
+def test_compiled_for_real_it_drops_out_the_same() -> None:
+    part = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 2))
+    state = torch.get_rng_state()
+    assert choose(part, batch(), 1, config("always")).model is not None
+    assert torch.equal(torch.get_rng_state(), state)
+    answers = []
+    for model in (part, compiled(part, config("always"))):
+        torch.manual_seed(3)
+        answers.append(model(batch()[0]))
+    torch.testing.assert_close(answers[0], answers[1])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # by modules that its compiler imports
