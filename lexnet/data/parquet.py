@@ -217,7 +217,7 @@ class Rows:
     """The first row of each group, and the number of rows."""
     name: str | None = None
     """What the file is called, where that is not its path."""
-    _open: OrderedDict[int, tuple[list[bytes | None], int]] = field(
+    _open: OrderedDict[int, tuple[list[bytes], int]] = field(
         default_factory=OrderedDict, repr=False, compare=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -240,7 +240,7 @@ class Rows:
     def where(self, path: str) -> str:
         return f"{self.name or self.file}/{path}"
 
-    def _group(self, number: int) -> list[bytes | None]:
+    def _group(self, number: int) -> list[bytes]:
         with self._lock:
             if number not in self._open:
                 self._open[number] = self._unpacked(number)
@@ -250,25 +250,27 @@ class Rows:
                     self._open.popitem(last=False)
             return self._open[number][0]
 
-    def _unpacked(self, number: int) -> tuple[list[bytes | None], int]:
+    def _unpacked(self, number: int) -> tuple[list[bytes], int]:
         """The pictures of a row group, one that many rows share kept once, and the bytes they take.
 
         One by one, for what the file says of their size may be false; Arrow would copy a dictionary for each.
         Raises `DataError` past `UNPACKED`.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        pictures: list[bytes | None] = []
+        pictures: list[bytes] = []
         distinct: dict[bytes, bytes] = {}
         size = 0
         file = pq.ParquetFile(self.file, memory_map=True)
         for batch in file.iter_batches(1, row_groups=[number], columns=[self.leaf]):
-            value = batch.column(0)[0].as_py()
-            content = value.get("bytes") if isinstance(value, dict) else value
-            if content is not None and content not in distinct:
+            cell = batch.column(0)
+            cell = cell.field(0) if pa.types.is_struct(cell.type) else cell
+            content = memoryview(cell[0].as_buffer() or b"")[: MAX_BYTES + 1].tobytes()  # no more is copied
+            if content not in distinct:
                 distinct[content] = content
                 size += len(content)
             if size > UNPACKED:
                 raise _too_large(self.file, size)
-            pictures.append(content and distinct[content])
+            pictures.append(distinct[content])
         return pictures, size

@@ -20,7 +20,7 @@ from lexnet.data.loader import load_row
 from lexnet.data.source import find_data, read_data
 from lexnet.errors import ConfigError, OutputError
 from lexnet.files import display, write_atomic
-from lexnet.job.divide import tell_groups
+from lexnet.job.divide import tell_alike, tell_groups
 from lexnet.job.events import Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import RUNS, name_of, refuse_inside
 from lexnet.job.plan import DEFAULT_NET
@@ -71,6 +71,7 @@ def check(
     if fixes is not None:
         tell(Note(f"{display(fixes)}: {counted_fixes(manifest, agreed)}"))
         manifest = apply_fixes(manifest, agreed, display(fixes))
+    tell_alike(manifest.classes, tell)
     found = examine(
         manifest,
         open_trunk(DEFAULT_NET, None, lambda text: tell(Warned(text))),

@@ -1,5 +1,7 @@
 """Which pictures go on to training: refused or left out before anything is computed, divided after."""
 
+import re
+import unicodedata
 from collections import defaultdict
 from pathlib import Path
 
@@ -45,12 +47,7 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     for part in ("val", "test"):
         if len(listed.where(part)) and not len(left.where(part)):
             tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
-    folded = defaultdict[str, list[str]](list)
-    for name in left.classes:
-        folded[name.casefold()].append(name)
-    for names in folded.values():
-        if len(names) > 1:
-            tell(Warned(f"the classes {' and '.join(names)} differ in capitals alone: are they one?"))
+    tell_alike(left.classes, tell)
     manifest = choose(left, config.split, config.seed)
     if config.mode in MODES and not config.split.val and not len(manifest.where("val")):
         raise DataError(
@@ -110,6 +107,17 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             names = ", ".join(empty[:SHOWN]) + more
             tell(Warned(f"the {part} part has no picture of {names}: nothing is known of them there"))
     return divided.balanced() if config.class_weight == "balanced" else divided
+
+
+def tell_alike(classes: list[str], tell: Listener) -> None:
+    """Warns of names that differ in capitals, in what parts their words, or in letters that do not show."""
+    alike = defaultdict[str, list[str]](list)
+    for name in classes:
+        seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+        alike[re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", seen.strip().casefold())].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            tell(Warned(f"the classes {' and '.join(map(repr, names))} are spelt alike: are they one?"))
 
 
 def tell_groups(manifest: Manifest, pattern: str, tell: Listener) -> None:

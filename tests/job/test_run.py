@@ -28,7 +28,8 @@ from lexnet.data.source import read_data
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
 from lexnet.job import run as running
-from lexnet.job.divide import admit
+from lexnet.job.check import check
+from lexnet.job.divide import admit, tell_alike
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.folder import name_of
 from lexnet.job.plan import make_plan
@@ -427,14 +428,33 @@ def test_a_recipe_of_ones_own_is_written_into_the_plan(few: Path, tmp_path: Path
     assert first.metrics["augmentation"]["name"] == "own"
 
 
-def test_classes_that_differ_in_capitals_alone_are_told(few: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        (["Birds", "birds", "fish"], [["Birds", "birds"]]),
+        (["T-shirt", "t_shirt", "t shirt", "shirt"], [["T-shirt", "t_shirt", "t shirt"]]),
+        (["cat", "cat\u200b", "a", "b", "A"], [["cat", "cat\u200b"], ["a", "A"]]),
+        (["1", "-1", "10", "1.0", "C", "C++", "C#", "tshirt", "t-shirt", "cote", "coté"], []),
+    ],
+)
+def test_classes_that_are_spelt_alike_are_told(names: list[str], alike: list[list[str]]) -> None:
+    told: list[Event] = []
+    tell_alike(names, told.append)
+    texts = [f"the classes {' and '.join(map(repr, some))} are spelt alike: are they one?" for some in alike]
+    assert [event.text for event in told if isinstance(event, Warned)] == texts
+
+
+def test_train_and_check_tell_of_them(few: Path, tmp_path: Path) -> None:
     shutil.copytree(few / "birds", few / "Birds")
     for path in (few / "Birds").iterdir():  # other pictures, or they would be copies
         noise(int(path.stat().st_size)).save(path)
+    warned = "the classes 'Birds' and 'birds' are spelt alike: are they one?"
     told: list[Event] = []
     admit(read_data(str(few)), TrainConfig(), told.append)
-    texts = [event.text for event in told if isinstance(event, Warned)]
-    assert texts == ["the classes Birds and birds differ in capitals alone: are they one?"]
+    assert [event.text for event in told if isinstance(event, Warned)] == [warned]
+    told.clear()
+    check(str(few), tmp_path / "check", tell=told.append)
+    assert warned in [event.text for event in told if isinstance(event, Warned)]
 
 
 def test_a_recipe_that_may_break_labels_is_warned_of_before_the_work(tmp_path: Path) -> None:
