@@ -36,7 +36,7 @@ trunk = open_trunk("efficientnet_lite0", None, print)
 
 def features(rows: np.ndarray, look: Look | None = None) -> np.ndarray:
     found = extract(
-        trunk, manifest.take(rows, []), "auto", available_cores(),
+        trunk, manifest.take(rows), "auto", available_cores(),
         look=look, warn=print, progress=lambda done, total: None,
     )  # fmt: skip
     return found.features

@@ -54,7 +54,7 @@ def with_few(manifest: Manifest, each: int | None, seed: int) -> Manifest:
     train = sorted(manifest.where("train"), key=lambda row: address(seed, "photos", manifest.digests[row]))
     for label in range(len(manifest.classes)):
         rows += [row for row in train if manifest.labels[row] == label][:each]
-    return manifest.take(np.sort(rows), [])
+    return manifest.take(np.sort(rows))
 
 
 def measured(manifest: Manifest, each: int | None, seed: int, mode: Mode) -> dict[str, object]:

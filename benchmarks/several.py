@@ -23,7 +23,7 @@ NETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 options = arguments(__doc__)
 benchmark = Benchmark("several")
 manifest = read_data(str(pictures() / "clothing"))
-some = manifest.take(np.arange(0, len(manifest), 12 if options.quick else 4), [])
+some = manifest.take(np.arange(0, len(manifest), 12 if options.quick else 4))
 found = [open_trunk(net, None, print) for net in NETS]
 common: dict[str, Any] = {"warn": print, "progress": lambda done, total: None}
 

@@ -265,9 +265,9 @@ class FitConfig:
     smoothing: Annotated[float, "label smoothing: share of each label that goes to all classes alike"] = 0.1
     patience: Annotated[
         int | None,
-        "early stopping: stop after so many epochs without a lower validation loss, and take the best",
+        "early stopping: stop after this many epochs without a lower validation loss, and take the best",
     ] = None
-    steps: Annotated[int | None, "stop after so many steps, wherever that is [default: never]"] = None
+    steps: Annotated[int | None, "stop after this many steps, wherever that is [default: never]"] = None
     precision: Annotated[
         Precision, "numbers to compute with: float32, bfloat16, or auto (bfloat16 where a GPU does it)"
     ] = "auto"
@@ -395,7 +395,8 @@ class TrainConfig:
         float | None, "with --cut auto, most milliseconds that one picture may take here, measured"
     ] = None
     budget: Annotated[
-        str | None, "time for everything, such as 90s, 5m or 1h: what fits is measured, chosen and kept to"
+        str | None,
+        "time limit for the whole run, such as 90s, 5m or 1h: times this machine, and picks what fits",
     ] = None
     seed: Annotated[int, "what the split and every other random choice are drawn from"] = 0
     workers: Annotated[int | None, "threads [default: all cores]"] = None
@@ -516,7 +517,7 @@ def seconds(budget: str) -> float:
 
 
 def tail_epochs(config: FitConfig, pictures: int) -> int:
-    """How often a tail sees each of so many training pictures."""
+    """How often a tail sees each of this many training pictures."""
     fit = config.resolved("tail")
     return config.epochs or max(fit.epochs, -(-TAIL_STEPS * fit.batch_size * fit.accumulate // pictures))
 

@@ -92,7 +92,7 @@ class MissingExtra(LexNetError, ImportError):
 
 
 def did_you_mean(near: Iterable[str]) -> str:
-    """What to say behind an unknown name: the known ones that are near it, if any are."""
+    """What to say after an unknown name: the known ones that are near it, if any are."""
     names = " or ".join(near)
     return f" (did you mean {names}?)" if names else ""
 

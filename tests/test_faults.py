@@ -316,7 +316,7 @@ def test_a_class_missing_in_a_part_is_warned_of_and_shifts_nothing(train: Comman
         noise(900 + int(file.stem)).save(file)
     said = train(tmp_path / "data")
     assert said.code == 0
-    warning = "the test part has no picture of ant, bee: nothing is known of them there"
+    warning = "the test part has no picture of ant, bee: accuracy on them is unknown"
     assert f"warning: {warning}" in said.err
     found = metrics(Path("runs/data"))
     assert found["classes"] == ["ant", "bee", "cow"] and warning in found["warnings"]

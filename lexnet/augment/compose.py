@@ -28,7 +28,7 @@ class Geometry:
     matrices: Matrix
     """(N, 3, 3) from the view's pixels to those of the halved picture."""
     soften: NDArray[np.float64]
-    """(N, 2) weight of either neighbour in the filter behind that, across and down the view; 0 for none."""
+    """(N, 2) weight of either neighbour in the filter after that, across and down the view; 0 for none."""
 
 
 def geometry(views: View, shape: tuple[int, ...], spec: PreprocessSpec) -> Geometry:

@@ -21,7 +21,7 @@ class Regions:
     spans: Ints
     """(N, 2, 2) from where to where of the picture, whole blocks of 2^halvings."""
     beyond: Ints
-    """(N, 2, 2) pixels of border before and behind it, once it is halved."""
+    """(N, 2, 2) pixels of border before and after it, once it is halved."""
     matrices: Matrix
     """(N, 3, 3) from the view to that, border and all."""
 
@@ -32,7 +32,7 @@ def regions(geometry: Geometry, lengths: tuple[int, int], size: int, moved: floa
     spans = _spans(seen, np.array(lengths), geometry.halved)
     outside = np.stack([spans[..., 0] - seen[..., 0], seen[..., 1] - spans[..., 1]], -1)
     beyond = np.maximum(0, outside) >> geometry.halved[..., None]
-    # the sampler sees to more; behind a border on one side alone its reflections would turn at a wrong place
+    # the sampler sees to more; after a border on one side alone its reflections would turn at a wrong place
     beyond[beyond.max(-1) > size] = 0
     matrices = geometry.matrices.copy()
     matrices[:, :2] += (beyond[..., 0] - (spans[..., 0] >> geometry.halved))[..., None] * matrices[:, 2:]

@@ -112,7 +112,7 @@ def _as_dear(k: int, wanted: int, settings: Wide) -> dict[int, int]:
 
 
 def _example(thin: int | None) -> int:
-    """Multiply-adds of the lecture's 5×5, with so many 1×1 in front of it or none."""
+    """Multiply-adds of the lecture's 5×5, with this many 1×1 filters in front of it, or none."""
     layers = [conv(CIN, COUT, 5)] if thin is None else [conv(CIN, thin, 1), conv(thin, COUT, 5)]
     return cost(Net(nn.Identity(), layers, classifier(COUT, 0)), SIDE, CIN).macs
 
@@ -128,7 +128,7 @@ def _costs() -> Table:
     total = ("together", sum(one[1] for one in branches), sum(one[2] for one in branches))
     rows = [(name, f"{a / 1e6:.1f} M", f"{b / 1e6:.1f} M") for name, a, b in (*branches, total)]
     return Table(
-        "GoogLeNet's module 3a at 28×28×192", ("branch", "filters alone", "with 1×1 in front or behind"), rows
+        "GoogLeNet's module 3a at 28×28×192", ("branch", "filters alone", "with 1×1 in front or after"), rows
     )
 
 

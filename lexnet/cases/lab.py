@@ -124,7 +124,7 @@ def pictures(data: str, lab: Lab, *, size: int, train: int, test: int, channels:
     spec = PreprocessSpec.of_levels(size, size, channels)
     parts: dict[str, tuple[NDArray[np.uint8], Tensor]] = {}
     for name, rows in picked.items():
-        some = manifest.take(np.sort(np.asarray(rows, np.int64)), [])
+        some = manifest.take(np.sort(np.asarray(rows, np.int64)))
         found = open_pictures(
             some,
             spec,

@@ -64,7 +64,7 @@ def study(settings: Wide, lab: Lab) -> Study:
 
 
 def net(extra: int, act: Act, width: int, classes: int) -> Net:
-    """Two large filters and a map for each class; behind each filter so many 1×1 layers, each with `act`."""
+    """Two large filters and a map for each class; after each filter so many 1×1 layers, each with `act`."""
 
     def mlpconv(cin: int, cout: int) -> nn.Sequential:
         behind = (conv(cout, cout, 1, act=act, norm=None) for _ in range(extra))

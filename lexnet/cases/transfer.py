@@ -58,7 +58,7 @@ class Settings(Fixed):
 
 
 def study(settings: Settings, lab: Lab) -> Study:
-    """Every way to learn, with few and with more pictures of each class; and a head behind every stage."""
+    """Every way to learn, with few and with more pictures of each class; and a head after every stage."""
     manifest = _divided(settings)
     found: dict[tuple[str, int], list[float]] = {}
     total = len(settings.each) * len(MODES) * len(settings.seeds)
@@ -102,7 +102,7 @@ def study(settings: Settings, lab: Lab) -> Study:
                 log_x=True,
             ),
             bars(
-                "Which stage's features transfer: a head behind each, out of fold, with its 95 % interval",
+                "Which stage's features transfer: a head after each, out of fold, with its 95 % interval",
                 {
                     one["stage"] or "whole": {"": tuple(100 * v for v in (one["accuracy"], *one["interval"]))}
                     for one in stages
@@ -135,12 +135,12 @@ def _divided(settings: Settings) -> Manifest:
 
 
 def with_few(manifest: Manifest, each: int, seed: int) -> Manifest:
-    """Of each class so many to train on, drawn by the seed; all of the other parts."""
+    """`each` training pictures of each class, drawn by the seed; all of the other parts."""
     rows = list(np.concatenate([manifest.where("val"), manifest.where("test")]))
     train = sorted(manifest.where("train"), key=lambda row: address(seed, "few", manifest.digests[row]))
     for label in range(len(manifest.classes)):
         rows += [row for row in train if manifest.labels[row] == label][:each]
-    return manifest.take(np.sort(rows), [])
+    return manifest.take(np.sort(rows))
 
 
 def _accuracy(some: Manifest, mode: Mode, seed: int, settings: Settings, lab: Lab) -> float:
@@ -180,7 +180,7 @@ def _of_stages(stages: Sequence[Mapping[str, Any]]) -> Table:
         for one in stages
     ]
     head = ("up to", "accuracy out of fold", "its 95 % interval over pictures", "multiply-adds")
-    return Table("A linear head behind each stage, on the whole training part", head, rows)
+    return Table("A linear head after each stage, on the whole training part", head, rows)
 
 
 CASE = Case(

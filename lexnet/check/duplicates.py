@@ -23,7 +23,7 @@ COARSE = 0.9
 FEW = 16
 """With fewer pictures their mean is too much like each of them to be taken off."""
 NEIGHBOURS = 8
-"""Only so many of a picture's nearest are compared pixel by pixel."""
+"""Only this many of a picture's nearest are compared pixel by pixel."""
 ZOOMS = (1.0, 0.97, 0.94, 0.91)
 GRAIN = 24
 BLOCK = 2048
@@ -38,6 +38,11 @@ class Pair:
     second: int
     alike: float
     congruent: float
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Both."""
+        return self.first, self.second
 
 
 def near_duplicates(features: NDArray[np.float32], squares: Squares) -> list[Pair]:

@@ -80,7 +80,7 @@ class Findings:
 
     def alike(self) -> list[tuple[int, ...]]:
         """Rows of each set of exact copies, then of each near pair."""
-        return [tuple(rows) for rows in self.exact] + [(pair.first, pair.second) for pair in self.near]
+        return [tuple(rows) for rows in self.exact] + [pair.rows for pair in self.near]
 
     def conflicts(self) -> list[tuple[int, ...]]:
         """Those of them that have several labels."""
@@ -152,7 +152,7 @@ def examine(
     near = _near(copies, tiny(manifest), features, small)
     suspects: list[Doubt] = []
     if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
-        together = units(manifest, [(pair.first, pair.second) for pair in near])
+        together = units(manifest, [pair.rows for pair in near])
         every = doubts(features, manifest.labels, len(manifest.classes), together)
         suspects = [doubt for doubt in every if doubt.confidence >= SUSPECT]
     return Findings(

@@ -82,7 +82,7 @@ def _straddlers(found: Findings, dropped: set[int]) -> Iterator[tuple[Fix, int]]
 def _regroups(found: Findings, dropped: set[int]) -> Iterator[Fix]:
     """One group for near copies that stay, and for whatever was in a group with one of them."""
     stay = [row for row in range(len(found.manifest)) if row not in dropped]
-    kept = found.manifest.take(np.asarray(stay, np.int64), [])
+    kept = found.manifest.take(np.asarray(stay, np.int64))
     place = {digest: row for row, digest in enumerate(kept.digests)}  # a copy may stand for a dropped one
     digests = (
         (found.manifest.digests[pair.first], found.manifest.digests[pair.second]) for pair in found.near
@@ -103,7 +103,7 @@ def _regroups(found: Findings, dropped: set[int]) -> Iterator[Fix]:
 
 def _sets(found: Findings) -> list[list[int]]:
     """Rows of each set of pictures that are copies of one another, exactly or nearly."""
-    pairs = [(pair.first, pair.second) for pair in found.near]
+    pairs = [pair.rows for pair in found.near]
     alone = found.manifest.with_groups("" for _ in range(len(found.manifest)))
     sets: dict[int, list[int]] = defaultdict(list)
     for row, unit in enumerate(units(alone, pairs).tolist()):

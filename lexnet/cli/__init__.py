@@ -89,8 +89,10 @@ def main() -> None:
     except LexNetError as error:
         code = _complain(str(error), BAD_INPUT)
     except OSError as error:
-        place = f"{display(error.filename)} cannot be used" if error.filename else "the system refuses"
-        code = _complain(f"{place} ({error.strerror or error}); see to it and try again", BAD_INPUT)
+        what = (
+            f"{display(error.filename)} cannot be used" if error.filename else "the operating system failed"
+        )
+        code = _complain(f"{what} ({error.strerror or error}); fix it and try again", BAD_INPUT)
     except MemoryError:
         code = _complain("memory ran out; give fewer --workers, or make the pictures smaller", BAD_INPUT)
     except ModuleNotFoundError as error:

@@ -69,7 +69,7 @@ def verify(as_json: bool) -> int:
     type=click.FloatRange(0),
     default=30.0,
     show_default=True,
-    help="Only what came over so many days ago.",
+    help="Only entries older than this many days.",
 )
 @json_flag
 def prune(kinds: tuple[str, ...], older: float, as_json: bool) -> None:

@@ -75,8 +75,8 @@ def command(
         say(f"corrected {result.corrected}")
     if result.ungrouped is not None:
         say(
-            f"warning: the bundle's groups, by {result.ungrouped!r}, are not looked for, as such a pattern "
-            "may take for ever; the interval takes each picture for one of its own",
+            f"warning: the bundle's groups, by {result.ungrouped!r}, are ignored, as matching such a pattern "
+            "could take too long; the interval treats every picture as independent",
             err=True,
         )
     if result.trained_on:

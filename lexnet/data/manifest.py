@@ -130,8 +130,8 @@ class Manifest:
         """(classes,) pictures of each class in a part."""
         return np.bincount(self.labels[self.where(part)], minlength=len(self.classes))
 
-    def take(self, keep: NDArray[np.int64], skipped: list[Skipped]) -> "Manifest":
-        """The manifest of these rows; the classes and their order stay."""
+    def take(self, keep: NDArray[np.int64], skipped: Sequence[Skipped] = ()) -> "Manifest":
+        """The manifest of these rows, and what else was left out; the classes and their order stay."""
         columns = {name: getattr(self, name).take(keep) for name in COLUMNS}
         arrays = {name: getattr(self, name)[keep] for name in ARRAYS}
         return replace(self, **columns, **arrays, skipped=[*self.skipped, *skipped])

@@ -136,7 +136,7 @@ def _mapped(shard: _Shard) -> NDArray[np.void]:
 
 
 def _at_once() -> int:
-    """How many files a store keeps open, as the system allows a process only so many: macOS as few as 256."""
+    """How many files a store keeps open, as the system limits them: macOS to as few as 256."""
     if sys.platform == "win32":
         return MANY
     import resource

@@ -35,7 +35,7 @@ class Valuation:
     corrected: str
     """How many rows of the corrections did what; "" without any."""
     ungrouped: str | None
-    """The bundle's `group_by` where it was not used, because a pattern so intricate may take for ever."""
+    """The bundle's `group_by` where it was not used: matching so intricate a pattern could take too long."""
 
 
 def evaluate(
@@ -65,11 +65,11 @@ def evaluate(
         corrected = counted_fixes(manifest, agreed)
         manifest = apply_fixes(manifest, agreed, display(fixes))
     part = manifest.held_out_part()
-    manifest = manifest.take(manifest.where(part), [])
+    manifest = manifest.take(manifest.where(part))
     known = np.isin(prefixes(manifest.digests), predictor.bundle.seen)
     if len(manifest) and known.all():
         raise DataError(f"the bundle was made with all pictures of {manifest.name}; score it on others")
-    manifest = resolve_copies(manifest.take(np.flatnonzero(~known), []), skip_bad)
+    manifest = resolve_copies(manifest.take(np.flatnonzero(~known)), skip_bad)
     bad = [skip for skip in manifest.skipped if skip.bad]
     unit_of, rows = units(manifest), range(len(manifest))
     probabilities, answered = [], []

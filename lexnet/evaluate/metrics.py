@@ -84,9 +84,9 @@ def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_], bin
 
 
 def calibration_error_of_chance(confidence: Floats) -> float:
-    """The error that so many answers show even where each is right as often as its confidence says."""
+    """The error that this many answers show even where each is right as often as its confidence says."""
     draw = np.random.default_rng(0)
-    worlds = 200 if len(confidence) < 100_000 else 10  # of so many pictures few tell as much
+    worlds = 200 if len(confidence) < 100_000 else 10  # of this many pictures few worlds tell as much
     right = (draw.random(len(confidence)) < confidence for _ in range(worlds))
     return float(np.mean([expected_calibration_error(confidence, one) for one in right]))
 

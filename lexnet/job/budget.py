@@ -30,7 +30,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     """Every way that the plan leaves open, with how long it takes: tails (the longest first), a whole net, a
     new one, and a head last.
 
-    Also the seconds of that behind the training. Where there is time for a head at most, nothing else is
+    Also the seconds of that after the training. Where there is time for a head at most, nothing else is
     measured.
     """
     config, tta_views = job.plan.config, TTA_VIEWS[job.plan.config.tta]

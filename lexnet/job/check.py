@@ -137,7 +137,7 @@ def _document(found: Findings) -> dict[str, Any]:
         "exact_duplicates": listed(map(tuple, found.exact)),
         "near_duplicates": [
             {**record, "alike": pair.alike, "congruent": pair.congruent}
-            for record, pair in zip(listed((p.first, p.second) for p in near), near, strict=True)
+            for record, pair in zip(listed(p.rows for p in near), near, strict=True)
         ],
         "label_conflicts": listed(found.conflicts()),
         "leaks": listed(found.leaks()),
@@ -184,7 +184,7 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
         "label_conflicts": sets(found.conflicts()),
         "leaks": sets(found.leaks()),
         "exact_duplicates": sets(map(tuple, found.exact)),
-        "near_duplicates": sets((pair.first, pair.second) for pair in found.apart()),
+        "near_duplicates": sets(pair.rows for pair in found.apart()),
         "suspect_labels": [
             ((d.row,), f"looks more like {manifest.classes[d.label]} ({d.confidence:.2f})")
             for d in found.doubts

@@ -38,7 +38,7 @@ MANY = 2000  # tiny pictures that are enough to learn from scratch
 
 
 def kept_choice(keep: Path | None) -> tuple[Plan, float] | None:
-    """What was chosen when the run was begun, and the seconds that are kept back behind the training."""
+    """What was chosen when the run was begun, and the seconds that are kept back after the training."""
     if keep is None or not all((keep / name).exists() for name in (RESERVE, CHOICE)):
         return None
     reserve, *reasons = json.loads((keep / RESERVE).read_text("utf-8"))
@@ -68,7 +68,7 @@ def without_a_look(plan: Plan, manifest: Manifest) -> Plan | None:
 
 
 def too_few(train: int, val: int) -> str | None:
-    """Why a head is all that so many pictures can teach, if it is."""
+    """Why only a head is worth training on this few pictures, or None."""
     if train >= LEAST_TO_TRAIN and val:
         return None
     return f"mode probe: {train} training and {val} validation pictures are too few to train more on"
@@ -85,7 +85,7 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
     if len(train) * fit.epochs <= TAIL_STEPS * fit.batch_size:
         why = f"mode tail: trying it would take as long, with {len(train):,} pictures; the val part decides"
         return decided(job.plan, mode="tail", why=why)
-    pairs = [(pair.first, pair.second) for pair in looked.near]
+    pairs = [pair.rows for pair in looked.near]
     some, taught = pilot_rows(divided, pairs, config.seed)
     if np.bincount(divided.labels[some[:taught]], minlength=len(divided.classes)).min() < MIN_TRAIN:
         why = f"mode probe: some {PILOT:,} pictures to try a tail on do not hold {MIN_TRAIN} of each class"
@@ -133,7 +133,7 @@ def _pilot(
     """A tail trained on the first of these rows, and judged on the others."""
     trunk, extraction = looked.trunk, looked.extraction
     assert trunk is not None and extraction is not None
-    some = divided.take(rows, [])
+    some = divided.take(rows)
     examples = examples_of(divided, looked.near, extraction.features).take(rows)
     cut = job.tail_cut(trunk.torch_net(), trunk.spec)
     seen = job.extract(job.trunk(cut, pooled=False), some, "pilot's activations")

@@ -1,4 +1,4 @@
-"""Which of several nets: a linear head behind each, on the same pictures, decoded once.
+"""Which of several nets: a linear head after each, on the same pictures, decoded once.
 
            ┌ net a ─ features ─ head, cross-validated on the training part
 picture ───┼ net b ─ ...                                               the cheapest that is no worse

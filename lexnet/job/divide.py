@@ -81,7 +81,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             if share != usual and (name == "test" or config.mode == "probe" or len(manifest.where("val"))):
                 tell(Warned(f"--{name} {share:g} does nothing: the pictures are divided already"))
         if config.mode != "probe" and not len(manifest.where("val")):
-            joined = [(pair.first, pair.second) for pair in near]
+            joined = [pair.rows for pair in near]
             divided = with_val(manifest, config.split.val, config.seed, joined)
             check_classes(divided, config.split)
             count = len(divided.where("val"))
@@ -105,7 +105,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         if empty and len(divided.where(part)):
             more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
             names = ", ".join(empty[:SHOWN]) + more
-            tell(Warned(f"the {part} part has no picture of {names}: nothing is known of them there"))
+            tell(Warned(f"the {part} part has no picture of {names}: accuracy on them is unknown"))
     return divided.balanced() if config.class_weight == "balanced" else divided
 
 
@@ -145,15 +145,15 @@ def _together(
 ) -> Manifest:
     if not near:
         return assign_parts(manifest, config.split, config.seed, known)
-    pictures = len({row for pair in near for row in (pair.first, pair.second)})
+    pictures = len({row for pair in near for row in pair.rows})
     tell(Note(f"{pictures:,} pictures have near copies: those stay in one part"))
-    grouped = join_groups(manifest, [(pair.first, pair.second) for pair in near])
+    grouped = join_groups(manifest, [pair.rows for pair in near])
     try:
         return assign_parts(grouped, config.split, config.seed, known)
     except DataError as error:
         units = stratified(grouped, np.arange(len(grouped)), config.seed)
         few = [label for label, mine in enumerate(units) if len(mine) < MIN_UNDIVIDED]
-        rest = [p for p in near if not {int(manifest.labels[row]) for row in (p.first, p.second)} & set(few)]
+        rest = [p for p in near if not {int(manifest.labels[row]) for row in p.rows} & set(few)]
         if len(rest) < len(near):
             names = ", ".join(manifest.classes[label] for label in few)
             tell(Warned(f"near copies of {names} are on both sides of the split: {error}"))

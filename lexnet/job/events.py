@@ -59,7 +59,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Judged:
-    """The net was measured behind an epoch of training."""
+    """The net was measured after an epoch of training."""
 
     epochs: int
     """That there are to be."""
@@ -85,7 +85,7 @@ class Option:
     epochs: int | None = None
     views: int | None = None
     limit: int | None = None
-    """Of so many pictures only."""
+    """Trains on only this many pictures."""
     epoch_seconds: float | None = None
     """Of `seconds`, what one epoch of whole nets takes."""
 

@@ -27,7 +27,7 @@ TIMES = 23
 
 def unit_of(manifest: Manifest, near: Sequence[Pair]) -> NDArray[np.int64]:
     """(N,) the lowest row of all that stays with a picture: its group, its copies, the near ones too."""
-    return units(manifest, [(pair.first, pair.second) for pair in near])
+    return units(manifest, [pair.rows for pair in near])
 
 
 def examples_of(manifest: Manifest, near: Sequence[Pair], features: NDArray[np.float32]) -> Examples:
@@ -44,7 +44,7 @@ def cut_short(
     job: Job, trunk: Trunk, seen: Extraction, manifest: Manifest, examples: Examples
 ) -> tuple[Trunk, Examples, list[Probed]]:
     """The net up to where the plan says, or where probes say that it may end, and its features: those of
-    the first look, at every stage, where it ends behind one."""
+    the first look, at every stage, where it ends after one."""
     config, train = job.plan.config, manifest.where("train")
     cut, curve = config.cut, list[Probed]()
     if cut == "none":
@@ -83,7 +83,7 @@ def cut_short(
         )
     )
     end = next((one for one in stages if one.stage == cut), None)
-    if end is None:  # behind the stem, or inside a stage
+    if end is None:  # after the stem, or inside a stage
         features = job.extract(short, manifest, f"net up to {cut}").features
     else:
         features = np.ascontiguousarray(seen.stages[:, columns(stages, end)])
@@ -125,7 +125,7 @@ def with_views(
         look = augmented(recipe, config.seed, config.views, axes)
         fitted = train if config.split.folds is None else np.arange(len(manifest))  # those of any fold
         views = np.full((len(manifest), config.views, examples.features.shape[1]), np.nan, np.float32)
-        views[fitted] = job.extract(trunk, manifest.take(fitted, []), "changed copies", look=look).features
+        views[fitted] = job.extract(trunk, manifest.take(fitted), "changed copies", look=look).features
         examples = replace(examples, views=views)
     return with_tta_views(job, trunk, manifest, examples), axes
 

@@ -93,7 +93,7 @@ def finished(
 
 @contextmanager
 def apart(threads: int) -> Iterator[None]:
-    """Inside, torch has so many threads, random numbers of its own, and memory that is kept between steps."""
+    """Inside, torch has so many threads, random numbers of its own, and memory kept between steps."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

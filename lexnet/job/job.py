@@ -88,7 +88,7 @@ class Job:
         )
 
     def looking(self) -> Trunk:
-        """The net that looks at each picture first: at every stage, where a head may be put behind one."""
+        """The net that looks at each picture first: at every stage, where a head may be put after one."""
         config = self.plan.config
         return self.trunk(every_stage=config.mode == "probe" and config.cut != "none")
 

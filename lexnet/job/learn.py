@@ -279,8 +279,8 @@ def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
         usual = int(manifest.counts("train").argmax())
         if (taught.learned.val.argmax(axis=1) == truth).sum() <= (truth == usual).sum():
             job.warn(
-                f"the net is right no more often on the val part than who always says "
-                f"{manifest.classes[usual]!r}: it has learned nothing yet; give it more --epochs or time"
+                f"on the val part the net does no better than always answering {manifest.classes[usual]!r}: "
+                "it has learned nothing yet; give it more --epochs or time"
             )
 
 
@@ -289,11 +289,11 @@ def _beside_the_head(taught: Taught, manifest: Manifest) -> tuple[bool, str]:
     on how many each is."""
     assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
     val = manifest.where("val")
-    examples = with_tta_views(taught.job, taught.trunk, manifest.take(val, []), taught.examples.take(val))
+    examples = with_tta_views(taught.job, taught.trunk, manifest.take(val), taught.examples.take(val))
     before = taught.probe.probabilities(examples.measured()).argmax(axis=1)
     truth = manifest.labels[val]
     now, then = (int((answers == truth).sum()) for answers in (taught.learned.val.argmax(axis=1), before))
-    seen = f"trained, it is right on {now:,} of {len(val):,} val pictures, and the head before on {then:,}"
+    seen = f"after training {now:,} of {len(val):,} val pictures are right, with a linear head {then:,}"
     return now > then, seen
 
 

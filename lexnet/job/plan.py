@@ -24,9 +24,9 @@ NEW_NET = "resnet20"
 SMALL = 64
 RECIPE_OF = {
     "probe": ("none", "each changed copy costs as much as a picture; --recipe photo adds some"),
-    "tail": ("photo", "what is trained must not learn the pictures by heart"),
-    "finetune": ("photo", "what is trained must not learn the pictures by heart"),
-    "scratch": ("cifar", "what is trained must not learn the pictures by heart"),
+    "tail": ("photo", "changed copies keep what is trained from overfitting"),
+    "finetune": ("photo", "changed copies keep what is trained from overfitting"),
+    "scratch": ("cifar", "changed copies keep what is trained from overfitting"),
 }
 """Where nobody chose, and why."""
 

@@ -112,7 +112,7 @@ def train(
 def _written(
     folder: Path, asked: Plan, outcome: Outcome, clock: Clock, start: float, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """The run's metrics, which are its last file, behind all the others."""
+    """The run's metrics, which are its last file, after all the others."""
     with clock.step("write"):
         (folder / DONE).unlink(missing_ok=True)  # of fewer epochs: from here on it is another run
         write_atomic(folder / SPLIT, split_csv(outcome.manifest))

@@ -34,12 +34,14 @@ def learn_tail(
     train, val = manifest.where("train"), manifest.where("val")
     cut = job.tail_cut(trunk.torch_net(), trunk.spec)
     if cut != config.cut:
-        job.tell(Note(f"cut {cut}: the first stage behind which two fifths of the multiply-adds are left"))
+        job.tell(
+            Note(f"cut {cut}: the first stage after which at most two fifths of the multiply-adds are left")
+        )
     axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
     frozen = job.trunk(cut, pooled=False)
     look = None if config.views is None else augmented(recipe, config.seed, config.views, axes)
-    seen = job.extract(frozen, manifest.take(train, []), "activations", look=look)
-    judged = job.extract(frozen, manifest.take(val, []), "activations")
+    seen = job.extract(frozen, manifest.take(train), "activations", look=look)
+    judged = job.extract(frozen, manifest.take(val), "activations")
     with apart(job.workers):
         net = started(trunk, probe)
         with job.clock.step("train"):

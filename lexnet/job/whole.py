@@ -252,7 +252,7 @@ def decoded(job: Job, manifest: Manifest, spec: PreprocessSpec) -> Pictures:
 
 def _decoded_again(job: Job, manifest: Manifest, part: str, spec: PreprocessSpec) -> Pictures:
     """All pictures of a part, each of which was looked at before; raises `DataError` where one is lost."""
-    some = manifest.take(manifest.where(part), [])
+    some = manifest.take(manifest.where(part))
     pictures = decoded(job, some, spec)
     seen_again(some, pictures.manifest)
     return pictures

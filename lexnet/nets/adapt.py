@@ -68,7 +68,7 @@ def truncated(net: Net, path: str, classes: int) -> Net:
 
 
 def unpooled(net: Net, path: str) -> Net:
-    """The net up to and with `path`, and nothing behind it: (N, C, H, W) activations come out."""
+    """The net up to and with `path`, and nothing after it: (N, C, H, W) activations come out."""
     trunk, _ = net.cut(path)
     return _up_to(trunk, nn.Identity())
 
@@ -79,7 +79,7 @@ def _up_to(trunk: nn.Sequential, head: nn.Module) -> Net:
 
 
 class EveryStage(nn.Module):
-    """A net with a probe behind each stage: (N, C, H, W) → the net's output, and (N, sum of widths).
+    """A net with a probe after each stage: (N, C, H, W) → the net's output, and (N, sum of widths).
 
     The latter are the stages' outputs, each averaged over its positions, side by side. The parts are the
     net's own, under their own names.

@@ -3,7 +3,7 @@
     11×11/4 ─ pool │ 5×5 ─ pool │ 3×3 │ 3×3 │ 3×3 ─ pool │ 4096 ─ 4096 ─ 1000      Fig. 2
 
 `alexnet_2012` has what the paper has: two groups (its two GPUs) in the second, fourth and fifth
-convolution, local response norms behind the first two, and pooling windows that overlap (3 by 3, at
+convolution, local response norms after the first two, and pooling windows that overlap (3 by 3, at
 every second pixel). Its input is 227×227: the paper says 224, which 55×55 first-layer outputs cannot
 come from without padding. `alexnet` is the one that everybody has weights of, torchvision's, after
 "One weird trick" (Krizhevsky, 2014, arXiv:1404.5997): fewer filters, no groups, no response norm. Both start

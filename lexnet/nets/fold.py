@@ -12,7 +12,7 @@ SILENT = 1e-4  # of what a norm multiplies by: less is noise, and dividing by it
 
 @dataclass(frozen=True)
 class Fold:
-    """A convolution that has taken in the batch norm behind it."""
+    """A convolution that has taken in the batch norm after it."""
 
     block: nn.Module
     norm: nn.BatchNorm2d

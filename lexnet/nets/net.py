@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Self, final
 
+import torch
 from torch import Tensor, nn
 
 from lexnet.errors import UnknownStage, did_you_mean
@@ -60,8 +61,21 @@ class Net(nn.Module):
 
 
 @contextmanager
+def restored(net: nn.Module) -> Iterator[None]:
+    """Lets the net learn inside the block and restores it afterwards, with the state of random numbers."""
+    before = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    net.train()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        net.zero_grad(set_to_none=True)
+        net.load_state_dict(before)
+
+
+@contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; behind it each module is in the mode that it was in."""
+    """Evaluation mode inside the block; afterwards each module is in the mode that it was in."""
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:

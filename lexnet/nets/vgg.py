@@ -3,7 +3,7 @@
     3×3 ─ 3×3 ─ pool/2 │ 3×3 ─ 3×3 ─ pool/2 │ ... │ 4096 ─ 4096 ─ classes
 
 Two 3×3 in a row see 5×5 and three see 7×7, with fewer weights and more ReLUs. The `_bn` nets have a
-batch norm behind each convolution, which the paper could not know yet; their convolutions keep a
+batch norm after each convolution, which the paper could not know yet; their convolutions keep a
 bias all the same, as in torchvision, whose weights have it.
 """
 

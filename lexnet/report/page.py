@@ -82,7 +82,7 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes 
         steps=_steps(metrics["steps"], metrics["seconds"]),
         most_skipped=SKIPPED,
         seen=seen,
-        rates=_rates(metrics["rates"]),
+        rates=_rates(metrics["rates"], metrics["fit"]["lr"]) if metrics["rates"] else None,
         zip=zip,
     )
 
@@ -135,20 +135,19 @@ def _steps(steps: Mapping[str, float], total: float) -> list[tuple[str, float]]:
     return [*named, ("everything else", rest)] if rest > 0.005 * total else named
 
 
-def _rates(curve: Sequence[Sequence[float]]) -> dict[str, Any] | None:
-    """The learning rate finder's curve in a frame of 400 by 150: rates by their logarithm, losses upwards."""
+def _rates(curve: Sequence[Sequence[float]], taken: float) -> dict[str, Any] | None:
+    """The learning rate finder's curve in a frame of 400 by 150, and where the rate is that was taken: rates
+    by their logarithm, losses upwards."""
     if len(curve) < 2:
         return None
     top = 1.25 * curve[0][1]  # beyond which it has gone wrong, however far
     rates, losses = [log(rate) for rate, _ in curve], [min(loss, top) for _, loss in curve]
-    lowest = min(range(len(curve)), key=lambda i: losses[i])
-    wide, high = rates[-1] - rates[0], (max(losses) - losses[lowest]) or 1.0
+    wide, high = rates[-1] - rates[0], (max(losses) - min(losses)) or 1.0
     points = [
-        f"{400 * (rate - rates[0]) / wide:.1f},{145 - 140 * (loss - losses[lowest]) / high:.1f}"
+        f"{400 * (rate - rates[0]) / wide:.1f},{145 - 140 * (loss - min(losses)) / high:.1f}"
         for rate, loss in zip(rates, losses, strict=True)
     ]
-    taken = (rates[lowest] - log(10) - rates[0]) / wide
-    return {"points": " ".join(points), "x": 400 * max(0.0, taken), "lowest": curve[lowest][0]}
+    return {"points": " ".join(points), "x": 400 * max(0.0, (log(taken) - rates[0]) / wide)}
 
 
 def _percent(share: float | None, digits: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""All that training needs to go on where it was: a safetensors file, no pickle, and its sha256 behind it."""
+"""All that training needs to go on where it was: a safetensors file, no pickle, and its sha256 after it."""
 
 import hashlib
 import json

@@ -4,8 +4,7 @@ some steps as they are ─ long enough to bother? ─ compile ─ the same loss 
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn import functional as F
 
 from lexnet.config import Fit
 from lexnet.errors import TrainingError
+from lexnet.nets.net import restored
 from lexnet.train.loop import Batch, mixed
 
 STEPS = 5  # whose median is taken
@@ -75,7 +75,7 @@ def compiled(net: nn.Module, config: Fit) -> Model:
 def seconds(net: nn.Module, model: Model, batch: Batch, config: Fit, steps: int = STEPS) -> float:
     """The median of some steps forth and back, one before them not counted."""
     times = []
-    with _kept(net):
+    with restored(net):
         for _ in range(steps + 1):
             start = time.perf_counter()
             _forth_and_back(net, model, batch, config)
@@ -89,7 +89,7 @@ def _compare(net: nn.Module, model: Model, batch: Batch, config: Fit) -> None:
     """Raises `ArithmeticError` where the compiled net comes to something else."""
     seen = []
     for one in (net, model):
-        with _kept(net):
+        with restored(net):
             torch.manual_seed(0)
             loss = _forth_and_back(net, one, batch, config)
             length = nn.utils.get_total_norm(w.grad for w in net.parameters() if w.grad is not None)
@@ -106,16 +106,3 @@ def _forth_and_back(net: nn.Module, model: Model, batch: Batch, config: Fit) -> 
         loss = F.cross_entropy(model(inputs), targets, reduction="sum")
     torch.autograd.backward(loss)
     return loss.detach()
-
-
-@contextmanager
-def _kept(net: nn.Module) -> Iterator[None]:
-    """It learns inside the block, and is behind it what it was; nor has the block drawn any random number."""
-    before = {name: value.detach().clone() for name, value in net.state_dict().items()}
-    net.train()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        net.zero_grad(set_to_none=True)
-        net.load_state_dict(before)

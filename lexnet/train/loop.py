@@ -33,7 +33,7 @@ class History:
     """What was seen, epoch by epoch."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
-    """Those behind which the net was judged; the loss is the mean since the one before."""
+    """Those after which the net was evaluated; the loss is the mean since the one before."""
     steps: int = 0
     """Taken so far."""
     stopped: str | None = None
@@ -88,10 +88,10 @@ def fit(
     `model` is the same net compiled, if it is: what answers in the steps. `judge` measures the averaged net
     after each epoch, or evenly spread up to `judge_at_most` times; with `config.patience` after each.
 
-    A checkpoint is written behind each judging, and the next call with the same arguments goes on from it to
-    the same bits (with as many threads). `of` says what is trained on what: a checkpoint of anything else is
-    not taken, nor one whose learning rates went otherwise; one of fewer epochs is if `config.raised` says so,
-    and then one of another training raises `OutputError`: a finished run is not written over.
+    A checkpoint is written after each evaluation, and the next call with the same arguments goes on from it
+    to the same bits (with as many threads). `of` says what is trained on what: a checkpoint of anything else
+    is not taken, nor one whose learning rates went otherwise; one of fewer epochs is if `config.raised` says
+    so, and then one of another training raises `OutputError`: a finished run is not written over.
 
     It stops early where `watch.late()`, after `config.steps`, or at the end of `config.patience`. Raises
     `TrainingError` for a loss or a gradient that is not finite, naming the batch; what was kept stays.
@@ -105,7 +105,7 @@ def fit(
     for epoch in range(history.done(), config.epochs):
         kept = "nothing is kept yet"
         if checkpoint is not None and history.epochs:
-            kept = f"what epoch {history.done() - 1} ended with is kept"
+            kept = f"what epoch {history.done()} ended with is kept"
         torch.manual_seed(address(seed, "dropout", str(epoch)))
         net.train()
         coming = batches(epoch)
@@ -118,9 +118,9 @@ def fit(
             )
             set_rate(run.optimiser, rate)
             some = islice(coming, config.accumulate)
-            first, last = number * config.accumulate, (number + 1) * config.accumulate - 1
+            first, last = number * config.accumulate + 1, (number + 1) * config.accumulate
             which = f"batch {first}" if first == last else f"batches {first} to {last}"
-            where = f"{which} of epoch {epoch}; {kept}"
+            where = f"{which} of epoch {epoch + 1}; {kept}"
             loss, count = step(net, model or net, run.optimiser, some, config, where)
             history.steps += 1
             run.average(config.ema)
@@ -134,7 +134,7 @@ def fit(
             continue
         with run.averages_in():
             seen = judge(net)
-        _finite(seen, f"the net after epoch {epoch}; {kept}", config)
+        _finite(seen, f"the net after epoch {epoch + 1}; {kept}", config)
         last = (history.steps - 1) // per_epoch  # a stop may come before this epoch's first step
         history.epochs.append({"epoch": last + 1, "loss": total / pictures, "lr": rate, **seen})
         watch.tell(history.epochs[-1])
@@ -149,7 +149,7 @@ def fit(
 
 
 def _why_stop(steps: int, config: Fit, late: Callable[[], bool]) -> str | None:
-    """Why there is no further step behind so many, if there is none."""
+    """Why training stops after this many steps, if it does."""
     if steps == config.steps:
         return f"after {steps} steps, as it was told"
     if late() and steps:

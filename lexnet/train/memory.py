@@ -19,7 +19,7 @@ LARGE = 32 * MIB
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Inside, this process keeps what it frees; behind it, that goes back. Nothing happens without glibc.
+    """Inside, this process keeps what it frees; afterwards that goes back. Nothing happens without glibc.
 
     glibc's own adjustment of its two thresholds ends with the first use, at where it would come to.
     Nested or in two threads, the first to end ends it for all: then it is slower, no more.

@@ -1,4 +1,4 @@
-"""Where a net may be cut short: a probe behind every stage, and the cheapest that is no worse.
+"""Where a net may be cut short: a probe after every stage, and the cheapest that is no worse.
 
 pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pictures
                   └ probe   └ probe       └ probe   cross-validated on the training part alone
@@ -65,7 +65,7 @@ def places(net: "Net", size: int, channels: int) -> list[Place]:
 
 
 def default_cut(places: list[Place]) -> str:
-    """The first stage behind which at most `MOST_LEFT` of the multiply-adds remain; the stem of a net that
+    """The first stage after which at most `MOST_LEFT` of the multiply-adds remain; the stem of a net that
     was cut there, which has no stage."""
     whole = places[-1].macs
     return next(place.stage for place in places if 1 - place.macs / whole <= MOST_LEFT) or "stem"

@@ -64,7 +64,7 @@ def train_tail(
     of: str = "",
     watch: Watch = UNWATCHED,
 ) -> History:
-    """Trains the stages of `net` behind `cut` and its head, in place.
+    """Trains the stages of `net` after `cut` and its head, in place.
 
     `net` comes with the probe's head, so it starts where the probe ended. Raises `TrainingError`.
     """

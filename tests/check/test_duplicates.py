@@ -207,7 +207,7 @@ def test_blocks_change_nothing(clipart: Looks, block: int, monkeypatch: pytest.M
     monkeypatch.setattr(duplicates, "BLOCK", block)
     parts = near_duplicates(*some.arrays())
     assert len(whole) >= 12
-    assert [(p.first, p.second) for p in parts] == [(p.first, p.second) for p in whole]
+    assert [p.rows for p in parts] == [p.rows for p in whole]
     assert [p.congruent for p in parts] == [p.congruent for p in whole]
     assert np.allclose([p.alike for p in parts], [p.alike for p in whole], atol=1e-5)
 
@@ -230,7 +230,7 @@ def test_one_sign_alone_is_not_enough(clipart: Looks) -> None:
     assert near_duplicates(features, pixels) == []
     pixels[1], pixels[3] = pixels[0], pixels[2]
     found = near_duplicates(features, pixels)
-    assert [(pair.first, pair.second) for pair in found] == [(0, 1)]
+    assert [pair.rows for pair in found] == [(0, 1)]
 
 
 def test_the_less_alike_the_more_exactly_they_must_lie_on_one_another() -> None:
@@ -247,7 +247,7 @@ def test_the_less_alike_the_more_exactly_they_must_lie_on_one_another() -> None:
         changed[1] = pixels[0] + noise * np.random.default_rng(1).normal(size=pixels[0].shape)
         rounded = changed.clip(0, 255).astype(np.uint8)
         pairs = near_duplicates(features.astype(np.float32), rounded)
-        return [(pair.first, pair.second) for pair in pairs]
+        return [pair.rows for pair in pairs]
 
     assert found(0.95, 2) == found(0.75, 2) == [(0, 1)]
     assert found(0.95, 16) == [(0, 1)] and found(0.75, 16) == []
@@ -261,7 +261,7 @@ def test_a_pair_is_found_whatever_the_number_of_others(count: int) -> None:
     features = np.abs(draw.normal(size=(count, 256))).astype(np.float32)
     pixels = draw.integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
     features[1], pixels[1] = features[0] * 1.01, pixels[0][:, ::-1]
-    assert [(pair.first, pair.second) for pair in near_duplicates(features, pixels)] == [(0, 1)]
+    assert [pair.rows for pair in near_duplicates(features, pixels)] == [(0, 1)]
 
 
 @pytest.mark.parametrize("count", [2, 3, FEW - 1, FEW])

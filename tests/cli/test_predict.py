@@ -213,7 +213,7 @@ def test_what_the_system_refuses_is_told_without_a_traceback(
     monkeypatch.setattr("lexnet.cli.predict.look_under", deny)
     said = call("predict", bundle, folder)
     assert (said.code, said.out) == (2, "")
-    assert said.err == f"lexnet: {folder} cannot be used (Permission denied); see to it and try again\n"
+    assert said.err == f"lexnet: {folder} cannot be used (Permission denied); fix it and try again\n"
 
 
 def test_a_folder_without_pictures_is_named(call: Call, bundle: str, tmp_path: Path) -> None:

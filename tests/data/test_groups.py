@@ -302,7 +302,7 @@ def test_the_order_of_the_listing_moves_no_group() -> None:
     expected = dict(zip(manifest.digests, assign_parts(manifest, SplitConfig(), 4).parts, strict=True))
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(60)
-        divided = assign_parts(manifest.take(order, []), SplitConfig(), 4)
+        divided = assign_parts(manifest.take(order), SplitConfig(), 4)
         assert dict(zip(divided.digests, divided.parts, strict=True)) == expected
 
 
@@ -366,7 +366,7 @@ def test_the_seed_decides_and_the_order_of_the_listing_does_not() -> None:
     config = SplitConfig(limit=30)
     first, again, other = (choose(manifest, config, seed) for seed in (1, 1, 2))
     assert first.paths == again.paths != other.paths
-    turned = choose(manifest.take(np.arange(60)[::-1], []), config, 1)
+    turned = choose(manifest.take(np.arange(60)[::-1]), config, 1)
     assert set(turned.digests) == set(first.digests)
 
 

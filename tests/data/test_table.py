@@ -859,8 +859,8 @@ def test_weights_follow_their_pictures(kind: str, root: Path) -> None:
     assert manifest.weights.dtype == np.float32
     assert manifest.weights.tolist() == [4.5, 3.5, 2.5, 1.5, 0.5]
     keep = np.asarray([4, 0])
-    assert manifest.take(keep, []).weights.tolist() == [0.5, 4.5]
-    assert manifest.take(keep, []).paths == [rows[0]["path"], rows[4]["path"]]
+    assert manifest.take(keep).weights.tolist() == [0.5, 4.5]
+    assert manifest.take(keep).paths == [rows[0]["path"], rows[4]["path"]]
 
 
 @both

@@ -105,7 +105,7 @@ def test_pictures_that_the_net_has_seen_before_take_no_time(
     monkeypatch.setenv("LEXNET_CACHE", str(tmp_path))
     asked, manifest = job(folder, SMALL), read_data(str(folder))
     for known in (0, 20, 60):
-        asked.extract(asked.looking(), manifest.take(np.arange(known), []), "frozen net")
+        asked.extract(asked.looking(), manifest.take(np.arange(known)), "frozen net")
         assert measure.measure(asked, manifest, lambda speeds: True).new == pytest.approx(1 - known / 60)
     times = []
     for new in (1.0, 0.0):

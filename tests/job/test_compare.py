@@ -179,7 +179,7 @@ def test_a_picture_that_cannot_be_had_is_left_out_for_all_and_what_is_known_is_n
     first.write_bytes(first.read_bytes()[:200])
     manifest = read_data(str(broken))
     two = [open_trunk(LITE0, 64, pytest.fail), open_trunk(LITE1, 64, pytest.fail)]
-    extract(two[0], manifest.take(np.arange(2, 40), []), "onnxruntime", 1, **SILENT)
+    extract(two[0], manifest.take(np.arange(2, 40)), "onnxruntime", 1, **SILENT)
     for computed in ([1, 39], [0, 0]):
         found = extract_each(two, manifest, "onnxruntime", 2, **SILENT)
         assert [len(one.manifest) for one in found] == [39, 39] == [len(one.features) for one in found]

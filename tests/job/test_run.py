@@ -642,7 +642,7 @@ def test_a_setting_that_would_be_ignored_is_refused(few: Path, tmp_path: Path) -
     for config, said in (
         (
             TrainConfig(mode="probe", fit=FitConfig(epochs=9, lr=0.1)),
-            "epochs, lr: a linear head has no such thing",
+            "epochs, lr: of no use to a linear head",
         ),
         (TrainConfig(mode="probe", views=8), "views=8 of each picture need a recipe that changes it"),
         (TrainConfig(recipe="none", views=4), "views=4 of each picture need a recipe that changes it"),

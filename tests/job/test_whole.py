@@ -562,7 +562,7 @@ def test_a_recipe_that_mixes_pictures_says_where_they_are_not_mixed(mode: Any, t
     [
         (
             TrainConfig(mode="probe", fit=FitConfig(patience=3, find_lr=True)),
-            "find_lr, patience: a linear head has no such thing; leave it out, or --mode tail",
+            "find_lr, patience: of no use to a linear head; leave it out, or take --mode tail",
         ),
         (
             TrainConfig(mode="probe", class_weight="sampled"),

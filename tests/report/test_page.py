@@ -3,6 +3,7 @@
 import copy
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -211,10 +212,10 @@ def test_the_page_says_the_numbers(metrics: dict[str, Any], mistakes: list[Mista
     surest = max(mistakes, key=lambda one: one.probability)
     for number in (
         "93.0 % right on 372 pictures it had never seen",
-        "90.0–95.2 % is plausible",
+        "95 % interval for pictures of the same kind: 90.0–95.2 %.",
         "always the commonest class: 19.6 %",
         "91.8 %",  # validation
-        "89.3–91.2 % is plausible: 3,440 pictures, each judged by a head that had not seen it",
+        "95 % interval 89.3–91.2 %: 3,440 pictures, each judged by a head that had not seen it",
         "in 5 folds, divided 2 times: 90.1 % to 90.5 %.",
         "0.912",
         "0.242",
@@ -462,3 +463,16 @@ def test_in_a_browser(browser: Any, tmp_path: Path, which: str, width: int, sche
     assert contrast >= 4.5, where
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     context.close()
+
+
+def test_epochs_are_numbered_as_they_were_told_and_the_curve_marks_the_rate_that_was_taken(
+    metrics: dict[str, Any],
+) -> None:
+    epoch = {"epoch": 1, "loss": 0.8, "lr": 0.01, "val_accuracy": 0.75, "val_log_loss": 0.6}
+    rates = [[10.0**-number, 1.0 + 0.1 * number] for number in (4, 3, 2, 1, 0)]  # lowest at the very end
+    metrics |= {"history": [epoch, epoch | {"epoch": 3.0}], "rates": rates, "fit": {"lr": 0.01}}
+    page = render(metrics, [])
+    epochs = page[page.index('id="epochs"') :]
+    assert re.findall(r'<th scope="row">(\d+)</th>', epochs[: epochs.index("</table>")]) == ["1", "3"]
+    line = re.search(r'<line class="chosen" x1="([0-9.]+)"', epochs)
+    assert line is not None and float(line[1]) == pytest.approx(200), "half way from 1e-4 to 1"

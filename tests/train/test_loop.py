@@ -226,9 +226,9 @@ def test_what_an_error_says_is_kept_is_what_the_checkpoint_holds(tmp_path: Path)
             fit(net(), spoiled, STEPS, config, seed=0, judge=judge, judge_at_most=4, checkpoint=file)
         return str(error.value)
 
-    assert "in batch 0 of epoch 5; what epoch 3 ended with is kept" in broken(5)
-    assert "in batch 0 of epoch 1; nothing is kept yet" in broken(1)
-    assert "in batch 0 of epoch 5; nothing is kept yet" in broken(5, keep=False)
+    assert "in batch 1 of epoch 6; what epoch 4 ended with is kept" in broken(5)
+    assert "in batch 1 of epoch 2; nothing is kept yet" in broken(1)
+    assert "in batch 1 of epoch 6; nothing is kept yet" in broken(5, keep=False)
     kept = read_checkpoint(tmp_path / "5")
     assert kept is not None and [one["epoch"] for one in kept[1]["history"]] == [2, 4]
     assert not (tmp_path / "1").exists()
@@ -372,7 +372,7 @@ def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_epoch_before(tmp
             yield (x * float("nan") if (epoch, number) == (2, 3) else x), y
 
     part = net()
-    with pytest.raises(TrainingError, match=r"the loss is nan in batch 3 of epoch 2; .* --lr than 0.02"):
+    with pytest.raises(TrainingError, match=r"the loss is nan in batch 4 of epoch 3; .* --lr than 0.02"):
         fit(part, spoiled, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")
     assert kept is not None and len(kept[1]["history"]) == 2
@@ -392,9 +392,7 @@ def test_a_gradient_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
             y = self.inner(x)
             return y + (y - y.detach()).sqrt() if self.calls == 2 * STEPS else y
 
-    with pytest.raises(
-        TrainingError, match=f"the gradient is .* in batch {STEPS - 1} of epoch 1; what epoch 0"
-    ):
+    with pytest.raises(TrainingError, match=f"the gradient is .* in batch {STEPS} of epoch 2; what epoch 1"):
         fit(Root(), batches, STEPS, CONFIG, seed=0, judge=judge, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")
     assert kept is not None and len(kept[1]["history"]) == 1
@@ -408,7 +406,7 @@ def test_an_average_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
         return {"val_accuracy": 0.5, "val_log_loss": judged[-1]}
 
     with pytest.raises(
-        TrainingError, match=r"the val_log_loss is nan in the net after epoch 1; what epoch 0"
+        TrainingError, match=r"the val_log_loss is nan in the net after epoch 2; what epoch 1"
     ):
         fit(net(), batches, STEPS, CONFIG, seed=0, judge=spoiled, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")

@@ -168,7 +168,7 @@ def test_a_net_is_judged_by_its_hits_and_its_log_loss(folder: Path) -> None:
 def test_without_pictures_nothing_is_judged(folder: Path) -> None:
     manifest = read_folder(folder)
     none = open_pictures(
-        manifest.take(np.array([], np.int64), []), SPEC, 1, warn=pytest.fail, progress=lambda *_: None
+        manifest.take(np.array([], np.int64)), SPEC, 1, warn=pytest.fail, progress=lambda *_: None
     )
     assert judged(Brightness(), none, none.manifest.labels, CONFIG, CPU) == {}
 

@@ -250,7 +250,7 @@ def test_shuffled_labels_score_at_chance_even_where_each_picture_is_there_five_t
 def test_real_features_under_shuffled_labels_score_at_chance(shared_cache: Path) -> None:
     trunk = open_trunk("efficientnet_lite0", None, pytest.fail)
     manifest = read_folder(sample_folder("clipart"))
-    manifest = manifest.take(np.flatnonzero(manifest.labels < 4), [])
+    manifest = manifest.take(np.flatnonzero(manifest.labels < 4))
     extraction = extract(trunk, manifest, "auto", 2, warn=pytest.fail, progress=silent)
     labels = extraction.manifest.labels
     chance = np.bincount(labels).max() / len(labels)

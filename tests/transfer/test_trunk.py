@@ -93,7 +93,7 @@ def test_features_do_not_depend_on_other_pictures(
     manifest = read_folder(pictures)
     together = extracted(trunk, manifest, workers=3)
     monkeypatch.setenv("LEXNET_CACHE", str(cache / "other"))
-    few = manifest.take(np.array([7, 2]), [])
+    few = manifest.take(np.array([7, 2]))
     alone = extracted(trunk, few, workers=1)
     assert alone.computed == 2
     assert np.array_equal(alone.features, together.features[[7, 2]])
@@ -101,7 +101,7 @@ def test_features_do_not_depend_on_other_pictures(
 
 def test_new_pictures_are_added_to_the_old_ones(trunk: Trunk, cache: Path, pictures: Path) -> None:
     manifest = read_folder(pictures)
-    extracted(trunk, manifest.take(np.arange(5), []))
+    extracted(trunk, manifest.take(np.arange(5)))
     whole = extracted(trunk, manifest)
     assert (whole.computed, whole.from_cache) == (7, 5)
 
@@ -130,7 +130,7 @@ def other_graph(trunk: Trunk) -> bytes:
 
 
 def test_another_engine_spec_or_graph_starts_anew(trunk: Trunk, cache: Path, pictures: Path) -> None:
-    manifest = read_folder(pictures).take(np.arange(2), [])
+    manifest = read_folder(pictures).take(np.arange(2))
     variants: list[tuple[Trunk, EngineChoice]] = [
         (trunk, "onnxruntime"),
         (trunk, "openvino"),
@@ -151,7 +151,7 @@ def test_another_engine_spec_or_graph_starts_anew(trunk: Trunk, cache: Path, pic
 def test_another_pillow_which_may_decode_otherwise_starts_anew(
     trunk: Trunk, cache: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = read_folder(pictures).take(np.arange(2), [])
+    manifest = read_folder(pictures).take(np.arange(2))
     with monkeypatch.context() as patch:
         patch.setattr(module, "PIL", SimpleNamespace(__version__="99.0"))
         assert extracted(trunk, manifest).computed == 2
@@ -260,7 +260,7 @@ def test_another_size_is_another_trunk(trunk: Trunk, cache: Path, pictures: Path
     small = open_trunk("efficientnet_lite0", 96, pytest.fail)
     assert (small.spec.size, small.spec.short_side) == (96, 128)
     assert small.graph != trunk.graph
-    assert extracted(small, read_folder(pictures).take(np.arange(2), [])).features.shape == (2, WIDTH)
+    assert extracted(small, read_folder(pictures).take(np.arange(2))).features.shape == (2, WIDTH)
 
 
 def test_a_net_without_weights_is_refused() -> None:

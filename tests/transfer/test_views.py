@@ -68,7 +68,7 @@ def test_the_second_time_nothing_is_computed_and_another_seed_is_another_matter(
 
 def test_a_picture_keeps_its_copies_in_whatever_company(trunk: Trunk, manifest: Manifest) -> None:
     look = augmented(RECIPES["photo"], 0, 2, None)
-    shuffled = manifest.take(np.array([5, 0, 7]), [])
+    shuffled = manifest.take(np.array([5, 0, 7]))
     alone = looked(trunk, shuffled, look).features
     np.testing.assert_array_equal(alone, looked(trunk, manifest, look).features[[5, 0, 7]])
 
