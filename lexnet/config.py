@@ -309,8 +309,10 @@ class FitConfig:
             raise ConfigError(f"lr={self.lr:g} and find_lr: give the rate, or have it measured, not both")
 
     def resolved(self, mode: str) -> "Fit":
-        """The same with nothing left open."""
+        """The same with nothing left open; a tail's epochs, which its pictures decide, at the fewest."""
         chosen = MODES[mode] | (SGD[mode] if self.optimiser == "sgd" else {})
+        if mode == "tail":
+            chosen["epochs"] = max(chosen["epochs"], math.ceil(self.warmup))
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         return Fit(**{**chosen, **given})
 

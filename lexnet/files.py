@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from lexnet.errors import OutputError
 
 MAX_YAML = 1_000_000  # bytes
-HIDDEN, UNPRINTABLE = "is hidden", "has a name that is not printable UTF-8"
+HIDDEN, UNPRINTABLE = "is hidden, or the system's own", "has a name that is not printable UTF-8"
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # what follows them is shown elsewhere
 SEEN, OUTSIDE = "is a link to a folder that is seen elsewhere", "lies outside the class folders"
 

@@ -16,6 +16,7 @@ from lexnet.config import (
     SplitConfig,
     TrainConfig,
     available_cores,
+    tail_epochs,
 )
 from lexnet.errors import ConfigError, LexNetError
 
@@ -169,7 +170,11 @@ def test_a_warm_up_ends_within_the_modes_own_epochs() -> None:
     with pytest.raises(ConfigError, match=r"val=10 is no share; give 0.1 for 10 %"):
         SplitConfig(val=10)
     with pytest.raises(ConfigError, match=r"warmup=20 must lie in \[0.0, 6.0\]"):
-        FitConfig(warmup=20).resolved("tail")
+        FitConfig(warmup=20).resolved("finetune")
+    with pytest.raises(ConfigError, match=r"warmup=20 must lie in \[0.0, 6.0\]"):
+        FitConfig(warmup=20, epochs=6).resolved("tail")
+    assert FitConfig(warmup=7.5).resolved("tail").epochs == 8, "a tail has as many as its pictures ask for"
+    assert tail_epochs(FitConfig(warmup=7.5), 62) > 100 and tail_epochs(FitConfig(warmup=7.5), 10**6) == 8
 
 
 def test_a_config_error_is_a_value_error_and_ours() -> None:

@@ -32,6 +32,7 @@ from picture_makers import (
 from PIL import Image
 
 from lexnet.cli import main
+from lexnet.files import HIDDEN
 from lexnet.job.folder import CHOICE, DONE, PLAN, RESERVE
 from lexnet.job.run import HISTORY, PREDICTIONS, REPORT, SPLIT
 from lexnet.runtime.bundle import BUNDLE
@@ -252,7 +253,10 @@ def both_sides(root: Path) -> None:
         ),
         (an_empty_class, ["class 'emu' has no usable picture", "add some or drop the class"]),
         (nothing, ["holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg"]),
-        (pictures_without_classes, ["holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg"]),
+        (
+            pictures_without_classes,
+            ["holds no pictures in class folders (", " outside them); give ROOT/CLASS/PICTURE.jpg"],
+        ),
         (
             a_class_only_in_test,
             ["class 'emu' in ", "data/test/emu is not among the 2 classes", "rename it or leave it out"],
@@ -318,6 +322,8 @@ def test_a_class_missing_in_a_part_is_warned_of_and_shifts_nothing(train: Comman
     assert said.code == 0
     warning = "the test part has no picture of ant, bee: accuracy on them is unknown"
     assert f"warning: {warning}" in said.err
+    hardly = "under 5 training pictures of ant, bee, cow: they will hardly be recognised; add some"
+    assert f"warning: {hardly}" in said.err
     found = metrics(Path("runs/data"))
     assert found["classes"] == ["ant", "bee", "cow"] and warning in found["warnings"]
     assert [row["test"] for row in found["data"]] == [0, 0, 3]
@@ -346,9 +352,9 @@ def test_odd_names_and_links_do_no_harm_and_are_recorded(train: Command, tmp_pat
     run = Path("runs/data")
     assert metrics(run)["classes"] == sorted(names)
     assert skipped(run) == {
-        ".git": "is hidden",
-        ".DS_Store dir": "is hidden",
-        "__MACOSX": "is hidden",
+        ".git": HIDDEN,
+        ".DS_Store dir": HIDDEN,
+        "__MACOSX": HIDDEN,
         f"{names[0]}/caf\\xe9.png": "has a name that is not printable UTF-8",
         f"{names[0]}/two\nlines.png": "has a name that is not printable UTF-8",
         "klasse\\xff/notes.txt": "has a name that is not printable UTF-8",

@@ -10,6 +10,7 @@ import pytest
 from lexnet import files
 from lexnet.errors import OutputError
 from lexnet.files import (
+    HIDDEN,
     alone_in,
     atomic_file,
     cache_folder,
@@ -148,7 +149,7 @@ def test_hidden_files_and_folders_are_listed_once_with_their_reason(tmp_path: Pa
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     hidden = (".git", "__MACOSX", "a/.DS_Store", "a/Thumbs.db", "a/desktop.ini")
-    assert listed(tmp_path) == {"a/1.png": None, **dict.fromkeys(hidden, "is hidden")}
+    assert listed(tmp_path) == {"a/1.png": None, **dict.fromkeys(hidden, HIDDEN)}
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_all_that_is_below_a_folder_whose_name_is_not_utf_8_is_listed(tmp_path: 
     reason = "has a name that is not printable UTF-8"
     assert listed(tmp_path) == {
         "caf\\xe9/1.png": reason,
-        "caf\\xe9/.hidden.png": "is hidden",
+        "caf\\xe9/.hidden.png": HIDDEN,
         "caf\\xe9/deeper/2.png": reason,
     }
 

@@ -29,6 +29,15 @@ VERBS = {
     "cache": "what is kept on disk: ls, verify, prune",
     "samples": "the built-in sample sets: ls, fetch",
 }
+OTHERS = {
+    "fit": "train",
+    "test": "val",
+    "eval": "val",
+    "evaluate": "val",
+    "classify": "predict",
+    "info": "show",
+}
+"""What the verbs are called elsewhere."""
 FAILED, BAD_INPUT, INTERRUPTED, UNHEARD = 1, 2, 130, 141
 
 
@@ -48,7 +57,8 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS and not args[0].startswith("-"):
-            hint = did_you_mean(get_close_matches(args[0], VERBS, n=1))
+            near = [OTHERS[args[0]]] if args[0] in OTHERS else get_close_matches(args[0], VERBS, n=1)
+            hint = did_you_mean(near) if args[0] != "export" else " (unzip model.onnx from a bundle)"
             raise click.UsageError(f"no verb named {args[0]!r}{hint}; there are {', '.join(VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 

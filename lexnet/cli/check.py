@@ -100,10 +100,11 @@ def command(
         if done.blocking:
             grouped = [] if group_by is None else ["--group-by", group_by]
             again = shlex.join(["lexnet", "train", data, "--fixes", fixes_path, *grouped])
-            more = "add to the classes named above, " * ("classes" in done.blocking)
-            kept = "(suspect labels are kept unless you write relabel and the class there) "
+            more = ", add to the classes named above" * ("classes" in done.blocking)
+            kept = " (suspect labels are kept unless you write relabel and the class there)"
             hint = kept * bool(done.counts["suspect_labels"])
-            say(f"next   look at the page, edit the fixes where you know better, {hint}{more}then {again}")
+            say(f"next   look at the page, edit the fixes where you know better{hint}{more}, then")
+            say(f"       {again}")
     return FAILED if done.blocking else 0
 
 

@@ -19,7 +19,9 @@ def _bundle(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
     from lexnet.runtime.bundle import BUNDLE
 
     if path.is_dir() and not (path / BUNDLE).is_file():
-        raise click.BadParameter(f"{path} is a folder without a {BUNDLE}; give a bundle or a run's folder")
+        raise click.BadParameter(
+            f"{path} is a folder without a {BUNDLE}; give a bundle, or the folder of a run that has ended"
+        )
     return path
 
 

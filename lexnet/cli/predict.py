@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterator
@@ -73,6 +74,8 @@ def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
                 )
             names = [os.fsdecode(line) for line in text.splitlines()]
         for name in filter(str.strip, names):
+            if re.match(r"https?://", name):
+                raise DataError(f"{name} is an address; save the picture, and give its file")
             found, missed = look_under(Path(name))
             if not found and not missed:
                 raise DataError(f"{display(name)} holds no pictures; give files or a folder with pictures")

@@ -118,7 +118,7 @@ def _skipped(manifest: Manifest) -> str:
     for skip in manifest.skipped:
         reasons.setdefault(skip.reason, []).append(skip.path)
     lines = [
-        f"skipped {paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}: {reason}"
+        f"skipped {f'{len(paths):,} such as ' if len(paths) > 1 else ''}{paths[0]}: {reason}"
         for reason, paths in list(reasons.items())[:ROWS]
     ]
     if len(reasons) > ROWS:

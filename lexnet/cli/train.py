@@ -63,7 +63,8 @@ def summary(metrics: dict[str, Any]) -> str:
     low, high = metrics["interval"]
     count = metrics["counts"][metrics["measured_on"]]
     check = metrics["verification"]
-    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics["steps"].items())
+    took = metrics["steps"] | {"other": metrics["seconds"] - sum(metrics["steps"].values())}
+    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in took.items())
     lines = [
         f"{metrics['measured_on']} accuracy  {percent(metrics['accuracy'])}  "
         f"(95 %: {percent(low)} to {percent(high)}; {count:,} pictures; "
@@ -80,8 +81,9 @@ def summary(metrics: dict[str, Any]) -> str:
         low, high = turns["interval"]
         lines.insert(
             1,
-            f"in turn        {percent(turns['accuracy'])}  (95 %: {percent(low)} to {percent(high)}; "
-            f"{turns['count']:,} pictures in {turns['folds']} folds, {len(turns['repeats'])} times: "
-            f"{percent(min(turns['repeats']))} to {percent(max(turns['repeats']))})",
+            f"{turns['folds']} folds        {percent(turns['accuracy'])}  (95 %: {percent(low)} to "
+            f"{percent(high)}; each of {turns['count']:,} pictures by a head that had not seen it; "
+            f"{len(turns['repeats'])} times: {percent(min(turns['repeats']))} to "
+            f"{percent(max(turns['repeats']))})",
         )
     return "\n".join(["", *lines])

@@ -26,7 +26,7 @@ def assign_parts(
 
     Copies of one file and pictures of one group always fall on the same side; a group counts for
     the class that most of it is of. `known` (N,) marks pictures that the net has learned from before: the
-    test part takes them last. Raises `DataError` where a class is too small.
+    test part takes them last, the val part next to last. Raises `DataError` where a class is too small.
     """
     check_classes(manifest, config)
     if is_divided(manifest):
@@ -42,7 +42,7 @@ def assign_parts(
         new = mine if known is None else [rows for rows in mine if not known[rows].any()]
         shares = _shares(len(mine), config, len(new))
         tested = {rows[0] for rows in (new or mine)[: shares.count("test")]}
-        mine.sort(key=lambda rows: rows[0] not in tested)
+        mine.sort(key=lambda rows: (rows[0] not in tested, known is not None and known[rows].any()))
         for rows, part in zip(mine, shares, strict=True):
             for row in rows:
                 parts[row] = part

@@ -28,6 +28,11 @@ MAX_MEMBERS = 5_000_000  # files of an archive, rows of a table
 SHOWN = 12  # classes that a message names
 
 
+def is_picture(path: str) -> bool:
+    """By its name."""
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
 @dataclass(frozen=True)
 class Tree:
     """What a source holds."""
@@ -55,10 +60,9 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
         inside = path.split("/")
         if reason is None and len(inside) <= level + 1:
             reason = OUTSIDE
-        suffix = os.path.splitext(path)[1]
-        picture = suffix.lower() in SUFFIXES
+        picture = is_picture(path)
         if reason is None and not picture:
-            reason = f"is no picture by its name ({suffix or 'no suffix'})"
+            reason = f"is no picture by its name ({os.path.splitext(path)[1] or 'no suffix'})"
         if reason:
             skipped.append(Skipped(display(path), reason, bad=is_loss(reason, picture)))
         else:
@@ -68,7 +72,12 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
     index = {name: i for i, name in enumerate(classes)}
     if not rows:
         lost = listed([f"{skip.path} {skip.reason}" for skip in skipped if skip.bad], most=5)
-        raise DataError(f"{tree.name} holds no pictures in class folders; give ROOT/CLASS/PICTURE.jpg{lost}")
+        outside = sum(skip.reason == OUTSIDE and is_picture(skip.path) for skip in skipped)
+        more = f" ({outside:,} outside them)" * bool(outside)
+        raise DataError(
+            f"{tree.name} holds no pictures in class folders{more}; give ROOT/CLASS/PICTURE.jpg, or a CSV "
+            f"file with the columns path and label{lost}"
+        )
     unknown = ((label, path.rpartition("/")[0]) for path, label, _ in rows if label not in index)
     refuse_unknown(((label, tree.source.where(folder)) for label, folder in unknown), classes)
     found = know_all(tree.source, [path for path, _, _ in rows], progress)

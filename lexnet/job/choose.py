@@ -83,7 +83,10 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
         return decided(job.plan, mode="probe", why=why)
     fit = config.fit.resolved("tail")
     if len(train) * fit.epochs <= TAIL_STEPS * fit.batch_size:
-        why = f"mode tail: trying it would take as long, with {len(train):,} pictures; the val part decides"
+        why = (
+            f"mode tail: with {len(train):,} pictures trying it is training it; it is kept if more of the "
+            f"{len(val):,} val pictures are right than with a linear head"
+        )
         return decided(job.plan, mode="tail", why=why)
     pairs = [pair.rows for pair in looked.near]
     some, taught = pilot_rows(divided, pairs, config.seed)

@@ -30,6 +30,7 @@ from lexnet.job.events import Found, Listener, Note, Warned
 from lexnet.runtime.bundle import read_bundle
 
 SHOWN = 20
+FEW = 5
 
 
 def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
@@ -99,14 +100,24 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
                 f"{config.from_} was trained on: the accuracy looks better than it is"
             )
         )
+    few = [name for name, n in zip(divided.classes, divided.counts("train"), strict=True) if n < FEW]
+    if few:
+        tell(
+            Warned(
+                f"under {FEW} training pictures of {_named(few)}: they will hardly be recognised; add some"
+            )
+        )
     for part in ("val", "test"):
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
         if empty and len(divided.where(part)):
-            more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
-            names = ", ".join(empty[:SHOWN]) + more
-            tell(Warned(f"the {part} part has no picture of {names}: accuracy on them is unknown"))
+            tell(Warned(f"the {part} part has no picture of {_named(empty)}: accuracy on them is unknown"))
     return divided.balanced() if config.class_weight == "balanced" else divided
+
+
+def _named(classes: list[str]) -> str:
+    more = f" and {len(classes) - SHOWN} more" if len(classes) > SHOWN else ""
+    return ", ".join(classes[:SHOWN]) + more
 
 
 def tell_alike(classes: list[str], tell: Listener) -> None:

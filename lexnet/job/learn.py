@@ -86,7 +86,7 @@ def learn(
         job = replace(job, tell=lambda event: (held.append if isinstance(event, Warned) else tell)(event))
     if job.plan.recipe() != plan.recipe():
         _warn_of_changes(job, admitted)
-    taught = _taught(job, looked, divided, part, keep)
+    taught = _taught(job, looked, divided, part, keep, tried)
     better, seen = _beside_the_head(taught, divided) if tried else (True, "")
     if tried:
         why = f"mode {'tail' if better else 'probe'}: {seen}"
@@ -142,8 +142,10 @@ def _divided(job: Job, admitted: Manifest, looked: Looked) -> tuple[Manifest, st
     return manifest, part
 
 
-def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path | None) -> Taught:
-    """What the plan's mode comes to."""
+def _taught(
+    job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path | None, tried: bool
+) -> Taught:
+    """What the plan's mode comes to; a tail that is only `tried`, and has nothing to gain, to its head."""
     plan, config, held_out = job.plan, job.plan.config, manifest.where(part)
     spec, trunk, extraction = replace(looked.spec, tta=config.tta), looked.trunk, looked.extraction
     if trunk is None or extraction is None:
@@ -171,7 +173,8 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path 
             job.workers,
             partial(job.progress, "head"),
         )
-    if config.mode == "tail":
+    hopeless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
+    if config.mode == "tail" and not hopeless:
         from lexnet.job.tail import learn_tail
 
         learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
@@ -207,6 +210,10 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
                 config,
                 job.workers,
                 partial(job.progress, "folds"),
+            )
+        if validation.folds < config.split.folds:
+            job.warn(
+                f"--folds {config.split.folds} are {validation.folds} here: a class has no more pictures"
             )
     with job.clock.step("verify"):
         headed = append_head(learned.graph, learned.weight, learned.bias, learned.temperature)
@@ -288,13 +295,21 @@ def _beside_the_head(taught: Taught, manifest: Manifest) -> tuple[bool, str]:
     """Whether what was trained is right on more of the validation part than the head that it began with, and
     on how many each is."""
     assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
-    val = manifest.where("val")
-    examples = with_tta_views(taught.job, taught.trunk, manifest.take(val), taught.examples.take(val))
-    before = taught.probe.probabilities(examples.measured()).argmax(axis=1)
-    truth = manifest.labels[val]
-    now, then = (int((answers == truth).sum()) for answers in (taught.learned.val.argmax(axis=1), before))
-    seen = f"after training {now:,} of {len(val):,} val pictures are right, with a linear head {then:,}"
+    then = _hits(taught.job, taught.trunk, taught.probe, taught.examples, manifest)
+    truth = manifest.labels[manifest.where("val")]
+    if then == len(truth):
+        return False, f"a linear head is right on all {then:,} val pictures"
+    now = int((taught.learned.val.argmax(axis=1) == truth).sum())
+    seen = f"after training {now:,} of {len(truth):,} val pictures are right, with a linear head {then:,}"
     return now > then, seen
+
+
+def _hits(job: Job, trunk: Trunk, probe: Probe, examples: Examples, manifest: Manifest) -> int:
+    """On how many val pictures the head is right."""
+    val = manifest.where("val")
+    seen = with_tta_views(job, trunk, manifest.take(val), examples.take(val))
+    answers = probe.probabilities(seen.measured()).argmax(axis=1)
+    return int((answers == manifest.labels[val]).sum())
 
 
 def _probed(

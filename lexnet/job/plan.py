@@ -23,7 +23,10 @@ DEFAULT_NET = "efficientnet_lite0"
 NEW_NET = "resnet20"
 SMALL = 64
 RECIPE_OF = {
-    "probe": ("none", "each changed copy costs as much as a picture; --recipe photo adds some"),
+    "probe": (
+        "none",
+        "no augmentation; --recipe photo adds changed copies, each as slow as a picture",
+    ),
     "tail": ("photo", "changed copies keep what is trained from overfitting"),
     "finetune": ("photo", "changed copies keep what is trained from overfitting"),
     "scratch": ("cifar", "changed copies keep what is trained from overfitting"),

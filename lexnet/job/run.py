@@ -34,7 +34,7 @@ from lexnet.job.folder import (
 )
 from lexnet.job.job import Clock, Job
 from lexnet.job.learn import Outcome, learn
-from lexnet.job.plan import Plan, announce, make_plan, read_plan
+from lexnet.job.plan import Plan, announce, decided, make_plan, read_plan
 from lexnet.report.page import render
 from lexnet.runtime.bundle import BUNDLE, parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -92,7 +92,9 @@ def train(
             raise OutputError(f"another process has just finished this run in {folder}")
         announce(plan, listen)
         if out is None and not resumed and folder.name != name_of(root):
-            tell(Note(f"{RUNS / name_of(root)} is there already: this run is {folder}"))
+            other = RUNS / name_of(root)
+            what = "is there already" if (other / DONE).exists() else "has not ended, and is another"
+            tell(Note(f"{other} {what}: this run is {folder}"))
         _clear(folder)
         if resumed:
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
@@ -171,12 +173,13 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     deadline = None if left is None else time.perf_counter() + left
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=Clock(), tell=tell, workers=workers, deadline=deadline)
-    found, _ = options(replace(job, deadline=None), manifest)
     if few := heads_only(job, manifest):
         tell(Note(few))
-        found = [one for one in found if one.mode == "probe"]
+        job = replace(job, plan=decided(plan, mode="probe"))
     elif plan.config.mode == "auto" and left is None:
         tell(Note("without --budget: first a head, then a tail, which is kept where it proves better"))
+    tell(Note("measuring this machine takes up to half a minute"))
+    found, _ = options(replace(job, deadline=None), manifest)
     chosen = None if left is None else best(job, manifest, found)
     tell(Choices(tuple(found), chosen, left))
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}

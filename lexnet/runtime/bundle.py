@@ -41,6 +41,8 @@ MAX_MEMBERS, MAX_DEPTH, MAX_BYTES = 100, 32, 2**31
 ANEW = "make the bundle anew with this lexnet, from its plan.yaml"
 MANIFEST, MODEL = "manifest.json", "model.onnx"
 BUNDLE = "model.lexnet"
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
+"""How files begin that are often given in a bundle's place."""
 """What a run's folder calls its bundle."""
 MEMBER_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)  # nothing absolute, no `..`
 
@@ -175,7 +177,10 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
         OSError,
         struct.error,
     ) as error:
-        raise BundleError(f"{name} is not a LexNet bundle, or is damaged ({error}); get it again") from error
+        why = f", or is damaged ({error}); get it again"
+        if content.startswith(PICTURES):
+            why = " but a picture; give the bundle first"
+        raise BundleError(f"{name} is not a LexNet bundle{why}") from error
     if len(members) != len(entries):
         raise BundleError(f"{name} has two members of one name; refused")
     return members

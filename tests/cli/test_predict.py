@@ -269,6 +269,26 @@ def test_an_unknown_verb_ends_with_2_and_a_hint(call: Call) -> None:
     said = call("predcit", "x")
     assert (said.code, said.out) == (2, "")
     assert "did you mean predict?" in said.err
+    assert "no verb named 'evaluate' (did you mean val?)" in call("evaluate", "x").err
+    assert "no verb named 'export' (unzip model.onnx from a bundle)" in call("export", "x").err
+
+
+def test_an_address_is_not_fetched(call: Call, bundle: str) -> None:
+    said = call("predict", bundle, "https://example.org/a.jpg")
+    assert said.code == 2
+    assert "https://example.org/a.jpg is an address; save the picture, and give its file" in said.err
+
+
+def test_the_bundle_comes_first(call: Call, bundle: str, test_data: Path, tmp_path: Path) -> None:
+    photo = next((test_data / "clothing/test").glob("*/*.jpg"))
+    for path in (photo, FLAGS[0]):
+        said = call("predict", path, bundle)
+        assert said.code == 2
+        assert f"{path} is not a LexNet bundle but a picture; give the bundle first" in said.err
+    said = call("predict", tmp_path, FLAGS[0])
+    assert (
+        "is a folder without a model.lexnet; give a bundle, or the folder of a run that has ended" in said.err
+    )
 
 
 def test_what_is_no_bundle_ends_with_2(call: Call, bundle: str, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from lexnet.data.folder import read_folder
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
+from lexnet.files import HIDDEN
 
 SUFFIXES = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}
 KINDS = list(SUFFIXES)
@@ -180,7 +181,7 @@ def test_what_macos_adds_hides_no_top_folder(tmp_path: Path) -> None:
     members |= {"__MACOSX/pets/cat/._0.png": b"x", "pets/.DS_Store": b"x", ".DS_Store": b"x"}
     manifest = read_archive(make_zip(tmp_path / "a.zip", members))
     assert_only_the_sound(manifest)
-    assert set(reasons(manifest).values()) == {"is hidden"}
+    assert set(reasons(manifest).values()) == {HIDDEN}
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -320,7 +321,7 @@ def test_a_name_that_leads_out_is_left_out_and_nothing_is_written(
     assert_only_the_sound(manifest)
     assert len(manifest.skipped) <= 1
     for skip in manifest.skipped:
-        assert skip.bad == (name.endswith(".png") and skip.reason != "is hidden")
+        assert skip.bad == (name.endswith(".png") and skip.reason != HIDDEN)
     del manifest
     assert state_of(tmp_path) == before and not Path("/evil").exists()
     assert not cache.exists()
@@ -857,7 +858,7 @@ def test_a_row_for_a_member_that_is_left_out_says_why(tmp_path: Path) -> None:
         add(archive, "cat/0.png", type=tarfile.SYMTYPE, linkname="1.png")  # the last of its name
     skipped = read_archive(path).skipped
     assert {skip.path: skip.reason for skip in skipped if skip.bad} == {
-        ".h/0.png": "is hidden", "cat/0.png": "is not a regular file",
+        ".h/0.png": HIDDEN, "cat/0.png": "is not a regular file",
     }  # fmt: skip
 
 

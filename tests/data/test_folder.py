@@ -18,6 +18,7 @@ from lexnet.data.source import find_data
 from lexnet.data.splits import check_classes
 from lexnet.data.tree import PART_NAMES
 from lexnet.errors import DataError
+from lexnet.files import HIDDEN
 
 
 def of_class(manifest: Manifest, name: str) -> set[str]:
@@ -85,8 +86,8 @@ def test_stray_and_hidden_files_are_listed_and_are_no_class(tmp_path: Path) -> N
         "cat/notes.txt": ("is no picture by its name (.txt)", False),
         "cat/LICENSE": ("is no picture by its name (no suffix)", False),
         "stray.png": ("lies outside the class folders", False),
-        "dog/._0.png": ("is hidden", False),
-        **dict.fromkeys((".git", ".ipynb_checkpoints", "__MACOSX"), ("is hidden", False)),
+        "dog/._0.png": (HIDDEN, False),
+        **dict.fromkeys((".git", ".ipynb_checkpoints", "__MACOSX"), (HIDDEN, False)),
     }
 
 
@@ -341,7 +342,10 @@ def test_what_is_no_folder_is_told_what_to_give(tmp_path: Path) -> None:
 
 def test_a_folder_without_pictures_is_told_the_layout(tmp_path: Path) -> None:
     noise(0).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"holds no pictures in class folders; give ROOT/CLASS/PICTURE\.jpg"):
+    with pytest.raises(
+        DataError,
+        match=r"no pictures in class folders \(1 outside them\); give .*, or a CSV",
+    ):
         read_folder(tmp_path)
 
 

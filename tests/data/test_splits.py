@@ -336,6 +336,17 @@ def test_what_a_net_has_learned_from_is_not_measured_on_while_there_is_other() -
     assert assign_parts(manifest, SplitConfig(), 1, most).counts("test").tolist() == [2, 1]
 
 
+@pytest.mark.parametrize("share", [2, 4])
+def test_nor_calibrated_on(share: int) -> None:
+    """A half or a quarter is known: there is enough for both parts."""
+    manifest = distinct(200, 200)
+    known = np.arange(400) % share == 0
+    for seed in range(3):
+        again = assign_parts(manifest, SplitConfig(), seed, known)
+        assert not known[again.where("val")].any() and not known[again.where("test")].any()
+        assert [len(again.where(part)) for part in ("train", "val", "test")] == [280, 40, 80]
+
+
 def test_a_group_of_which_one_picture_was_learned_from_is_not_measured_on() -> None:
     """Pairs; a net that knows one of two has nearly seen the other."""
     manifest = distinct(40, 40).with_groups(f"{row // 2}" for row in range(80))

@@ -305,7 +305,8 @@ def fake(gain: float, noise_like: int) -> Any:
 
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even few pictures are enough for a pilot, and for one of its own."""
+    """Even few pictures are enough for a pilot, and for one of its own, whose head leaves it room."""
+    monkeypatch.setattr(learn, "_hits", lambda *arguments: 0)
     monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
     monkeypatch.setattr(choose, "TAIL_STEPS", 2)
 
@@ -352,6 +353,18 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
 
 
+def test_where_the_head_leaves_nothing_to_gain_no_tail_is_trained(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr("lexnet.job.tail.train_tail", None)  # whoever calls it fails
+    run = train(str(folder), TrainConfig(), tmp_path / "run")
+    trying = "with 42 pictures trying it is training it; it is kept if more of the 6 val pictures"
+    assert any(trying in text for text in run.metrics["decisions"])
+    assert run.metrics["mode"] == "probe" and run.metrics["val_accuracy"] == 1
+    assert "mode probe: a linear head is right on all 6 val pictures" in run.metrics["decisions"]
+
+
 def test_a_tail_is_compared_with_a_head_that_answers_by_as_many_views(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +395,7 @@ def test_whoever_goes_on_does_not_measure_again(
     config = replace(SMALL, budget="10m")
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
     monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 10)
+    monkeypatch.setattr(learn, "_hits", lambda *arguments: 0)
 
     def killed(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
