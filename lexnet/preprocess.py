@@ -179,13 +179,16 @@ def _open(content: bytes, name: str) -> Image.Image:
         raise PictureError(name, _what_it_is(content)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(name, f"has over {MAX_PIXELS:,} pixels; make it smaller") from None
-    except MemoryError as error:
-        raise PictureError(name, NO_MEMORY) from error
     except Exception as error:
-        raise PictureError(name, f"has a broken header ({error})") from error
+        raise _refusal(error, name, "has a broken header") from error
     if (scans := content.count(SCAN) if image.format in ("JPEG", "MPO") else 0) > MAX_SCANS:
         raise PictureError(name, f"has {scans:,} scans, over {MAX_SCANS}, each of which takes time")
     return _checked(image, name)
+
+
+def _refusal(error: Exception, name: str, what: str) -> PictureError:
+    """What to raise for an error of Pillow's, whose decoders raise nearly everything on broken files."""
+    return PictureError(name, NO_MEMORY if isinstance(error, MemoryError) else f"{what} ({error})")
 
 
 def _checked(image: Image.Image, name: str) -> Image.Image:
@@ -237,10 +240,8 @@ def _shrink(image: Image.Image, spec: PreprocessSpec, name: str) -> tuple[int, i
     full = image.size
     try:
         image.draft(None, (MARGIN * spec.short_side,) * 2)
-    except MemoryError as error:
-        raise PictureError(name, NO_MEMORY) from error
     except Exception as error:
-        raise PictureError(name, f"is damaged ({error})") from error
+        raise _refusal(error, name, "is damaged") from error
     return full
 
 
@@ -255,10 +256,8 @@ def _upright(image: Image.Image, full: tuple[int, int], name: str) -> Upright:
         image = _plain(image, name)
     except PictureError:
         raise
-    except MemoryError as error:
-        raise PictureError(name, NO_MEMORY) from error
-    except Exception as error:  # Pillow's decoders raise nearly everything on broken files
-        raise PictureError(name, f"is damaged ({error})") from error
+    except Exception as error:
+        raise _refusal(error, name, "is damaged") from error
     (width, height), left, top = map(float, image.size), 0.0, 0.0
     if scale > 1:  # rounded up: what was the last row or column may show less than a whole pixel
         width, height = (n / scale for n in (full[::-1] if orientation in SIDEWAYS else full))

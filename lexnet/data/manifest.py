@@ -126,6 +126,10 @@ class Manifest:
         """Where to measure: test before val before all that there is."""
         return next((part for part in ("test", "val", "train") if len(self.where(part))), "")
 
+    def held_out(self) -> NDArray[np.int64]:
+        """Rows to measure on."""
+        return self.where(self.held_out_part())
+
     def counts(self, part: str) -> NDArray[np.int64]:
         """(classes,) pictures of each class in a part."""
         return np.bincount(self.labels[self.where(part)], minlength=len(self.classes))

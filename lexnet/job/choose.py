@@ -45,12 +45,12 @@ def kept_choice(keep: Path | None) -> tuple[Plan, float] | None:
     return replace(read_plan(keep / CHOICE), reasons=tuple(reasons)), reserve
 
 
-def keep_choice(job: Job, keep: Path | None, plan: Plan) -> Job:
+def keep_choice(job: Job, plan: Plan) -> Job:
     """The job with what was chosen, which is kept from now on and told."""
     announce(plan, job.tell)
-    if keep is not None:
-        write_atomic(keep / RESERVE, json.dumps([job.reserve, *plan.reasons]))
-        write_atomic(keep / CHOICE, plan.to_yaml())
+    if job.keep is not None:
+        write_atomic(job.keep / RESERVE, json.dumps([job.reserve, *plan.reasons]))
+        write_atomic(job.keep / CHOICE, plan.to_yaml())
     return replace(job, plan=plan)
 
 

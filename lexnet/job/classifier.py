@@ -140,27 +140,17 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         without either the warnings are Python's own. Raises `DataError` for pictures or labels that cannot be
         trained on.
         """
-        listener = on_event or (Narrator(print) if verbose else warn)
+        tell = told_in_python(on_event or (Narrator(print) if verbose else warn))
         with raised_in_python():
-            return self._fit(X, y, sample_weight, groups, told_in_python(listener))
-
-    def _fit(
-        self,
-        X: Paths,
-        y: Sequence[Any] | NDArray[Any] | None,
-        sample_weight: ArrayLike | None,
-        groups: Sequence[Any] | NDArray[Any] | None,
-        on_event: Listener,
-    ) -> Self:
-        deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
-        config = self._config()
-        manifest, labels = self._manifest(X, y, sample_weight, groups)
-        pictures = admit(manifest, config, on_event)
-        plan = make_plan(manifest.name, config, pictures.classes)
-        announce(plan, on_event)
-        outcome = learn(pictures, plan, Clock(), on_event, deadline=deadline)
-        check_bundle(outcome.bundle)
-        warn_small(outcome, plan, on_event)
+            deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
+            config = self._config()
+            manifest, labels = self._manifest(X, y, sample_weight, groups)
+            pictures = admit(manifest, config, tell)
+            plan = make_plan(manifest.name, config, pictures.classes)
+            announce(plan, tell)
+            outcome = learn(pictures, plan, Clock(), tell, deadline=deadline)
+            check_bundle(outcome.bundle)
+            warn_small(outcome, plan, tell)
         self._predictor = self._open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics

@@ -92,7 +92,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             if not config.skip_bad:
                 raise DataError(f"{found}; `lexnet check` proposes what to drop, --skip-bad goes on")
             tell(Warned(found))
-    measured = np.arange(len(divided)) if config.split.folds else divided.where(divided.held_out_part())
+    measured = np.arange(len(divided)) if config.split.folds else divided.held_out()
     if count := int(known[measured].sum()):
         tell(
             Warned(

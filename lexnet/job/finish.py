@@ -49,7 +49,6 @@ def finished(
     net: Net,
     spec: PreprocessSpec,
     manifest: Manifest,
-    held_out: NDArray[np.int64],
     history: History,
     *,
     axes: NDArray[np.float64] | None,
@@ -60,7 +59,7 @@ def finished(
 
     They are computed on `device`, in float32; the net is back on the CPU when they are.
     """
-    val = manifest.where("val")
+    val, held_out = manifest.where("val"), manifest.held_out()
     if history.stopped:
         tell = Warned if job.late() else Note
         job.tell(tell(f"training stopped {history.stopped}"))

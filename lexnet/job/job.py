@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lexnet.config import PreprocessSpec
 from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest
 from lexnet.job.events import Judged, Listener, Progress, Warned
+from lexnet.job.folder import CHECKPOINT
 from lexnet.job.plan import Plan
 from lexnet.transfer.cut import default_cut, places
 from lexnet.transfer.extract import Extraction, extract
@@ -50,6 +52,13 @@ class Job:
     """When all should be done, by `time.perf_counter`."""
     reserve: float = 15.0
     """Seconds before that which calibrating, verifying and writing need."""
+    keep: Path | None = None
+    """The folder of what an interrupted run goes on from, if it is kept."""
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that training goes on from."""
+        return self.keep and self.keep / CHECKPOINT
 
     def late(self) -> bool:
         """Whether training has to end now for the rest to be done in time."""

@@ -76,17 +76,17 @@ def learn(
     if plan.config.mode != "scratch" and plan.config.budget is None:  # nor is anything timed meanwhile
         threading.Thread(target=load_solver).start()
     workers = plan.config.workers or available_cores()
-    job = Job(plan=plan, clock=clock, tell=tell, workers=workers, deadline=deadline)
+    job = Job(plan=plan, clock=clock, tell=tell, workers=workers, keep=keep, deadline=deadline)
     _warn_of_changes(job, manifest)
-    job, admitted, looked, rivals = look(job, manifest, keep)
-    divided, part = _divided(job, admitted, looked)
+    job, admitted, looked, rivals = look(job, manifest)
+    divided = _divided(job, admitted, looked)
     tried = plan.config.mode == "auto" and job.plan.config.mode == "tail"
     held: list[Event] = []  # warnings of what may be thrown away
     if tried:
         job = replace(job, tell=lambda event: (held.append if isinstance(event, Warned) else tell)(event))
     if job.plan.recipe() != plan.recipe():
         _warn_of_changes(job, admitted)
-    taught = _taught(job, looked, divided, part, keep, tried)
+    taught = _taught(job, looked, divided, tried)
     better, seen = _beside_the_head(taught, divided) if tried else (True, "")
     if tried:
         why = f"mode {'tail' if better else 'probe'}: {seen}"
@@ -103,7 +103,7 @@ def learn(
     for event in held:
         tell(event)
     taught = replace(taught, job=replace(taught.job, tell=tell), curve=rivals or taught.curve)
-    return _shipped(taught, looked, divided, part, is_divided(admitted))
+    return _shipped(taught, looked, divided, is_divided(admitted))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,36 +123,33 @@ class Taught:
     curve: list[Probed] = field(default_factory=list)
 
 
-def _divided(job: Job, admitted: Manifest, looked: Looked) -> tuple[Manifest, str]:
-    """The pictures in their parts, and the part that is held out to measure on."""
+def _divided(job: Job, admitted: Manifest, looked: Looked) -> Manifest:
+    """The pictures in their parts, of which one is there to measure on."""
     config = job.plan.config
     refuse_bad(looked.manifest.skipped, config.skip_bad)
     nothing = DataError("no usable picture is left to measure the accuracy on; mend or add some")
     if is_divided(admitted) and not is_divided(looked.manifest):
         raise nothing
     manifest = divide(looked.manifest, looked.near, config, job.tell)
-    part = "test" if len(manifest.where("test")) else "val"
-    if not len(manifest.where(part)):
+    if manifest.held_out_part() not in ("test", "val"):
         raise nothing
     if config.mode != "probe" and not len(manifest.where("val")):
         raise DataError(
             f"mode={config.mode} needs a val part to calibrate on, and there is none; raise --val from "
             f"{config.split.val:g}, or add pictures"
         )
-    return manifest, part
+    return manifest
 
 
-def _taught(
-    job: Job, looked: Looked, manifest: Manifest, part: str, keep: Path | None, tried: bool
-) -> Taught:
+def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught:
     """What the plan's mode comes to; a tail that is only `tried`, and has nothing to gain, to its head."""
-    plan, config, held_out = job.plan, job.plan.config, manifest.where(part)
+    plan, config = job.plan, job.plan.config
     spec, trunk, extraction = replace(looked.spec, tta=config.tta), looked.trunk, looked.extraction
     if trunk is None or extraction is None:
         from lexnet.job.whole import learn_scratch, measured  # loads torch
 
         spec = measured(job, manifest, spec)
-        return Taught(job=job, spec=spec, learned=learn_scratch(job, spec, manifest, held_out, keep))
+        return Taught(job=job, spec=spec, learned=learn_scratch(job, spec, manifest))
     examples = examples_of(manifest, looked.near, extraction.features)
     curve, axes = list[Probed](), None
     if config.mode == "probe":
@@ -177,22 +174,22 @@ def _taught(
     if config.mode == "tail" and not hopeless:
         from lexnet.job.tail import learn_tail
 
-        learned = learn_tail(job, trunk, manifest, probe, held_out, keep)
+        learned = learn_tail(job, trunk, manifest, probe)
     elif config.mode == "finetune":
         from lexnet.job.whole import learn_whole
 
-        learned = learn_whole(job, trunk, manifest, probe, held_out, keep)
+        learned = learn_whole(job, trunk, manifest, probe)
     else:
-        learned = _probed(trunk, probe, examples, manifest, held_out, axes)
+        learned = _probed(trunk, probe, examples, manifest, axes)
     return Taught(
         job=job, spec=spec, learned=learned, trunk=trunk, probe=probe, examples=examples, curve=curve
     )
 
 
-def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, given: bool) -> Outcome:
+def _shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) -> Outcome:
     """The verified bundle, and all that is said of it; `given` where the source itself has parts."""
     job, learned, spec = taught.job, taught.learned, taught.spec
-    config, held_out = job.plan.config, manifest.where(part)
+    config, part, held_out = job.plan.config, manifest.held_out_part(), manifest.held_out()
     calibrated = "train" if config.mode == "probe" else "val"
     rows = manifest.where(calibrated)
     if count := int(known_before(manifest, config)[rows].sum()):
@@ -231,7 +228,6 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, part: str, give
         extraction=looked.extraction,
         probe=taught.probe,
         headed=headed,
-        part=part,
         seen_before=int(known_before(manifest, config)[held_out].sum()),
         scores=score(exported, manifest.labels[held_out], manifest.classes, units=together),
         parity=parity,
@@ -317,12 +313,12 @@ def _probed(
     probe: Probe,
     examples: Examples,
     manifest: Manifest,
-    held_out: NDArray[np.int64],
     axes: NDArray[np.float64] | None,
 ) -> Learned:
     """The frozen net with its new head."""
     answers = [
-        probe.probabilities(examples.take(rows).measured()) for rows in (held_out, manifest.where("val"))
+        probe.probabilities(examples.take(rows).measured())
+        for rows in (manifest.held_out(), manifest.where("val"))
     ]
     return Learned(
         graph=trunk.graph,

@@ -6,7 +6,6 @@ mode or budget open ────┼─ choose ─ each picture by the frozen net
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 from lexnet.check.examine import near_copies
 from lexnet.data.manifest import Manifest, refuse_bad
@@ -16,7 +15,7 @@ from lexnet.job.learned import Looked
 from lexnet.transfer.cut import Probed
 
 
-def look(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest, Looked, list[Probed]]:
+def look(job: Job, manifest: Manifest) -> tuple[Job, Manifest, Looked, list[Probed]]:
     """The job with nothing left open, its pictures, each of them looked at once, and the nets compared."""
     rivals: list[Probed] = []
     if len(job.plan.config.nets()) > 1:
@@ -29,7 +28,7 @@ def look(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest
     from lexnet.job import budget, choose  # load torch
 
     looked = None
-    if (kept := choose.kept_choice(keep)) is not None:
+    if (kept := choose.kept_choice(job.keep)) is not None:
         plan, reserve = kept
         job = replace(job, reserve=reserve)
     else:
@@ -41,7 +40,7 @@ def look(job: Job, manifest: Manifest, keep: Path | None) -> tuple[Job, Manifest
         elif plan.config.mode == "auto":
             looked = look_once(job, manifest)
             plan = choose.with_a_pilot(job, looked)
-    job = choose.keep_choice(job, keep, plan)
+    job = choose.keep_choice(job, plan)
     if plan.config.split.limit != asked.split.limit:
         manifest = choose_pictures(manifest, plan.config.split, asked.seed)
     return job, manifest, looked or look_once(job, manifest), rivals

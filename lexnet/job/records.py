@@ -45,8 +45,6 @@ class Findings:
     extraction: Extraction | None
     probe: Probe | None
     headed: Headed
-    part: str
-    """The part that was held out and measured: test or val."""
     seen_before: int
     """Of these pictures, by the net of the bundle that it goes on from."""
     scores: Scores
@@ -88,7 +86,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
             "versions": _versions(),
         },
         "measured": {
-            "part": found.part,
+            "part": manifest.held_out_part(),
             "count": scores.count,
             "accuracy": scores.accuracy,
             "interval": list(scores.interval),
@@ -103,14 +101,15 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
 def run_metrics(found: Findings) -> dict[str, Any]:
     """metrics.json, without what depends on where the run is written and how long it took."""
     manifest, scores, probe = found.manifest, found.scores, found.probe
-    tested = found.part == "test"
+    part = manifest.held_out_part()
+    tested = part == "test"
     return {
         "net": found.plan.config.net,
         "mode": found.plan.config.mode,
         "cut": found.trunk.end if found.trunk else None,
         "classes": manifest.classes,
         "counts": _counts(manifest, found.learned),
-        "measured_on": found.part,
+        "measured_on": part,
         "seen_before": found.seen_before,
         "units": scores.units,
         "test_accuracy": scores.accuracy if tested else None,
@@ -123,7 +122,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "ece": scores.ece,
         "ece_of_chance": scores.ece_of_chance,
         "cross_validation": _validation(found),
-        "majority_accuracy": _majority_accuracy(manifest, found.part),
+        "majority_accuracy": _majority_accuracy(manifest, part),
         "params": found.headed.params,
         "macs": TTA_VIEWS[found.spec.tta] * found.headed.macs,
         "verification": asdict(found.parity),
@@ -215,7 +214,8 @@ def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
 def _unseen(found: Findings) -> str:
     """The part that nothing was learned from. A val part says how sure a trained net may be, also where there
     is no test part and it is measured on."""
-    return "" if found.part == "val" and found.learned.steps else found.part
+    part = found.manifest.held_out_part()
+    return "" if part == "val" and found.learned.steps else part
 
 
 def _taught(config: TrainConfig) -> bool:

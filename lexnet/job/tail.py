@@ -1,14 +1,11 @@
 """The tail of a net, trained for a plan: activations, training, and one whole net again."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.data.manifest import Manifest
 from lexnet.job.events import Note
 from lexnet.job.finish import apart, finished, identity, started
-from lexnet.job.folder import CHECKPOINT
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned
 from lexnet.transfer.extract import Extraction
@@ -18,15 +15,8 @@ from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import augmented, colour_axes
 
 
-def learn_tail(
-    job: Job,
-    trunk: Trunk,
-    manifest: Manifest,
-    probe: Probe,
-    held_out: NDArray[np.int64],
-    keep: Path | None,
-) -> Learned:
-    """Trains what lies behind the plan's cut, from the probe's head on; goes on from a checkpoint in `keep`.
+def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe) -> Learned:
+    """Trains what lies behind the plan's cut, from the probe's head on; goes on from the job's checkpoint.
 
     The validation part chooses the temperature. Raises `TrainingError`.
     """
@@ -53,11 +43,11 @@ def learn_tail(
                 fit,
                 config.seed,
                 sampled=config.class_weight == "sampled",
-                checkpoint=None if keep is None else keep / CHECKPOINT,
+                checkpoint=job.checkpoint,
                 of=identity(job, manifest, cut, seen.engine, probe, "depthwise frozen"),
                 watch=job.watch(),
             )
-        return finished(job, net, trunk.spec, manifest, held_out, history, axes=axes, frozen=cut)
+        return finished(job, net, trunk.spec, manifest, history, axes=axes, frozen=cut)
 
 
 def _activated(

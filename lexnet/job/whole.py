@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from lexnet.check.examine import near_copies
 from lexnet.check.headers import all_grey, tiny
@@ -23,7 +22,7 @@ from lexnet.errors import ConfigError, WeightsError
 from lexnet.files import write_atomic
 from lexnet.job.events import Note
 from lexnet.job.finish import apart, finished, identity, started
-from lexnet.job.folder import CHECKPOINT, RATE
+from lexnet.job.folder import RATE
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import DEFAULT_NET
@@ -103,9 +102,7 @@ def measured(job: Job, manifest: Manifest, spec: PreprocessSpec) -> PreprocessSp
     return replace(spec, mean=tuple(np.round(mean, 4).tolist()), std=tuple(np.round(deviation, 4).tolist()))
 
 
-def learn_scratch(
-    job: Job, spec: PreprocessSpec, manifest: Manifest, held_out: NDArray[np.int64], keep: Path | None
-) -> Learned:
+def learn_scratch(job: Job, spec: PreprocessSpec, manifest: Manifest) -> Learned:
     """Trains a net that knows nothing yet. Raises `TrainingError`."""
     config = job.plan.config
     with apart(job.workers):
@@ -119,17 +116,10 @@ def learn_scratch(
                 )
             )
         cost(net, spec.size, spec.channels)  # refuses pictures that are too small for it
-        return _learn(job, net, spec, manifest, held_out, keep, config.fit.resolved("scratch"))
+        return _learn(job, net, spec, manifest, config.fit.resolved("scratch"))
 
 
-def learn_whole(
-    job: Job,
-    trunk: Trunk,
-    manifest: Manifest,
-    probe: Probe,
-    held_out: NDArray[np.int64],
-    keep: Path | None,
-) -> Learned:
+def learn_whole(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe) -> Learned:
     """Trains all of a net. Its head is the probe's; a stage learns the slower the nearer it is to the pixels.
 
     Raises `TrainingError`.
@@ -137,18 +127,11 @@ def learn_whole(
     with apart(job.workers):
         net = started(trunk, probe)
         fitting = job.plan.config.fit.resolved("finetune")
-        return _learn(job, net, trunk.spec, manifest, held_out, keep, fitting, trunk.weights.sha256, probe)
+        return _learn(job, net, trunk.spec, manifest, fitting, trunk.weights.sha256, probe)
 
 
 def _learn(
-    job: Job,
-    net: Net,
-    spec: PreprocessSpec,
-    manifest: Manifest,
-    held_out: NDArray[np.int64],
-    keep: Path | None,
-    config: Fit,
-    *start: object,
+    job: Job, net: Net, spec: PreprocessSpec, manifest: Manifest, config: Fit, *start: object
 ) -> Learned:
     plan, train, val = job.plan, manifest.where("train"), manifest.where("val")
     refuse_single(net, config)
@@ -176,10 +159,10 @@ def _learn(
     if config.find_lr:
         of = identity(job, manifest, spec, *start)
         with job.clock.step("learning rate"):
-            found = _once(keep, of, lambda: find_rate(net, lambda: pixels.batches(0, config), config))
+            found = _once(job.keep, of, lambda: find_rate(net, lambda: pixels.batches(0, config), config))
         config, rates = replace(config, lr=found.rate), found.curve
         job.tell(Note(f"learning rate {found.rate:.2g}: {found.reason}"))
-    config, model = _compiled(job, net, pixels, config, keep, (manifest, spec, config.lr, *start))
+    config, model = _compiled(job, net, pixels, config, (manifest, spec, config.lr, *start))
     of = identity(job, manifest, spec, config.lr, *start, config.compile)
     with job.clock.step("train"):
         history = fit(
@@ -189,7 +172,7 @@ def _learn(
             config,
             seed=plan.config.seed,
             judge=lambda part: judged(part, seen, manifest.labels[val], config, device),
-            checkpoint=None if keep is None else keep / CHECKPOINT,
+            checkpoint=job.checkpoint,
             of=of,
             watch=job.watch(),
             model=model,
@@ -197,7 +180,7 @@ def _learn(
     net.cpu()
     laid_out(net, torch.contiguous_format)
     unfold_norms(folds)
-    learned = finished(job, net, spec, manifest, held_out, history, axes=axes, frozen=None, device=device)
+    learned = finished(job, net, spec, manifest, history, axes=axes, frozen=None, device=device)
     return replace(learned, lr=config.lr, rates=rates, compile=config.compile)
 
 
@@ -215,10 +198,10 @@ def _once(keep: Path | None, of: str, find: Callable[[], Found]) -> Found:
 
 
 def _compiled(
-    job: Job, net: Net, pixels: Pixels, config: Fit, keep: Path | None, decided: tuple[Any, ...]
+    job: Job, net: Net, pixels: Pixels, config: Fit, decided: tuple[Any, ...]
 ) -> tuple[Fit, Model | None]:
     """The config with nothing left open, and the compiled net, if it is: as where the training goes on."""
-    if config.compile == "auto" and keep is not None and (earlier := begun(keep / CHECKPOINT)):
+    if config.compile == "auto" and job.checkpoint is not None and (earlier := begun(job.checkpoint)):
         for settled in ("always", "never"):
             if earlier == identity(job, *decided, settled):
                 config = replace(config, compile=settled)

@@ -145,7 +145,7 @@ def test_links_that_lead_nowhere_or_round_are_listed(tmp_path: Path) -> None:
 def test_where_all_pictures_are_lost_it_is_said_why(tmp_path: Path) -> None:
     (tmp_path / "data/cat").mkdir(parents=True)
     (tmp_path / "data/cat/gone.png").symlink_to("nowhere.png")
-    with pytest.raises(DataError, match=r"PICTURE\.jpg\n  cat/gone\.png is a link to nothing$"):
+    with pytest.raises(DataError, match=r"path and label\n  cat/gone\.png is a link to nothing$"):
         read_folder(tmp_path / "data")
 
 

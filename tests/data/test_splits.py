@@ -224,7 +224,8 @@ def test_two_thousand_classes_are_divided_and_told_in_a_few_lines() -> None:
     divided = divide(manifest, [], TrainConfig(), told.append)
     assert divided.counts("test").tolist() == [1] * 1_999 + [2]
     assert len(found_table(divided).splitlines()) < 50
-    (warning,) = (event.text for event in told if isinstance(event, Warned))
+    few, warning = (event.text for event in told if isinstance(event, Warned))
+    assert few.endswith(" and 1979 more: they will hardly be recognised; add some")
     assert warning.startswith("the val part has no picture of class0, class1, ")
     assert warning.endswith(" and 1979 more: accuracy on them is unknown")
 

@@ -267,7 +267,7 @@ def test_batches_of_one_can_be_timed(folder: Path) -> None:
 
 def test_what_is_kept_back_behind_the_training_is_kept_with_the_choice(folder: Path, tmp_path: Path) -> None:
     wanted = replace(job(folder, SMALL), reserve=23.5)
-    choose.keep_choice(wanted, tmp_path, wanted.plan)
+    choose.keep_choice(replace(wanted, keep=tmp_path), wanted.plan)
     assert choose.kept_choice(tmp_path) == (read_plan(tmp_path / "choice.yaml"), 23.5)
     assert choose.kept_choice(tmp_path / "none") is None
     (tmp_path / "reserve").unlink()  # as in a run that an earlier version began
