@@ -28,6 +28,13 @@ def ran(file: str, needle: str) -> dict[str, Any]:
     return names
 
 
+def test_every_recipe_is_on_its_page_with_a_picture() -> None:
+    page = (ROOT / "docs/augmentation.md").read_text("utf-8")
+    shown = re.findall(r"^\| `(\w+)` \| .+ \| !\[\1\]\(recipes/\1\.png\) \|$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(RECIPES)
+    assert {file.stem for file in (ROOT / "docs/recipes").iterdir()} == set(RECIPES)
+
+
 @pytest.fixture
 def jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A photo's worth of pixels, in the folder that is worked in."""

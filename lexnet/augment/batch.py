@@ -21,6 +21,7 @@ from lexnet.augment.warp import bent, spline, stacked
 from lexnet.config import PreprocessSpec
 from lexnet.errors import ShapeError
 
+PARTS = 32  # of a pixel: OpenCV knows a place no better
 PADDING = {"reflect": "reflection", "edge": "border"}
 
 
@@ -125,7 +126,7 @@ def _sampled(pictures: Tensor, prepared: Prepared, rows: Tensor | slice, times: 
     if times.any():
         block = min(1 << times[1], high), min(1 << times[0], wide)
         some = F.avg_pool2d(some, block).round_()
-    grid = _grid(prepared, rows)
+    grid = _places(_grid(prepared, rows), *some.shape[2:])
     if recipe.border != "colour":
         return F.grid_sample(some, grid, "bilinear", PADDING[recipe.border], align_corners=False).round_()
     level = torch.tensor(recipe.colour if channels == 3 else (float(colour.LUMA @ recipe.colour),))
@@ -133,6 +134,12 @@ def _sampled(pictures: Tensor, prepared: Prepared, rows: Tensor | slice, times: 
     return (
         F.grid_sample(some - outside, grid, "bilinear", "zeros", align_corners=False).add_(outside).round_()
     )
+
+
+def _places(grid: Tensor, high: int, wide: int) -> Tensor:
+    """The same, to a part of a pixel of the picture that `apply` samples by."""
+    half = torch.tensor([wide, high], device=grid.device, dtype=grid.dtype) / 2
+    return ((((grid + 1) * half - 0.5) * PARTS).round_() / PARTS + 0.5) / half - 1
 
 
 def _softened(pixels: Tensor, weights: Tensor | None) -> Tensor:
@@ -165,7 +172,7 @@ def _grid(prepared: Prepared, rows: Tensor | slice) -> Tensor:
 
 def _colour(pixels: Tensor, prepared: Prepared) -> Tensor:
     if prepared.gammas is not None:
-        pixels = 255 * (pixels / 255) ** prepared.gammas.view(-1, 1, 1, 1)
+        pixels = (255 * (pixels / 255) ** prepared.gammas.view(-1, 1, 1, 1)).round_()
     if prepared.colours is None:
         return pixels
     gains, shifts = prepared.colours[..., :3], prepared.colours[..., 3:]

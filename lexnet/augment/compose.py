@@ -14,6 +14,7 @@ from lexnet.augment.sample import View
 from lexnet.augment.warp import Matrix, halvings, is_exact, matrix, softness
 from lexnet.config import PreprocessSpec
 
+LEVELS, WEIGHTS = 1024, 256  # what OpenCV rounds to fractions of, said here so that both backends do
 LEAST = 0.003  # a filter weaker than this changes the sharpness by less than two hundredths
 
 
@@ -43,10 +44,11 @@ def geometry(views: View, shape: tuple[int, ...], spec: PreprocessSpec) -> Geome
     if views.bend is None:
         needless |= is_exact(matrices)
     soften[needless] = 0
+    soften = np.rint(soften * WEIGHTS) / WEIGHTS
     return Geometry(whole=whole, halved=halved, matrices=matrices, soften=soften)
 
 
 def colours(views: View, axes: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
     """(N, 3, 4) from levels to levels; None where all are left alone."""
     levels = colour.matrix(views, axes)
-    return None if levels is None else np.broadcast_to(levels, (len(views), 3, 4))
+    return None if levels is None else np.broadcast_to(np.rint(levels * LEVELS) / LEVELS, (len(views), 3, 4))

@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from recipe_makers import ANY_RECIPE
 from torch import Tensor
 
 from lexnet.augment.apply import apply
-from lexnet.augment.batch import apply_batch, prepare
+from lexnet.augment.batch import _grid, apply_batch, prepare
 from lexnet.augment.recipes import RECIPES
 from lexnet.augment.sample import View, sample, sample_all
 from lexnet.config import MAX_BEND, PreprocessSpec, Recipe
@@ -88,7 +89,8 @@ def test_a_batch_shows_what_apply_shows(name: str, size: int, channels: int, pho
     pictures, spec = photos[::25, ..., :channels], PreprocessSpec(size=size, short_side=size * 8 // 7)
     views = views_of(recipe, len(pictures))
     seen, expected = together(pictures, views, spec), one_by_one(pictures, views, spec)
-    assert np.abs(seen.astype(int) - expected).mean() <= 1.5
+    difference = np.abs(seen.astype(int) - expected).mean((1, 2, 3))
+    assert (difference.mean() if recipe.jpeg < 100 else difference.max()) <= 1.5, "JPEG makes more of it"
 
 
 @pytest.mark.pictures
@@ -98,8 +100,8 @@ def test_where_nothing_is_damaged_every_view_differs_by_rounding_only(name: str,
     spec = PreprocessSpec()
     views = views_of(RECIPES[name], 20)
     difference = np.abs(together(photos[:20], views, spec).astype(int) - one_by_one(photos[:20], views, spec))
-    assert difference.mean((1, 2, 3)).max() <= 0.7
-    assert difference.max() <= 12
+    assert difference.mean((1, 2, 3)).max() <= 0.1
+    assert difference.max() <= 10
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,7 @@ def answers(engine: Engine, pictures: Pixels) -> Pixels:
 
 
 @pytest.mark.pictures
-@pytest.mark.parametrize("name", ["photo", "lecture"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "none"])
 def test_a_net_answers_the_same_for_99_of_100_views(name: str, photos: Pixels, lite: Engine) -> None:
     """Those few that it does not lie between two classes, a few thousandths apart."""
     spec = find_weights("efficientnet_lite0").spec
@@ -153,6 +155,16 @@ def test_whole_crops_equal_slices() -> None:
     seen = together(pictures, views, PreprocessSpec(size=32, short_side=40))
     for picture, view, (down, across) in zip(pictures, seen, steps, strict=True):
         assert np.array_equal(view, picture[down : down + 32, 10 + across : 42 + across]), (down, across)
+
+
+@pytest.mark.parametrize("border", ["reflect", "edge", "colour"])
+def test_whole_crops_that_reach_beyond_the_picture_have_its_border(border: Any) -> None:
+    """As `apply` does, which is compared with NumPy's padding."""
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    recipe = Recipe(crop="random", pad=0.25, border=border, colour=(9, 200, 77))
+    views = [replace(PLAIN, recipe=recipe, place=place) for place in ((0, 0), (1, 0), (0.25, 0.75), (1, 1))]
+    spec = PreprocessSpec(size=32, short_side=32)
+    assert np.array_equal(together(pictures, views, spec), one_by_one(pictures, views, spec))
 
 
 @pytest.mark.parametrize("times", [2, 4])
@@ -196,6 +208,19 @@ def test_what_is_prepared_can_be_moved() -> None:
     moved = prepared.to("cpu")
     assert moved.views is prepared.views and torch.equal(moved.matrices, prepared.matrices)
     assert prepared.to("meta").matrices.device.type == "meta"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", [*RECIPES, *HARSH])
+def test_all_of_a_batch_stays_on_its_device(name: str, channels: int) -> None:
+    """On one that has no numbers: what would come from another device is refused there."""
+    recipe = replace((RECIPES | HARSH)[name], jpeg=100)  # JPEG goes through the CPU
+    prepared = prepare(
+        joined(views_of(recipe, 4)), (channels, 90, 70), PreprocessSpec(size=32, short_side=40)
+    )
+    pictures = torch.empty((4, channels, 90, 70), dtype=torch.uint8, device="meta")
+    seen = apply_batch(pictures, prepared.to("meta"))
+    assert (seen.device.type, seen.shape) == ("meta", (4, channels, 32, 32))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +297,48 @@ def test_any_recipe_makes_views_of_any_pictures_as_apply_does(
     spec, views = PreprocessSpec(size=size, short_side=size + 5), views_of(recipe, 2)
     seen, expected = together(pictures, views, spec), one_by_one(pictures, views, spec)
     assert seen.shape == expected.shape
-    assert np.abs(seen.astype(int) - expected).mean() <= 3
+    damaged = any(view.blur or view.noise or view.jpeg < 100 for view in views)
+    assert np.abs(seen.astype(int) - expected).mean() <= (3 if damaged else 1.5)
+
+
+def assert_whole(pictures: Pixels, recipe: Recipe, size: int, rest: int) -> None:
+    (count, *_, channels), spec = pictures.shape, PreprocessSpec(size=size, short_side=size + rest)
+    prepared = prepare(joined(views_of(recipe, count)), (channels, *pictures.shape[1:3]), spec, AXES)
+    assert torch.isfinite(_grid(prepared, slice(None))).all()
+    assert prepared.colours is None or torch.isfinite(prepared.colours).all()
+    seen = apply_batch(planes(pictures), prepared)
+    assert seen.shape == (count, channels, size, size) and seen.dtype == torch.uint8
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    recipe=ANY_RECIPE,
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    channels=st.sampled_from([1, 3]),
+    size=st.integers(16, 80),
+    rest=st.integers(0, 40),
+)
+def test_any_recipe_at_all_makes_a_view_of_any_picture(
+    recipe: Recipe, height: int, width: int, channels: int, size: int, rest: int
+) -> None:
+    pictures = np.random.default_rng(height).integers(0, 256, (2, height, width, channels)).astype(np.uint8)
+    assert_whole(pictures, recipe, size, rest)
+
+
+LARGE = {
+    shape: np.resize(np.arange(256, dtype=np.uint8), (1, *shape, 3))
+    for shape in [(300, 1), (1, 300), (3000, 4000)]
+}
+
+
+@pytest.mark.parametrize("shape", LARGE, ids=lambda shape: "x".join(map(str, shape)))
+@settings(max_examples=15, deadline=10_000)
+@given(recipe=ANY_RECIPE, size=st.sampled_from([16, 224]))
+def test_any_recipe_at_all_makes_a_view_of_long_and_large_pictures(
+    shape: tuple[int, int], recipe: Recipe, size: int
+) -> None:
+    assert_whole(LARGE[shape], recipe, size, 32)
 
 
 @pytest.mark.parametrize("name", [*RECIPES, *HARSH])

@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lexnet.augment import colour
 from lexnet.augment.apply import apply
+from lexnet.augment.batch import apply_batch, prepare
 from lexnet.augment.sample import View, sample
 from lexnet.config import PreprocessSpec, Recipe
 from lexnet.preprocess import Pixels
@@ -93,6 +97,33 @@ def test_an_operation_is_what_its_formula_says(
         wanted = rounded(expected(picture.astype(np.float64)))
         assert np.abs(seen - wanted).max() <= 1
         assert (seen != wanted).mean() < 0.1
+
+
+def shifts(most: float) -> st.SearchStrategy[tuple[float, ...]]:
+    return st.tuples(*[st.floats(-most, most)] * 3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    brightness=st.floats(0.1, 1.9),
+    contrast=st.floats(0.1, 1.9),
+    saturation=st.floats(0, 2),
+    hue=st.floats(-180, 180),
+    grey=st.booleans(),
+    channels=shifts(0.5),
+    pca=shifts(3),
+)
+def test_all_of_them_at_once_by_either_backend(**change: Any) -> None:
+    """Whatever the numbers; to one level."""
+    saturation = 0.0 if change["grey"] else change["saturation"]
+    p = 127.5 + change["contrast"] * (change["brightness"] * COLOURS.astype(np.float64) - 127.5)
+    p = turned(luma(p) + saturation * (p - luma(p)), change["hue"]) + 255 * np.array(change["channels"])
+    wanted = rounded(alexnet(p, change["pca"])).astype(int)
+    view = replace(PLAIN, **change)
+    assert np.abs(apply(COLOURS, view, SPEC, AXES) - wanted).max() <= 1
+    planes = torch.from_numpy(COLOURS).permute(2, 0, 1)[None]
+    (seen,) = apply_batch(planes, prepare(view, (3, 64, 64), SPEC, AXES))
+    assert np.abs(seen.permute(1, 2, 0).numpy() - wanted).max() <= 1
 
 
 @pytest.mark.parametrize(("change", "expected"), OPERATIONS, ids=NAMES)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from picture_makers import clipart_folder, encode, noise
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from lexnet.augment.apply import apply
 from lexnet.augment.recipes import RECIPES
@@ -68,6 +69,25 @@ def test_explain_writes_under_each_view(call: Call, folder: Path) -> None:
     call("augment", folder, "--views", 2, "--size", 32, "--explain", "--out", "told.png")
     with Image.open("plain.png") as plain, Image.open("told.png") as told:
         assert told.height > plain.height + 100
+
+
+def test_what_is_written_there_are_the_views_own_numbers(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[float, float, str]] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def noted(self: ImageDraw.ImageDraw, at: tuple[float, float], text: str, *rest: object) -> None:
+        written.append((*at, text))
+        draw(self, at, text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
+    said = call("augment", folder, "--views", 2, "--size", 32, "--recipe", "lecture", "--explain", "--json")
+    first = json.loads(said.out)["pictures"][0]["views"]
+    titles = [(x, y) for x, y, text in written if text in ("view 0", "view 1")][:2]
+    for (left, top), numbers in zip(titles, first, strict=True):
+        under = [text for x, y, text in written if x == left and top < y < top + 13 * (len(numbers) + 1)]
+        assert len(under) == len(numbers) and f"rotate {numbers['rotate']:.3g}" in under
 
 
 def test_nothing_is_overwritten(call: Call, folder: Path) -> None:
@@ -135,6 +155,25 @@ def test_protocols_carry_the_picture_as_png(bare: pytest.MonkeyPatch, name: str,
 def test_pictures_are_drawn_only_on_a_terminal(call: Call, folder: Path, bare: pytest.MonkeyPatch) -> None:
     bare.setenv("COLORTERM", "truecolor")
     assert "▀" not in call("augment", folder, "--size", 16).out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "drawn"),
+    [
+        ("COLORTERM", "truecolor", "▀"),
+        ("KITTY_WINDOW_ID", "1", "\x1b_Ga=T"),
+        ("TERM_PROGRAM", "iTerm.app", "\x1b]1337;File"),
+        ("TERM", "dumb", ""),
+    ],
+)
+def test_on_one_they_are_drawn_in_its_own_way(
+    name: str, value: str, drawn: str, call: Call, folder: Path, bare: pytest.MonkeyPatch
+) -> None:
+    bare.setenv(name, value)
+    bare.setattr(sys.stdout, "isatty", lambda: True)
+    said = call("augment", folder, "--size", 16).out
+    assert drawn in said and ("\x1b" in said) == bool(drawn)
+    assert "views each by recipe photo" in said
 
 
 def test_the_help_names_every_recipe(call: Call) -> None:

@@ -16,22 +16,25 @@ from stopping import stopped_behind
 from tiny import tiny_bundle
 
 import lexnet
+from lexnet.augment.recipes import RECIPES
 from lexnet.config import FitConfig, PreprocessSpec, SplitConfig, TrainConfig
 from lexnet.data.loader import Pictures
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.data.source import read_data
 from lexnet.errors import BundleError, ConfigError, DataError, ShapeError
+from lexnet.evaluate.calibrate import fit_temperature
 from lexnet.job import finish, whole
 from lexnet.job.events import Event, Note, Warned
 from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
 from lexnet.job.run import Run, train
-from lexnet.preprocess import Pixels, load
+from lexnet.preprocess import Pixels, load, load_views
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
 from lexnet.train import compiled, finder
 from lexnet.train.pixels import Pixels as Batches
+from lexnet.transfer.views import colour_axes
 
 SCRATCH = TrainConfig(
     net="lenet5_modern",
@@ -538,6 +541,37 @@ def test_a_plan_that_goes_on_from_a_bundle_is_carried_out_anywhere(
 
 
 # --- what is decided and what is refused
+
+
+@pytest.mark.parametrize("mode", ["probe", "tail", "finetune", "scratch"])
+def test_several_views_are_what_is_calibrated_measured_and_served(
+    mode: Any, two: Path, tmp_path: Path
+) -> None:
+    """And the axes of the colours, which are kept, are those of the training pictures."""
+    views = 1 if mode in ("probe", "tail") else None
+    fit = FitConfig() if mode == "probe" else FitConfig(epochs=1, batch_size=8)
+    config = TrainConfig(mode=mode, size=64, recipe="alexnet", views=views, tta="mirror", fit=fit)
+    run = train(str(two), replace(config, net="resnet20") if mode == "scratch" else config, tmp_path / "run")
+    model = bundle_of(run)
+    assert model.spec.tta == "mirror"
+    rows = list(csv.DictReader((run.folder / "predictions.csv").read_text("utf-8").splitlines()))
+    written = [[float(row[name]) for name in model.bundle.classes] for row in rows]
+    paths = [two / row["path"] for row in rows]
+    np.testing.assert_allclose(model.predict_proba(paths), written, atol=1e-5)
+
+    split = csv.DictReader((run.folder / "split.csv").read_text("utf-8").splitlines())
+    part_of = {row["path"]: row["split"] for row in split}
+    manifest = read_data(str(two))
+    manifest = manifest.with_parts(part_of[path] for path in manifest.paths)
+    axes = colour_axes(RECIPES["alexnet"], manifest, manifest.where("train"), model.spec, 0)
+    np.testing.assert_allclose(run.metrics["augmentation"]["colour_axes"], axes, rtol=1e-6)
+    if mode == "probe":  # calibrated on its training pictures, out of fold
+        return
+    graph, val = OnnxRuntime(model.bundle.model, 1), manifest.where("val")
+    logits = [graph.run(load_views(two / manifest.paths[row], model.spec))["logits"] for row in val]
+    assert np.shape(logits) == (len(val), 2, 2) and np.ptp(logits, axis=1).max() > 0.01
+    temperature = fit_temperature(np.stack(logits), manifest.labels[val], np.ones(len(val), np.float32))
+    assert run.metrics["temperature"] == pytest.approx(temperature, rel=1e-3)
 
 
 def test_what_nobody_chose_is_decided_with_reasons() -> None:
