@@ -1,4 +1,4 @@
-"""One meaning: the same views by OpenCV, one by one, and by torch, a batch at a time (on a GPU, if there is one).
+"""One meaning: the same views by OpenCV, one by one, and by torch, a batch at a time, on a GPU if it can.
 
     python benchmarks/backends.py [--quick]
 
