@@ -39,7 +39,7 @@ def ls(as_json: bool) -> None:
 @command.command("verify")
 @json_flag
 def verify(as_json: bool) -> int:
-    """Check every file against the sha256 that it is named after; exits with 1 where one is damaged.
+    """Check every file against its sha256. Exits with 1 where one is damaged.
 
     Damaged files are set aside, so that nothing reads them; prune removes them.
     """

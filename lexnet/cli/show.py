@@ -157,7 +157,8 @@ def _facts(document: dict[str, Any]) -> str:
     match document.get("measured"):
         case {"accuracy": float(hits), "interval": [float(low), float(high)], "count": count, "part": part}:
             seen = f"{percent(hits)} (95 %: {percent(low)} to {percent(high)}) of {count} {part} pictures"
-            document = {"accuracy": _plain(seen), **document}
+            others = {key: value for key, value in document.items() if key not in ("measured", "format")}
+            document = {"accuracy": _plain(seen), **others}
     document = {key: value for key, value in document.items() if value not in (None, {}, [])}
     width = max(map(len, document))
     return "\n".join(f"{_plain(key):{width}}  {_shown(value)}" for key, value in document.items())

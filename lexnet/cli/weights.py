@@ -22,7 +22,7 @@ def command() -> None:
 @command.command("ls")
 @json_flag
 def ls(as_json: bool) -> None:
-    """List the published sets, with their licence, and which are on this machine."""
+    """List the published sets. With their licence, and which are on this machine."""
     from lexnet.cli.printing import percent, print_json, table
     from lexnet.weights.files import WEIGHTS
     from lexnet.weights.store import locate
@@ -65,7 +65,7 @@ def _site(address: str) -> str:
 )
 @click.option("--offline", is_flag=True, help="Use no network: only say what is missing.")
 def fetch(nets: tuple[str, ...], tag: str | None, file: Path | None, offline: bool) -> None:
-    """Bring published weights to this machine; a download that broke off goes on where it stopped."""
+    """Bring published weights here. A download that broke off goes on where it stopped."""
     from lexnet.cli.printing import megabytes
     from lexnet.cli.progress import Bars
     from lexnet.errors import ConfigError
@@ -90,7 +90,7 @@ def fetch(nets: tuple[str, ...], tag: str | None, file: Path | None, offline: bo
 @click.argument("nets", nargs=-1, metavar="[NET...]")
 @json_flag
 def verify(nets: tuple[str, ...], as_json: bool) -> int:
-    """Read the weights on this machine again and compare their sha256; exits with 1 if one is damaged."""
+    """Check the weights here against their sha256. Exits with 1 if one is damaged."""
     from lexnet.cli.printing import print_json
     from lexnet.nets import resolve
     from lexnet.weights.files import WEIGHTS, find_weights

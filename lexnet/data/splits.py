@@ -154,7 +154,7 @@ def resolve_copies(manifest: Manifest, skip_bad: bool) -> Manifest:
     if not skip_bad:
         lines = [f"{manifest.paths[i]} {reason}" for i, reason in sorted(drop.items())]
         raise DataError(
-            f"{len(drop)} pictures would spoil the labels or the test:{listed(lines)}\n"
+            f"{len(drop)} pictures have copies under another label or in another part:{listed(lines)}\n"
             "remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
         )
     keep_rows = np.asarray([i for i in range(len(manifest)) if i not in drop], np.int64)

@@ -43,8 +43,7 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
         fixes = read_fixes(Path(config.fixes))
         tell(Note(f"{config.fixes}: {counted_fixes(manifest, fixes)}"))
         manifest = apply_fixes(manifest, fixes, config.fixes)
-    refuse_bad(manifest.skipped, config.skip_bad)
-    left = resolve_copies(manifest, config.skip_bad)
+    left = _sound(manifest, config.skip_bad)
     for part in ("val", "test"):
         if len(listed.where(part)) and not len(left.where(part)):
             tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
@@ -57,6 +56,22 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     assign_parts(manifest, config.split, config.seed)  # what cannot be divided is refused before the work
     tell(Found(manifest))
     return manifest
+
+
+def _sound(manifest: Manifest, skip_bad: bool) -> Manifest:
+    """The pictures but for copies that contradict one another. One `DataError` names all that is wrong."""
+    left, wrong = manifest, list[str]()
+    try:
+        left = resolve_copies(manifest, skip_bad)
+    except DataError as error:
+        wrong.append(str(error))
+    try:
+        refuse_bad(manifest.skipped, skip_bad)
+    except DataError as error:
+        wrong.insert(0, str(error))
+    if wrong:
+        raise DataError("\n".join(wrong))
+    return left
 
 
 def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:

@@ -89,7 +89,7 @@ def test_one_picture_under_two_labels_is_refused_and_copies_are_told(
     assert "; 19 pictures)" in said.out
     shutil.copy(bird, folder / "flags" / "bird.png")
     said = call("val", bundle, folder)
-    assert said.code == 2 and "would spoil the labels or the test" in said.err
+    assert said.code == 2 and "have copies under another label or in another part" in said.err
     assert "flags/bird.png is the same file as birds/" in said.err
     said = call("val", bundle, folder, "--skip-bad")
     assert (

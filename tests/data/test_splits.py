@@ -412,7 +412,7 @@ def test_a_picture_under_two_labels_is_refused_by_name() -> None:
     with pytest.raises(DataError) as caught:
         resolve_copies(two_labels(), skip_bad=False)
     assert str(caught.value) == (
-        "2 pictures would spoil the labels or the test:\n"
+        "2 pictures have copies under another label or in another part:\n"
         "  class0/2.png is the same file as class1/8.png, which has another label\n"
         "  class1/8.png is the same file as class0/2.png, which has another label\n"
         "remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"

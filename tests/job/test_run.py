@@ -445,6 +445,16 @@ def test_classes_that_are_spelt_alike_are_told(names: list[str], alike: list[lis
     assert [event.text for event in told if isinstance(event, Warned)] == texts
 
 
+def test_all_that_is_wrong_is_told_at_once(few: Path) -> None:
+    (few / "birds" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    shutil.copy(next((few / "flags").iterdir()), few / "birds" / "flag.png")
+    with pytest.raises(DataError) as caught:
+        admit(read_data(str(few)), TrainConfig(), lambda event: None)
+    told = str(caught.value)
+    assert "1 picture cannot be used:\n  birds/torn.png" in told
+    assert "2 pictures have copies under another label or in another part:\n  birds/flag.png" in told
+
+
 def test_train_and_check_tell_of_them(few: Path, tmp_path: Path) -> None:
     shutil.copytree(few / "birds", few / "Birds")
     for path in (few / "Birds").iterdir():  # other pictures, or they would be copies
