@@ -6,9 +6,9 @@ The command line makes its flags from these classes, so that both always say the
 import math
 import os
 import re
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args
 
 from lexnet.errors import ConfigError
 
@@ -462,43 +462,6 @@ class TrainConfig:
     def nets(self) -> list[str]:
         """The names of the nets."""
         return [name.strip() for name in self.net.split(",")]
-
-
-def settings(kind: type[Any], section: str = "") -> list[tuple[Field[Any], Any, str]]:
-    """(field, annotated type, what its dataclass holds) of every setting, those of inner dataclasses in their
-    place."""
-    hints = get_type_hints(kind, include_extras=True)
-    found: list[tuple[Field[Any], Any, str]] = []
-    for one in fields(kind):
-        inner, hint = one.default_factory, hints[one.name]
-        assert get_origin(hint) is Annotated, f"{one.name} has no help"
-        if inner is not MISSING and is_dataclass(inner):
-            found += settings(inner, hint.__metadata__[0])
-        else:
-            found.append((one, hint, section))
-    return found
-
-
-def build_config(kind: type[Any], values: dict[str, Any]) -> Any:
-    """The dataclass from flat values by name; raises `ConfigError` for one outside its limits."""
-    chosen = {}
-    for one in fields(kind):
-        if is_dataclass(one.default_factory):
-            chosen[one.name] = build_config(one.default_factory, values)
-        elif one.name in values:
-            chosen[one.name] = _plain(values[one.name])
-    return kind(**chosen)
-
-
-def _plain(value: Any) -> Any:
-    """numpy's numbers, texts and arrays as Python's own, which can be written down."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Recipe):
-        return replace(value, **{one.name: _plain(getattr(value, one.name)) for one in fields(value)})
-    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
 def seconds(budget: str) -> float:

@@ -320,7 +320,7 @@ def test_a_class_missing_in_a_part_is_warned_of_and_shifts_nothing(train: Comman
         noise(900 + int(file.stem)).save(file)
     said = train(tmp_path / "data")
     assert said.code == 0
-    warning = "the test part has no picture of ant, bee: accuracy on them is unknown"
+    warning = "the test part has no picture of ant, bee: accuracy on them is not measured there"
     assert f"warning: {warning}" in said.err
     hardly = "under 5 training pictures of ant, bee, cow: they will hardly be recognised; add some"
     assert f"warning: {hardly}" in said.err

@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from lexnet.config import settings
+from lexnet.settings import settings
 
 Command = Callable[..., Any]
 

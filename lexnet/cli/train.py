@@ -9,8 +9,9 @@ import click
 
 from lexnet.cli.options import Sectioned, config_flags, json_flag
 from lexnet.cli.say import say
-from lexnet.config import TrainConfig, build_config
+from lexnet.config import TrainConfig
 from lexnet.files import display
+from lexnet.settings import from_flat
 
 
 @click.command("train", cls=Sectioned)
@@ -38,7 +39,7 @@ def command(data: str, dry_run: bool, out: Path | None, as_json: bool, **values:
         raise click.UsageError(
             f"{data} brings its own settings; leave out {', '.join(given)}, or change them in the file"
         )
-    config = None if is_plan(data) else build_config(TrainConfig, values)
+    config = None if is_plan(data) else from_flat(TrainConfig, values)
     with Bars() as bars:
         if dry_run:
             found = preview(data, config, listener(bars))

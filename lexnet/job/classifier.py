@@ -30,9 +30,7 @@ from lexnet.config import (
     SplitConfig,
     TrainConfig,
     Tta,
-    build_config,
     seconds,
-    settings,
 )
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
@@ -50,6 +48,7 @@ from lexnet.job.wording import in_python, raised_in_python, told_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
+from lexnet.settings import from_flat, settings
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -206,7 +205,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._predictor
 
     def _config(self) -> TrainConfig:
-        config: TrainConfig = build_config(TrainConfig, self.get_params(deep=False))
+        config: TrainConfig = from_flat(TrainConfig, self.get_params(deep=False))
         return config
 
     def _manifest(

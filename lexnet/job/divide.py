@@ -126,7 +126,8 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
         if empty and len(divided.where(part)):
-            tell(Warned(f"the {part} part has no picture of {_named(empty)}: accuracy on them is unknown"))
+            what = f"the {part} part has no picture of {_named(empty)}"
+            tell(Warned(f"{what}: accuracy on them is not measured there"))
     return divided.balanced() if config.class_weight == "balanced" else divided
 
 

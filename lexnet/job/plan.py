@@ -1,19 +1,19 @@
 """What will be done, decided before it is done: printed, saved, and run again from the file."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from lexnet.augment.recipes import RECIPES, breaks_labels, find_recipe, idle, signs
 from lexnet.config import MODES, VIEWS, FitConfig, Mode, Recipe, TrainConfig
-from lexnet.errors import ConfigError, shown_plain
+from lexnet.errors import ConfigError
 from lexnet.files import read_yaml
 from lexnet.job.events import Listener, Note
 from lexnet.job.refuse import refuse_several, refuse_unused
 from lexnet.runtime.bundle import read_bundle
+from lexnet.settings import from_record, to_record
 from lexnet.transfer.trunk import weights_of
 from lexnet.weights.files import WEIGHTS, Weights, find_weights
 from lexnet.weights.store import need
@@ -100,7 +100,7 @@ class Plan:
     def to_yaml(self) -> str:
         """The plan as `lexnet train plan.yaml` reads it."""
         head = "# A resolved LexNet plan; `lexnet train` on this file does the same again.\n"
-        body = {"plan": PLAN_VERSION, "data": self.data, **_plain(asdict(self.config))}
+        body = {"plan": PLAN_VERSION, "data": self.data, **to_record(self.config)}
         return head + yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
 
 
@@ -292,7 +292,7 @@ def read_plan(path: Path, classes: Sequence[str] = ()) -> Plan:
         )
     data = record.pop("data")
     try:
-        return make_plan(str(data), _build(TrainConfig, record, path), classes)
+        return make_plan(str(data), from_record(TrainConfig, record, path), classes)
     except (AttributeError, TypeError) as error:
         raise ConfigError(f"{path} has a setting of the wrong type ({error})") from error
 
@@ -313,27 +313,3 @@ def _resolved(net: str) -> str:
     from lexnet.nets import resolve
 
     return resolve(net)
-
-
-def _build(kind: type[Any], record: dict[str, Any], path: Path) -> Any:
-    known = {field.name: field for field in fields(kind)}
-    if unknown := sorted(set(record) - set(known)):
-        raise ConfigError(f"{path} has settings this lexnet does not know: {shown_plain(unknown)}")
-    values = {}
-    for name, value in record.items():
-        default = known[name].default_factory
-        if is_dataclass(default):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{path} gives {name}: {value!r}; it has settings of its own, one a line")
-            value = _build(default, value, path)
-        elif name == "recipe" and isinstance(value, dict):  # one of the user's own, written out
-            value = _build(Recipe, value, path)
-        values[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**values)
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, for YAML."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

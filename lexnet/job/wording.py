@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from lexnet.augment.recipes import RECIPES
-from lexnet.config import TrainConfig, settings
+from lexnet.config import TrainConfig
 from lexnet.errors import LexNetError
 from lexnet.job.events import Event, Listener, Note, Warned
+from lexnet.settings import settings
 
 
 def _choices(kind: Any) -> Iterator[str]:

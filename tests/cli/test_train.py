@@ -12,7 +12,8 @@ from lexnet import __version__
 from lexnet.cli import VERBS, main
 from lexnet.cli.printing import percent, table
 from lexnet.cli.train import command
-from lexnet.config import TrainConfig, settings
+from lexnet.config import TrainConfig
+from lexnet.settings import settings
 
 
 def lexnet(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

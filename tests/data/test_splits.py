@@ -227,7 +227,7 @@ def test_two_thousand_classes_are_divided_and_told_in_a_few_lines() -> None:
     few, warning = (event.text for event in told if isinstance(event, Warned))
     assert few.endswith(" and 1979 more: they will hardly be recognised; add some")
     assert warning.startswith("the val part has no picture of class0, class1, ")
-    assert warning.endswith(" and 1979 more: accuracy on them is unknown")
+    assert warning.endswith(" and 1979 more: accuracy on them is not measured there")
 
 
 def test_the_clip_art_is_divided_in_every_class() -> None:
@@ -435,7 +435,7 @@ def test_a_picture_on_both_sides_is_refused_by_name() -> None:
         resolve_copies(both_sides(), skip_bad=False)
     message = str(caught.value)
     assert "class0/0.png is the same file as class0/5.png, which is in another part" in message
-    assert message.startswith("3 pictures would spoil") and message.endswith("with --skip-bad")
+    assert message.startswith("3 pictures have copies") and message.endswith("with --skip-bad")
 
 
 def test_of_a_picture_on_both_sides_the_test_keeps_its_own() -> None:
@@ -456,7 +456,7 @@ def test_copies_within_one_part_and_label_are_kept() -> None:
 def test_of_many_copies_twenty_are_named_and_the_rest_counted() -> None:
     contents = [str(i) for i in range(13)]
     manifest = listing([0] * 13 + [1] * 13, contents * 2)
-    with pytest.raises(DataError, match=r"^26 pictures would spoil") as caught:
+    with pytest.raises(DataError, match=r"^26 pictures have copies") as caught:
         resolve_copies(manifest, skip_bad=False)
     assert str(caught.value).count("is the same file as") == 20
     assert "and 6 more" in str(caught.value)

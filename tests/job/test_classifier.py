@@ -15,11 +15,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 import lexnet
-from lexnet.config import ProbeConfig, Recipe, TrainConfig, settings
+from lexnet.config import ProbeConfig, Recipe, TrainConfig
 from lexnet.data.samples import sample_folder
 from lexnet.errors import ConfigError, DataError
 from lexnet.job.events import Event, Found, Warned
 from lexnet.runtime.engines import OnnxRuntime
+from lexnet.settings import settings
 
 CLIPART = sample_folder("clipart")
 pytestmark = pytest.mark.filterwarnings("ignore:only .* test pictures")  # they are few on purpose

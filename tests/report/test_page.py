@@ -353,7 +353,7 @@ def test_what_a_run_may_lack(metrics: dict[str, Any]) -> None:
     metrics |= {"decisions": [], "warnings": [], "skipped": [], "mode": "scratch", "val_accuracy": None}
     metrics |= {"cross_validation": None}
     text = Document(render(metrics, [])).text
-    assert "in turn" not in text and "What was decided" not in text
+    assert "Cross-validation" not in text and "What was decided" not in text
     assert "No file was skipped" in text and "from random weights" in text
 
 
