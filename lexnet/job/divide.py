@@ -103,8 +103,9 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             count = len(divided.where("val"))
             tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
         if groups := straddling(manifest):
-            found = f"{len(groups)} groups lie in two parts, such as {next(iter(groups))}"
-            if not config.skip_bad:
+            lie = "groups lie" if len(groups) > 1 else "group lies"
+            found = f"{len(groups)} {lie} in two parts, such as {next(iter(groups))}"
+            if not config.skip_bad and not groups.keys() <= _agreed_groups(manifest, config.fixes):
                 raise DataError(f"{found}; `lexnet check` proposes what to drop, --skip-bad goes on")
             tell(Warned(found))
     measured = np.arange(len(divided)) if config.split.folds else divided.held_out()
@@ -129,6 +130,15 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             what = f"the {part} part has no picture of {_named(empty)}"
             tell(Warned(f"{what}: accuracy on them is not measured there"))
     return divided.balanced() if config.class_weight == "balanced" else divided
+
+
+def _agreed_groups(manifest: Manifest, fixes: str | None) -> set[str]:
+    """Those that a person has looked at and keeps in two parts."""
+    agreed = read_fixes(Path(fixes)) if fixes is not None else []
+    kept = {fix.path for fix in agreed if (fix.fault, fix.proposal) == ("groups", "keep")}
+    return {
+        group for path, group in zip(manifest.paths, manifest.groups, strict=True) if path in kept and group
+    }
 
 
 def _named(classes: list[str]) -> str:

@@ -168,3 +168,8 @@ def test_tables_and_shares() -> None:
         "99.9 %",
         "100.0 %",
     ]
+
+
+def test_a_budget_has_a_second_name(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert lexnet(monkeypatch, "train", "clipart", "--time-limit", "1s") == 2
+    assert "budget='1s' must be a time of" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from lexnet.config import FitConfig, ProbeConfig, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.samples import sample_folder
 from lexnet.data.source import read_data
+from lexnet.data.splits import split_hash
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
 from lexnet.job import run as running
@@ -149,6 +150,14 @@ def test_the_split_is_recorded_and_divides(run: Run) -> None:
         assert parts.count("test") == round(0.2 * len(parts)) and parts.count("val") == round(
             0.1 * len(parts)
         )
+
+
+def test_the_bundle_has_the_hash_of_that_split(run: Run) -> None:
+    part_of = {row["path"]: row["split"] for row in read_csv(run.folder / "split.csv")}
+    manifest = read_data("clipart")
+    manifest = manifest.with_parts(part_of[path] for path in manifest.paths)
+    split = lexnet.load(run.folder / "model.lexnet").bundle.manifest["split"]
+    assert split["sha256"] == split_hash(manifest) != split_hash(read_data("clipart"))
 
 
 def test_again_from_the_same_request_or_from_its_plan_is_the_same_bundle(run: Run, tmp_path: Path) -> None:

@@ -396,9 +396,11 @@ def test_a_batch_of_one_is_refused_where_batch_norms_would_learn_from_it(tmp_pat
         train("digits", config, tmp_path / "run")
 
 
-def test_finetuning_starts_where_the_probe_ended(two: Path, probed: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["tail", "finetune"])
+def test_training_starts_where_the_probe_ended(mode: Any, two: Path, probed: Run, tmp_path: Path) -> None:
     """At the lowest rate there is, it ends there too."""
-    still = replace(FINETUNE, recipe="none", fit=FitConfig(epochs=1, batch_size=8, lr=1e-8, warmup=0))
+    fit = FitConfig(epochs=1, batch_size=8, lr=1e-8, warmup=0)
+    still = replace(FINETUNE, mode=mode, recipe="none", fit=fit)
     run = train(str(two), still, tmp_path / "a")
     pixels = [load(path, bundle_of(run).spec) for path in part(run, two, "test")]
     (ours, _), (probes, _) = said(run, pixels), said(probed, pixels)

@@ -98,6 +98,15 @@ def test_the_cheapest_that_loses_hardly_anything() -> None:
     )
 
 
+@pytest.mark.parametrize(("most", "stage"), [(5.0, None), (3.5, "stage3"), (2.5, "stage2"), (1.0, "stage1")])
+def test_of_those_that_are_quick_enough_the_cheapest_that_is_no_worse(most: float, stage: str | None) -> None:
+    best = np.arange(4000) < 3600
+    curve = [probed(f"stage{n}", 10 * n, best & (np.arange(4000) % 10 < 5 + n)) for n in (1, 2, 3)]
+    curve.append(probed(None, 40, best))
+    chosen = choose_cut(curve, 0, latency=lambda one: one.place.macs / 10, max_latency=most)
+    assert chosen.place.stage == stage
+
+
 def test_where_the_whole_net_is_kept_nothing_is_said_to_be_saved() -> None:
     best = np.arange(40) < 36
     curve = [probed("stage1", 10, ~best), probed(None, 40, best)]

@@ -245,6 +245,25 @@ def test_only_the_tail_learns_and_the_net_is_whole_again(manifest: Manifest) -> 
         assert torch.equal(tail(trunk(x)), net(x))
 
 
+def test_the_whole_net_says_what_its_trained_tail_says(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained with its norms folded in, and put back together."""
+    x, said = torch.rand(4, 112, 4, 4, generator=torch.Generator().manual_seed(0)), list[torch.Tensor]()
+
+    def judged(part: torch.nn.Module, val: Activated) -> dict[str, float]:
+        with torch.inference_mode():
+            said.append(part.eval()(x))
+        return {}
+
+    monkeypatch.setattr(module, "_judged", judged)
+    net, _ = trained(manifest, ema=0.0)  # the average is then what was trained
+    _, tail = net.cut("stage5")
+    with torch.inference_mode():
+        torch.testing.assert_close(tail(x), said[-1], rtol=1e-5, atol=1e-5)
+        assert (said[-1] - said[0]).abs().max() > 0.01, "it has learned"
+
+
 def test_inside_the_block_depthwise_convolutions_do_not_learn_and_then_what_learned_before_does() -> None:
     net = create_net("efficientnet_lite0", classes=2)
     _, tail = net.cut("stage5")
