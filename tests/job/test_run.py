@@ -342,7 +342,7 @@ def test_every_picture_in_turn(few: Path, tmp_path: Path) -> None:
     turns = run.metrics["cross_validation"]
     assert turns["count"] == 30 and turns["folds"] == 3 and len(turns["repeats"]) == 2
     assert turns["interval"][0] < turns["accuracy"] <= turns["interval"][1] and turns["accuracy"] > 0.5
-    assert "Every picture in turn" in (run.folder / "report.html").read_text(encoding="utf-8")
+    assert "Cross-validation" in (run.folder / "report.html").read_text(encoding="utf-8")
     assert not any("--folds" in text for text in run.metrics["warnings"])
     assert lexnet.load(run.folder / "model.lexnet").bundle.manifest["measured"]["cross_validation"] == turns
     for row in read_csv(run.folder / "split.csv"):
