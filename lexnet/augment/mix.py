@@ -21,26 +21,29 @@ class Mixing:
 
     share: Tensor
     """(N,) of a picture that stays its own; 1 for an unmixed one."""
-    boxes: Tensor | None
-    """(N, 4) left, top, right, bottom of what is cut in from the other, in 0..1; none for mixup."""
+    cut: Tensor
+    """(N,) whether the rest is cut in from the other, and not blended."""
+    boxes: Tensor
+    """(N, 4) left, top, right, bottom of what is cut in, in 0..1."""
 
 
 def sample_mixing(recipe: Recipe, seed: int, epoch: int, items: Sequence[str]) -> Mixing | None:
-    """How to mix these pictures; None for a recipe that does not. With both, batches take turns by chance."""
+    """How to mix these pictures; None for a recipe that does not. With both kinds each has a half of them."""
     if not (recipe.mixup or recipe.cutmix):
         return None
-    chance = generator(seed, "mix or cut", epoch, items[0]).random()
-    cut = bool(recipe.cutmix) and (not recipe.mixup or chance < 0.5)
-    alpha = recipe.cutmix if cut else recipe.mixup
-    shares, boxes = [], []
+    shares, cuts, boxes = [], [], []
     for item in items:
+        chance = generator(seed, "mix or cut", epoch, item).random()
+        cut = bool(recipe.cutmix) and (not recipe.mixup or chance < 0.5)
+        alpha = recipe.cutmix if cut else recipe.mixup
         random = generator(seed, "mix", epoch, item)
         share = float(random.beta(alpha, alpha))
         side = math.sqrt(1 - share)
         (left, top) = random.random(2) * (1 - side)
         shares.append(share)
+        cuts.append(cut)
         boxes.append((left, top, left + side, top + side))
-    return Mixing(torch.tensor(shares), torch.tensor(boxes) if cut else None)
+    return Mixing(torch.tensor(shares), torch.tensor(cuts), torch.tensor(boxes))
 
 
 def mix(pixels: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
@@ -48,19 +51,16 @@ def mix(pixels: Tensor, mixing: Mixing) -> tuple[Tensor, Tensor]:
 
     A rectangle has whole pixels, so its share is not quite the one that was drawn.
     """
-    others = pixels.roll(-1, 0)
-    share = mixing.share.to(pixels)
-    if mixing.boxes is None:
-        weight = share.view(-1, 1, 1, 1)
-        return weight * pixels + (1 - weight) * others, share
-    height, width = pixels.shape[2:]
-    sides = torch.tensor([width, height, width, height])
-    boxes = (mixing.boxes * sides).round().int().to(pixels.device)
+    others, (height, width) = pixels.roll(-1, 0), pixels.shape[2:]
+    cut, boxes = mixing.cut.to(pixels.device), mixing.boxes.to(pixels.device)
+    blended = torch.where(cut, 1.0, mixing.share.to(pixels)).view(-1, 1, 1, 1)
+    sides = torch.tensor([width, height, width, height], device=pixels.device)
+    left, top, right, bottom = (boxes * sides).round().view(-1, 4, 1, 1).unbind(1)
     x, y = (torch.arange(n, device=pixels.device) for n in (width, height))
-    left, top, right, bottom = boxes.view(-1, 4, 1, 1).unbind(1)
     inside = (x >= left) & (x < right) & (y.view(-1, 1) >= top) & (y.view(-1, 1) < bottom)
-    mixed = torch.where(inside[:, None], others, pixels)
-    return mixed, 1 - inside.flatten(1).float().mean(1)
+    inside &= cut.view(-1, 1, 1)
+    mixed = torch.where(inside[:, None], others, blended * pixels + (1 - blended) * others)
+    return mixed, blended.flatten() * (1 - inside.flatten(1).float().mean(1))
 
 
 def soft_labels(

@@ -1,7 +1,5 @@
 """Two pictures in one, and how much of each class that is."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,7 +11,7 @@ from lexnet.augment.mix import Mixing, mix, sample_mixing, soft_labels
 from lexnet.augment.recipes import RECIPES
 from lexnet.config import Recipe
 
-MIXUP, CUTMIX = Recipe(mixup=0.4), Recipe(cutmix=1.0)
+MIXUP, CUTMIX, BOTH = Recipe(mixup=0.4), Recipe(cutmix=1.0), Recipe(mixup=0.4, cutmix=1.0)
 ITEMS = [f"{i}.png" for i in range(200)]
 
 
@@ -36,17 +34,15 @@ def test_a_recipe_without_mixing_mixes_nothing(name: str) -> None:
     assert sample_mixing(RECIPES[name], 0, 0, ITEMS) is None
 
 
-@pytest.mark.parametrize("recipe", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
+@pytest.mark.parametrize("recipe", [MIXUP, CUTMIX, BOTH], ids=["mixup", "cutmix", "both"])
 def test_what_a_picture_draws_does_not_depend_on_its_batch(recipe: Recipe) -> None:
     whole = drawn(recipe)
     rows = torch.randperm(200, generator=torch.Generator().manual_seed(0))
     for batch in (rows, rows[:1], rows[50:81], rows.flip(0)):
         part = drawn(recipe, [ITEMS[i] for i in batch])
         assert torch.equal(part.share, whole.share[batch])
-        if whole.boxes is not None and part.boxes is not None:
-            assert torch.equal(part.boxes, whole.boxes[batch])
-        else:
-            assert part.boxes is whole.boxes is None
+        assert torch.equal(part.cut, whole.cut[batch])
+        assert torch.equal(part.boxes, whole.boxes[batch])
 
 
 @pytest.mark.parametrize("recipe", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
@@ -59,7 +55,6 @@ def test_every_seed_epoch_and_picture_draws_anew(recipe: Recipe) -> None:
 
 def test_draws_are_pinned() -> None:
     mixing = drawn(CUTMIX, ["birds/0.png"], seed=1, epoch=2)
-    assert mixing.boxes is not None
     assert mixing.share.tolist() == pytest.approx([0.18776361644], rel=1e-6)
     assert mixing.boxes[0].tolist() == pytest.approx(
         [0.04206212015, 0.03787952659, 0.94330370056, 0.93912110701], rel=1e-6
@@ -76,16 +71,18 @@ def test_shares_are_of_the_beta_distribution(alpha: float) -> None:
         assert share.std().item() == pytest.approx(deviation, rel=0.06)
 
 
-def test_of_both_kinds_batches_take_turns() -> None:
-    both = replace(MIXUP, cutmix=1.0)
-    cut = [drawn(both, ITEMS[i : i + 4]).boxes is not None for i in range(0, 200, 4)]
-    assert 10 < sum(cut) < 40
-    assert drawn(MIXUP).boxes is None and drawn(CUTMIX).boxes is not None
+def test_each_of_both_kinds_has_a_half_of_the_pictures_and_mixes_them_as_it_does_alone() -> None:
+    both, pixels = drawn(BOTH), torch.rand(200, 3, 24, 40)
+    assert 70 < both.cut.sum() < 130
+    assert not drawn(MIXUP).cut.any() and drawn(CUTMIX).cut.all()
+    mixed, share = mix(pixels, both)
+    for recipe, rows in ((MIXUP, ~both.cut), (CUTMIX, both.cut)):
+        alone, own = mix(pixels, drawn(recipe))
+        assert torch.equal(mixed[rows], alone[rows]) and torch.equal(share[rows], own[rows])
 
 
 def test_boxes_lie_within_the_picture_with_the_area_drawn() -> None:
     mixing = drawn(CUTMIX)
-    assert mixing.boxes is not None
     left, top, right, bottom = mixing.boxes.unbind(1)
     assert (mixing.boxes >= 0).all() and (mixing.boxes <= 1 + 1e-6).all()
     torch.testing.assert_close((right - left) * (bottom - top), 1 - mixing.share, check_dtype=False)
@@ -135,11 +132,11 @@ def test_what_cutmix_cuts_in_is_a_rectangle_from_the_same_place() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-@pytest.mark.parametrize("boxes", [None, "all or nothing"])
-def test_all_and_nothing(share: float, boxes: str | None) -> None:
+@pytest.mark.parametrize("cut", [False, True])
+def test_all_and_nothing(share: float, cut: bool) -> None:
     pixels, side = torch.rand(3, 1, 5, 5), 1 - share
-    box = None if boxes is None else torch.tensor([[0.0, 0.0, side, side]] * 3)
-    mixed, left = mix(pixels, Mixing(torch.full((3,), share), box))
+    box = torch.tensor([[0.0, 0.0, side, side]] * 3)
+    mixed, left = mix(pixels, Mixing(torch.full((3,), share), torch.full((3,), cut), box))
     assert torch.equal(mixed, pixels if share else pixels.roll(-1, 0))
     assert torch.equal(left, torch.full((3,), share))
 
