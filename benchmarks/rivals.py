@@ -142,7 +142,7 @@ def plain(seconds: float) -> None:
     for rate in RATES:
         torch.manual_seed(0)
         net = lexnet.create_net("efficientnet_lite0", weights="imagenet", classes=CLASSES)
-        net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # the stubs leave it out
         optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.05)
         start, step, took = time.perf_counter(), 0, 0.0
         while took < seconds:

@@ -73,7 +73,7 @@ def plain(loader: DataLoader[tuple[torch.Tensor, int]]) -> Iterator[None]:
     """The usual loop."""
     net = lexnet.create_net("resnet20", classes=10).train().to(DEVICE)
     if GPU:
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs leave it out
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     while True:
         for inputs, labels in loader:

@@ -68,7 +68,7 @@ planes = {}
 for name, size in BATCHES.items():
     batch = torch.from_numpy(np.stack(arrays[:size])).float().sub(127.5).div(127.5)
     planes[name] = batch.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs leave it out
 
 
 def torch_rate(name: str) -> float:

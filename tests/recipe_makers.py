@@ -1,4 +1,4 @@
-"""Any recipe at all, within its limits."""
+"""Any recipe at all, within its limits, and pictures of any shape for it."""
 
 from typing import Any
 
@@ -36,3 +36,9 @@ def bounded(values: dict[str, Any]) -> Recipe:
 
 
 ANY_RECIPE = st.fixed_dictionaries({}, optional=FIELDS).map(bounded)
+
+ANY_SHAPE: dict[str, st.SearchStrategy[int]] = {
+    "height": st.integers(1, 90), "width": st.integers(1, 90), "channels": st.sampled_from([1, 3]),
+    "size": st.integers(16, 80), "rest": st.integers(0, 40),
+}  # fmt: skip
+"""Of a small picture, and of the view."""

@@ -22,7 +22,7 @@ def command() -> None:
 @command.command("ls")
 @json_flag
 def ls(as_json: bool) -> None:
-    """List the published sets. With their licence, and which are on this machine."""
+    """List the published sets and their licences. Says which are on this machine."""
     from lexnet.cli.printing import percent, print_json, table
     from lexnet.weights.files import WEIGHTS
     from lexnet.weights.store import locate

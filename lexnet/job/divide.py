@@ -30,7 +30,7 @@ from lexnet.job.events import Found, Listener, Note, Warned
 from lexnet.runtime.bundle import read_bundle
 
 SHOWN = 20
-FEW = 5
+FEW = 5  # training pictures of a class: under it is warned of
 
 
 def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:

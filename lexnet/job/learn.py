@@ -142,7 +142,7 @@ def _divided(job: Job, admitted: Manifest, looked: Looked) -> Manifest:
 
 
 def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught:
-    """What the plan's mode comes to; a tail that is only `tried`, and has nothing to gain, to its head."""
+    """What the plan's mode comes to. A tail that is only tried is not trained where its head is flawless."""
     plan, config = job.plan, job.plan.config
     spec, trunk, extraction = replace(looked.spec, tta=config.tta), looked.trunk, looked.extraction
     if trunk is None or extraction is None:
@@ -170,8 +170,8 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
             job.workers,
             partial(job.progress, "head"),
         )
-    hopeless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
-    if config.mode == "tail" and not hopeless:
+    flawless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
+    if config.mode == "tail" and not flawless:
         from lexnet.job.tail import learn_tail
 
         learned = learn_tail(job, trunk, manifest, probe)

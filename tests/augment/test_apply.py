@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from picture_makers import CLIPART
 from PIL import Image
-from recipe_makers import ANY_RECIPE, FIELDS
+from recipe_makers import ANY_RECIPE, ANY_SHAPE, FIELDS
 
 from lexnet.augment import colour
 from lexnet.augment.apply import Changes, apply
@@ -184,15 +184,7 @@ def test_every_field_of_a_recipe_is_tried() -> None:
 
 @settings(max_examples=400, deadline=None)
 @example(recipe=Recipe(damage=5e-324), height=9, width=9, channels=3, size=16, rest=0, item="")
-@given(
-    recipe=ANY_RECIPE,
-    height=st.integers(1, 90),
-    width=st.integers(1, 90),
-    channels=st.sampled_from([1, 3]),
-    size=st.integers(16, 80),
-    rest=st.integers(0, 40),
-    item=st.text(max_size=4),
-)
+@given(recipe=ANY_RECIPE, item=st.text(max_size=4), **ANY_SHAPE)
 def test_any_recipe_makes_a_view_of_any_picture(
     recipe: Recipe, height: int, width: int, channels: int, size: int, rest: int, item: str
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from recipe_makers import ANY_RECIPE
+from recipe_makers import ANY_RECIPE, ANY_SHAPE
 from torch import Tensor
 
 from lexnet.augment.apply import apply
@@ -311,14 +311,7 @@ def assert_whole(pictures: Pixels, recipe: Recipe, size: int, rest: int) -> None
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    recipe=ANY_RECIPE,
-    height=st.integers(1, 90),
-    width=st.integers(1, 90),
-    channels=st.sampled_from([1, 3]),
-    size=st.integers(16, 80),
-    rest=st.integers(0, 40),
-)
+@given(recipe=ANY_RECIPE, **ANY_SHAPE)
 def test_any_recipe_at_all_makes_a_view_of_any_picture(
     recipe: Recipe, height: int, width: int, channels: int, size: int, rest: int
 ) -> None:
