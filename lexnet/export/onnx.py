@@ -35,8 +35,8 @@ def trunk_graph(
     """`pixels` (N, size, size, C) uint8 → `features` (N, width) float32, for a net without classes.
 
     `mean` and `std` are in units of the pixels, 0..255. With `every_stage` there is an output `stages`
-    too: what comes out of each stage, averaged over its positions, side by side. Also written down:
-    what the net costs.
+    too, if there are any: what comes out of each stage, averaged over its positions, side by side. Also
+    written down: what the net costs.
     """
     net = net.eval()
     cost = cost_of_net(net, size, len(mean))  # and refuses a size that the net cannot take
@@ -45,8 +45,9 @@ def trunk_graph(
     x = graph.add("Sub", [x, graph.weight("mean", mean)], "pixels.centred")
     x = graph.add("Div", [x, graph.weight("std", std)], "pixels.scaled")
     x = graph.add("Transpose", [x], "pixels.planes", perm=[0, 3, 1, 2])
-    outputs = ("features", "stages") if every_stage else ("features",)
-    traced = EveryStage(net).eval() if every_stage else net
+    probed = every_stage and len(net.stages) > 0
+    outputs = ("features", "stages") if probed else ("features",)
+    traced = EveryStage(net).eval() if probed else net
     shapes = _translate(traced, graph, x, outputs, torch.zeros(1, len(mean), size, size))
     model = helper.make_model(
         helper.make_graph(

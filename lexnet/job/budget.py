@@ -46,13 +46,13 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     def more(speeds: Speeds) -> float:
         """What else a probe is told to do: changed copies, views to answer by, a cut, folds.
 
-        An upper bound: of the cuts only one inside a stage, or none after all, needs a second pass.
+        Of the cuts only one that is not after a stage needs a second pass.
         """
         views = (config.views or VIEWS) if job.plan.recipe() != Recipe() else 0
-        folds, cut = config.split.folds, config.cut != "none"
+        folds, inside = config.split.folds, config.cut == "stem" or "." in config.cut
         copied = (n if folds else train) * views * speeds.view
         fitted = head * ((1 + views) * (1 + (folds or 0) * config.split.repeats) - 1)
-        staged = n * speeds.look * cut + head * STAGES * (config.cut == "auto")
+        staged = n * speeds.look * inside + head * STAGES * (config.cut == "auto")
         return copied + fitted + staged + (tta_views > 1) * n * tta_views * speeds.look
 
     def probe(speeds: Speeds) -> Option:

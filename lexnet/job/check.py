@@ -74,7 +74,7 @@ def check(
     tell_alike(manifest.classes, tell)
     found = examine(
         manifest,
-        open_trunk(DEFAULT_NET, None, lambda text: tell(Warned(text))),
+        open_trunk(DEFAULT_NET, None, lambda text: tell(Warned(text)), every_stage=True),
         engine,
         workers,
         warn=lambda text: tell(Warned(text)),

@@ -29,6 +29,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     """
     config = job.plan.config
     jobs = [replace(job, plan=replace(job.plan, config=replace(config, net=net))) for net in config.nets()]
+    cut_open = config.mode == "probe" and config.cut == "auto"
     trunks = [one.looking() for one in jobs]
     with job.clock.step("frozen nets"):
         seen = extract_each(
@@ -51,7 +52,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
         examples = examples_of(pictures, near[0], one.features).take(train)
         with job.clock.step("probes"):
             found = probe_stages(
-                stages if trunk.every_stage else stages[-1:],
+                stages if cut_open else stages[-1:],
                 one.stages[train],
                 examples,
                 len(pictures.classes),
@@ -69,7 +70,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     if config.split.folds is not None:
         job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")
     settled = replace(config, net=str(chosen.net))
-    if trunks[0].every_stage:
+    if cut_open:
         cut = chosen.place.stage or "none"
         settled = replace(settled, cut=cut, max_macs=None, max_size=None, max_latency=None)
     return replace(job, plan=make_plan(job.plan.data, settled, job.plan.classes)), curve

@@ -44,11 +44,11 @@ def cut_short(
     job: Job, trunk: Trunk, seen: Extraction, manifest: Manifest, examples: Examples
 ) -> tuple[Trunk, Examples, list[Probed]]:
     """The net up to where the plan says, or where probes say that it may end, and its features: those of
-    the first look, at every stage, where it ends after one."""
+    the first look, where it ends after a stage."""
     config, train = job.plan.config, manifest.where("train")
     cut, curve = config.cut, list[Probed]()
     if cut == "none":
-        return trunk, examples, curve
+        return job.trunk(), examples, curve
     stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
     if cut == "auto":
         with job.clock.step("probes"):
@@ -70,10 +70,7 @@ def cut_short(
             )
         cut = chosen.place.stage or "none"
     if cut == "none":
-        whole = job.trunk()
-        if config.max_latency is not None:  # the plan will say none, and is to come to the same again
-            examples = replace(examples, features=job.extract(whole, manifest, "whole net").features)
-        return whole, examples, curve
+        return job.trunk(), examples, curve
     short = job.trunk(cut)
     shares = [100 * a / b for a, b in zip(cost_of(short.graph), cost_of(trunk.graph), strict=True)]
     job.tell(

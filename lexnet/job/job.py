@@ -97,9 +97,8 @@ class Job:
         )
 
     def looking(self) -> Trunk:
-        """The net that looks at each picture first: at every stage, where a head may be put after one."""
-        config = self.plan.config
-        return self.trunk(every_stage=config.mode == "probe" and config.cut != "none")
+        """The net that looks at each picture first: at every stage, so that no cut needs another look."""
+        return self.trunk(every_stage=True)
 
     def tail_cut(self, net: "Net", spec: PreprocessSpec) -> str:
         """The last stage that a tail leaves as it is: the user's, or the one that nobody has to choose."""

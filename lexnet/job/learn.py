@@ -157,7 +157,9 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
         examples, axes = with_views(job, trunk, manifest, examples)
         if config.max_latency is not None:  # what was measured is not measured again
             config = replace(config, cut=trunk.cut or "none", max_macs=None, max_size=None, max_latency=None)
-    elif config.mode == "tail":
+    else:
+        trunk = job.trunk()
+    if config.mode == "tail":
         epochs = tail_epochs(config.fit, len(manifest.where("train")))
         config = replace(config, fit=replace(config.fit, epochs=epochs))
     job = replace(job, plan=replace(plan, config=config))

@@ -69,11 +69,11 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     rows = shuffled[:SOME]
     if config.mode == "scratch":
         return _of_a_new_net(job, manifest, rows)
-    trunk = job.trunk()
+    trunk = job.looking()
     engine = frozen_engine(trunk, config.engine, job.workers, job.warn)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
     look = _timed(rows, lambda row: engine.run(load_row(manifest, row, trunk.spec)[None]), engine.callers)
-    new = lacking(job.looking(), manifest, engine, job.warn)
+    new = lacking(trunk, manifest, engine, job.warn)
     speeds = Speeds(decode=decode, look=look, new=new, view=look)
     if job.plan.recipe() == Recipe() and enough(speeds):
         return speeds

@@ -73,7 +73,7 @@ def open_eye(job: Job, manifest: Manifest) -> Trunk | None:
     except WeightsError as error:
         job.warn(f"near copies are not looked for: {error}")
         return None
-    return open_trunk(weights, None, job.warn)
+    return open_trunk(weights, None, job.warn, every_stage=True)
 
 
 def new_spec(config: TrainConfig, manifest: Manifest) -> PreprocessSpec:

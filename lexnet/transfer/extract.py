@@ -47,11 +47,10 @@ class Extraction:
         every stage; else as `features`."""
         return self.store.read(self.places)
 
-    @cached_property
+    @property
     def features(self) -> Features:
-        """(N, width), or (N, views, width), in memory."""
-        whole = self.stages
-        return whole if self.width is None else np.ascontiguousarray(whole[..., -self.width :])
+        """(N, width), or (N, views, width), in memory: a view of `stages`."""
+        return self.stages if self.width is None else self.stages[..., -self.width :]
 
     def read(self, rows: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """(n, ...) of these rows, and where there are several views of one view each."""

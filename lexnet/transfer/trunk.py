@@ -67,7 +67,8 @@ def open_trunk(
     """A pretrained net's trunk at a picture size, whole or up to a stage; its graph is built once and cached.
 
     Without `pooled` its features are what comes out of the cut, (C, H, W), and are kept as float16.
-    With `every_stage` its graph also says what comes out of each stage. Raises `UnknownStage`.
+    With `every_stage` its graph also says what comes out of each stage, if it has any (a net that was cut
+    after its stem has none). Raises `UnknownStage`.
     """
     weights = find_weights(net) if isinstance(net, str) else net
     spec = weights.spec
@@ -76,7 +77,8 @@ def open_trunk(
     if channels not in (None, spec.channels):
         spec = replace(spec, channels=channels, mean=_for(channels, spec.mean), std=_for(channels, spec.std))
     graph = _graph(weights, spec, cut, pooled, every_stage, warn)
-    return Trunk(weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled, every_stage=every_stage)
+    staged = "stages" in read_ports(graph)[1]
+    return Trunk(weights=weights, spec=spec, graph=graph, cut=cut, pooled=pooled, every_stage=staged)
 
 
 def _for(channels: int | None, levels: tuple[float, ...]) -> tuple[float, ...]:

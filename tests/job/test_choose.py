@@ -166,8 +166,9 @@ def test_what_a_probe_is_told_to_do_counts(folder: Path, speeds: None) -> None:
     assert seconds(recipe="mirror") == pytest.approx(plain + 42 * 4 * 0.003 + 4 * head)
     assert seconds(tta="mirror") == pytest.approx(plain + (60 * 2 + 12) * 0.002)
     assert seconds(split=SplitConfig(folds=5, repeats=2)) == pytest.approx(plain + 10 * head)
-    assert seconds(cut="stage3") == pytest.approx(plain + 60 * 0.002)
-    assert seconds(cut="auto") == pytest.approx(plain + 60 * 0.002 + budget.STAGES * head)
+    assert seconds(cut="stage3") == pytest.approx(plain)
+    assert seconds(cut="stage3.1") == pytest.approx(plain + 60 * 0.002)
+    assert seconds(cut="auto") == pytest.approx(plain + budget.STAGES * head)
 
 
 def test_a_tail_of_unchanged_pictures_has_no_views(folder: Path, speeds: None) -> None:

@@ -513,6 +513,24 @@ def test_a_net_cut_short(few: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(model.predict_proba(picture), scaled.numpy(), atol=1e-5)
 
 
+def test_what_a_run_has_seen_no_other_mode_or_cut_looks_at_again(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
+    first, *others = (
+        TrainConfig(size=64),
+        TrainConfig(size=64, cut="auto", seed=1),
+        TrainConfig(size=64, cut="stage4"),
+        TrainConfig(size=64, mode="tail", views=1, fit=FitConfig(epochs=1)),
+    )
+    run = train(str(few), first, tmp_path / "first")
+    of_all = run.metrics["trunk"]["computed"]
+    assert of_all == 30
+    for number, config in enumerate(others):
+        trunk = train(str(few), config, tmp_path / f"{number}").metrics["trunk"]
+        assert (trunk["computed"], trunk["from_cache"]) == (0, of_all)
+
+
 @pytest.mark.parametrize("cut", ["stem", "stage3.0"])
 def test_a_net_may_end_behind_its_stem_or_inside_a_stage(cut: str, few: Path, tmp_path: Path) -> None:
     told: list[Event] = []
