@@ -24,12 +24,14 @@ from torch.nn import functional as F
 
 import lexnet
 from lexnet.config import FitConfig
+from lexnet.cost import cost_of
+from lexnet.export.places import places
 from lexnet.nets import NETS
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
 from lexnet.train.loop import _averaged, _Running, step
 from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
-from lexnet.transfer.cut import default_cut, places
+from lexnet.transfer.cut import default_cut
 
 WHOLE = [
     ("resnet20", 32, 128),
@@ -48,7 +50,7 @@ def median_step(part: str, name: str, size: int, batch: int, steps: int, cheap: 
     net, x = lexnet.create_net(name, classes=CLASSES), torch.randn(batch, 3, size, size)
     learner: nn.Module = net
     if part == "depthwise":
-        trunk, learner = net.cut(default_cut(places(NETS[name].build(classes=0), size, 3)))
+        trunk, learner = net.cut(default_cut(places(cost_of(NETS[name], size, classes=0))))
         with torch.no_grad():
             x = trunk.eval()(x)
         fold_norms(learner)

@@ -8,6 +8,8 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
+from lexnet.export.places import read_places
+
 
 class Graph:
     """Nodes and weights as they are collected; a node is named after its output."""
@@ -47,7 +49,7 @@ def append_head(trunk: bytes, weight: np.ndarray, bias: np.ndarray, temperature:
     `weight` is (classes, width), `bias` (classes,); the probabilities are softmax(logits / temperature).
     """
     model = onnx.load_model_from_string(trunk)
-    params, macs = _cost(model)
+    whole = read_places(model)[-1]
     graph = Graph()
     fc = [graph.weight("head.fc.weight", weight), graph.weight("head.fc.bias", bias)]
     logits = graph.add("Gemm", ["features", *fc], "logits", transB=1)
@@ -66,16 +68,6 @@ def append_head(trunk: bytes, weight: np.ndarray, bias: np.ndarray, temperature:
     onnx.checker.check_model(model, full_check=True)
     return Headed(
         bytes(model.SerializeToString()),
-        params=params + weight.size + bias.size,
-        macs=macs + weight.size,
+        params=whole.params + weight.size + bias.size,
+        macs=whole.macs + weight.size,
     )
-
-
-def cost_of(trunk: bytes) -> tuple[int, int]:
-    """(parameters, multiply-adds) of a trunk, as its graph has them written down."""
-    return _cost(onnx.load_model_from_string(trunk))
-
-
-def _cost(model: onnx.ModelProto) -> tuple[int, int]:
-    noted = {prop.key: int(prop.value) for prop in model.metadata_props}
-    return noted["params"], noted["macs"]

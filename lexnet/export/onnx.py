@@ -19,6 +19,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from lexnet.cost import cost as cost_of_net
 from lexnet.export.graph import Graph
+from lexnet.export.places import places, write_places
 from lexnet.nets.adapt import EveryStage
 from lexnet.nets.lenet import Distance, Maps, Squash, SubSampling
 from lexnet.nets.net import Net
@@ -36,7 +37,7 @@ def trunk_graph(
 
     `mean` and `std` are in units of the pixels, 0..255. With `every_stage` there is an output `stages`
     too, if there are any: what comes out of each stage, averaged over its positions, side by side. Also
-    written down: what the net costs.
+    noted: what the net costs up to each of its places.
     """
     net = net.eval()
     cost = cost_of_net(net, size, len(mean))  # and refuses a size that the net cannot take
@@ -64,7 +65,7 @@ def trunk_graph(
         ir_version=IR_VERSION,
         producer_name="lexnet",
     )
-    helper.set_model_props(model, {"params": str(cost.params), "macs": str(cost.macs)})
+    write_places(model, places(cost))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 

@@ -138,7 +138,7 @@ def _pilot(
     assert trunk is not None and extraction is not None
     some = divided.take(rows)
     examples = examples_of(divided, looked.near, extraction.features).take(rows)
-    cut = job.tail_cut(trunk.torch_net(), trunk.spec)
+    cut = job.tail_cut(trunk)
     seen = job.extract(job.trunk(cut, pooled=False), some, "pilot's activations")
     fit = config.fit.resolved("tail")
     epochs = -(-TAIL_STEPS // 2 * fit.batch_size // taught)

@@ -18,7 +18,7 @@ from lexnet.job.events import Note, ignore
 from lexnet.job.features import choose_within, examples_of, latency
 from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
-from lexnet.transfer.cut import Probed, places, probe_stages, reason
+from lexnet.transfer.cut import Probed, probe_stages, reason
 from lexnet.transfer.extract import extract_each
 
 
@@ -48,7 +48,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     pictures = divided[0]
     curve: list[Probed] = []
     for number, (trunk, one) in enumerate(zip(trunks, seen, strict=True)):
-        stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
+        stages = trunk.places()
         examples = examples_of(pictures, near[0], one.features).take(train)
         with job.clock.step("probes"):
             found = probe_stages(

@@ -12,11 +12,10 @@ from lexnet.check.duplicates import Pair
 from lexnet.config import TTA_VIEWS
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
-from lexnet.export.graph import cost_of
 from lexnet.job.events import Note
 from lexnet.job.job import Job
 from lexnet.runtime.engines import open_engine
-from lexnet.transfer.cut import Probed, choose_cut, columns, places, probe_stages, reason
+from lexnet.transfer.cut import Probed, choose_cut, columns, probe_stages, reason
 from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Trunk
@@ -49,7 +48,7 @@ def cut_short(
     cut, curve = config.cut, list[Probed]()
     if cut == "none":
         return job.trunk(), examples, curve
-    stages = places(trunk.torch_net(), trunk.spec.size, trunk.spec.channels)
+    stages = trunk.places()
     if cut == "auto":
         with job.clock.step("probes"):
             curve = probe_stages(
@@ -72,11 +71,11 @@ def cut_short(
     if cut == "none":
         return job.trunk(), examples, curve
     short = job.trunk(cut)
-    shares = [100 * a / b for a, b in zip(cost_of(short.graph), cost_of(trunk.graph), strict=True)]
+    part, whole = short.places()[-1], stages[-1]
     job.tell(
         Note(
-            f"cut {cut}: {shares[1]:.0f} % of the whole net's multiply-adds, "
-            f"{shares[0]:.0f} % of its parameters, head apart"
+            f"cut {cut}: {100 * part.macs / whole.macs:.0f} % of the whole net's multiply-adds, "
+            f"{100 * part.params / whole.params:.0f} % of its parameters, head apart"
         )
     )
     end = next((one for one in stages if one.stage == cut), None)

@@ -8,19 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lexnet.config import PreprocessSpec
 from lexnet.data.loader import seen_again
 from lexnet.data.manifest import Manifest
 from lexnet.job.events import Judged, Listener, Progress, Warned
 from lexnet.job.folder import CHECKPOINT
 from lexnet.job.plan import Plan
-from lexnet.transfer.cut import default_cut, places
+from lexnet.transfer.cut import default_cut
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.trunk import Trunk, open_trunk
 from lexnet.transfer.views import Look
 
 if TYPE_CHECKING:
-    from lexnet.nets.net import Net
     from lexnet.train.loop import Watch
 
 
@@ -100,12 +98,12 @@ class Job:
         """The net that looks at each picture first: at every stage, so that no cut needs another look."""
         return self.trunk(every_stage=True)
 
-    def tail_cut(self, net: "Net", spec: PreprocessSpec) -> str:
+    def tail_cut(self, trunk: Trunk) -> str:
         """The last stage that a tail leaves as it is: the user's, or the one that nobody has to choose."""
         chosen = self.plan.config.cut
         if chosen not in ("auto", "none"):
             return chosen
-        return default_cut(places(net, spec.size, spec.channels))
+        return default_cut(trunk.places())
 
     def extract(
         self,

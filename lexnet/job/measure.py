@@ -88,7 +88,7 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
         return speeds
     net = pretrained(trunk.weights, trunk.spec.channels, classes=len(manifest.classes))
     shape = trunk.spec.channels, trunk.spec.size, trunk.spec.size
-    cut = job.tail_cut(net, trunk.spec)
+    cut = job.tail_cut(trunk)
     fit, classes = config.fit.resolved("finetune"), len(manifest.classes)
     if fit.norms == "frozen":
         fold_norms(net)

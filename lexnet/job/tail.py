@@ -22,7 +22,7 @@ def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe) -> Lear
     """
     config, recipe, fit = job.plan.config, job.plan.recipe(), job.plan.config.fit.resolved("tail")
     train, val = manifest.where("train"), manifest.where("val")
-    cut = job.tail_cut(trunk.torch_net(), trunk.spec)
+    cut = job.tail_cut(trunk)
     if cut != config.cut:
         job.tell(
             Note(f"cut {cut}: the first stage after which at most two fifths of the multiply-adds are left")

@@ -6,7 +6,6 @@ pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pi
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +13,12 @@ from numpy.typing import NDArray
 from lexnet.config import ProbeConfig
 from lexnet.errors import ConfigError
 from lexnet.evaluate.intervals import clustered_error, clustered_wilson
+from lexnet.export.places import Place
 from lexnet.transfer.probe import Examples, fit_probe
-
-if TYPE_CHECKING:
-    from lexnet.nets.net import Net
 
 Z_ONE_SIDED = 1.6448536269514722  # the 95 % point of the normal distribution
 MARGIN = 0.01  # of accuracy, that a cheaper net may lose
 MOST_LEFT = 0.4  # of the multiply-adds, that a cut which nobody chose leaves to the tail
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a net could end, what it would cost up to there, and how wide it is."""
-
-    stage: str | None
-    """None for the whole net."""
-    width: int
-    params: int
-    macs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +34,6 @@ class Probed:
     """(N,) which of them belong together."""
     net: str | None = None
     """Of which net, where several are compared."""
-
-
-def places(net: "Net", size: int, channels: int) -> list[Place]:
-    """Every stage of a net without classes, then the whole of it."""
-    from lexnet.cost import cost
-
-    parts = cost(net, size, channels).stages()
-    params = macs = 0
-    found = []
-    for name, part in parts.items():
-        params, macs = params + part.params, macs + part.macs
-        if name not in ("stem", "head"):
-            found.append(Place(stage=name, width=part.shape[0], params=params, macs=macs))
-    return [*found, Place(stage=None, width=parts["head"].shape[0], params=params, macs=macs)]
 
 
 def default_cut(places: list[Place]) -> str:

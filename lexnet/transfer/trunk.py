@@ -15,6 +15,7 @@ from lexnet.runtime.graph import check_self_contained, read_ports
 from lexnet.weights.files import Bundled, Weights, find_weights
 
 if TYPE_CHECKING:
+    from lexnet.export.places import Place
     from lexnet.nets.net import Net
 
 
@@ -33,9 +34,11 @@ class Trunk:
     every_stage: bool = False
     """Whether what comes out of each stage is averaged and kept too."""
 
-    def torch_net(self) -> "Net":
-        """The net in torch, without its last layer and not cut short."""
-        return pretrained(self.weights, self.spec.channels, classes=0)
+    def places(self) -> "list[Place]":
+        """Where it may end; the last is the whole of it."""
+        from lexnet.export.places import places_of  # loads onnx
+
+        return places_of(self.graph)
 
     def frozen_net(self) -> "Net":
         """The very net of the graph, in torch."""
@@ -124,7 +127,16 @@ def _graph(
     every_stage: bool,
     warn: Callable[[str], None],
 ) -> bytes:
-    """The trunk's ONNX graph: from the cache, else built with torch and kept there."""
+    """The trunk's ONNX graph: from the cache, else built with torch and kept there.
+
+    One that ends after a stage, or with the whole net, is a part of that of every stage.
+    """
+    if pooled and not every_stage:
+        from lexnet.export.places import ended, places_of
+
+        graph = _graph(weights, spec, None, True, True, warn)
+        if cut in [place.stage for place in places_of(graph)]:
+            return ended(graph, cut)
     key: dict[str, Any] = {
         "weights": weights.sha256,
         "preprocess": asdict(spec),
@@ -166,5 +178,6 @@ def _net(weights: Weights, channels: int, cut: str | None, pooled: bool) -> "Net
 def _graph_code() -> str:
     """Digest of the code that decides what a graph looks like, so that no older graph is taken for it."""
     package = Path(__file__).parent.parent
-    files = [*sorted(package.glob("nets/*.py")), package / "export/onnx.py", package / "weights/layouts.py"]
+    own = ("export/graph.py", "export/onnx.py", "export/places.py", "weights/layouts.py")
+    files = [*sorted(package.glob("nets/*.py")), *(package / name for name in own)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

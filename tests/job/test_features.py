@@ -13,11 +13,12 @@ from lexnet.config import PreprocessSpec, SplitConfig, TrainConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import assign_parts
+from lexnet.export.places import Place
 from lexnet.job import features
 from lexnet.job.features import choose_within, examples_of, with_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.plan import make_plan
-from lexnet.transfer.cut import Place, Probed
+from lexnet.transfer.cut import Probed
 
 
 def job(config: TrainConfig) -> Job:

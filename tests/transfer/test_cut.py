@@ -14,9 +14,10 @@ from lexnet.cost import cost
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.errors import ConfigError, UnknownStage
+from lexnet.export.places import Place, places
 from lexnet.nets import NETS
 from lexnet.nets.adapt import truncated, unpooled
-from lexnet.transfer.cut import Place, Probed, choose_cut, columns, most_lost, places, probe_stages, reason
+from lexnet.transfer.cut import Probed, choose_cut, columns, most_lost, probe_stages, reason
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import open_trunk
@@ -36,7 +37,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.mark.parametrize("net", ["efficientnet_lite0", "resnet18", "mobilenet_v2"])
 def test_places_cost_what_the_cut_net_costs(net: str) -> None:
     whole = create_net(net, classes=0)
-    found = places(NETS[net].build(classes=0), 96, 3)
+    found = places(cost(NETS[net].build(classes=0), 96))
     assert [place.stage for place in found] == [*(f"stage{n}" for n in range(1, len(found))), None]
     for place in found[:-1]:
         short = cost(truncated(whole, str(place.stage), 0), 96)
@@ -51,7 +52,7 @@ def test_every_stage_in_one_pass_is_each_cut_net_on_its_own(engine: str, manifes
         return extract(trunk, manifest, engine, 2, warn=pytest.fail, progress=quiet)  # type: ignore[arg-type]
 
     one, whole = seen(every_stage=True), seen()
-    stages = places(NETS["efficientnet_lite0"].build(classes=0), 64, 3)
+    stages = places(cost(NETS["efficientnet_lite0"].build(classes=0), 64))
     for place in stages:
         own = whole.features if place.stage is None else seen(cut=place.stage).features
         assert own.shape == (12, place.width)

@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from picture_makers import clipart_folder
 
 from lexnet.config import FitConfig
+from lexnet.cost import cost_of
 from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Manifest
 from lexnet.errors import ConfigError
+from lexnet.export.places import Place, places
 from lexnet.nets import NETS
 from lexnet.nets.fold import depthwise_frozen, fold_norms, unfold_norms
 from lexnet.nets.net import Net
 from lexnet.train.loop import Batch
 from lexnet.train.pixels import order
 from lexnet.transfer import tail as module
-from lexnet.transfer.cut import Place, default_cut, places
+from lexnet.transfer.cut import default_cut
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.tail import Activated, train_tail
 from lexnet.transfer.trunk import open_trunk
@@ -71,8 +73,8 @@ def test_the_cut_that_nobody_chose() -> None:
     shares = [0.2, 0.5, 0.59, 0.6, 0.9, 1.0]
     found = [Place(stage=f"stage{n}", width=1, params=1, macs=int(100 * s)) for n, s in enumerate(shares, 1)]
     assert default_cut([*found, Place(stage=None, width=1, params=1, macs=100)]) == "stage4"
-    assert default_cut(places(NETS["efficientnet_lite0"].build(classes=0), 224, 3)) == "stage5"
-    assert default_cut(places(NETS["resnet18"].build(classes=0), 224, 3)) == "stage3"
+    assert default_cut(places(cost_of(NETS["efficientnet_lite0"], classes=0))) == "stage5"
+    assert default_cut(places(cost_of(NETS["resnet18"], classes=0))) == "stage3"
 
 
 @pytest.fixture(scope="module")
