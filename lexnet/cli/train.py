@@ -57,6 +57,14 @@ def _cut(metrics: dict[str, Any]) -> str:
     return f" up to {metrics['cut']}" if metrics["cut"] else ""
 
 
+def _saved(metrics: dict[str, Any]) -> str:
+    """What a cut saves."""
+    if not (whole := metrics["whole"]):
+        return ""
+    params, macs = (100 * (1 - metrics[key] / whole[key]) for key in ("params", "macs"))
+    return f" ({params:.0f} % and {macs:.0f} % fewer than the whole net)"
+
+
 def summary(metrics: dict[str, Any]) -> str:
     """What a run came to, in a few lines."""
     from lexnet.cli.printing import percent
@@ -71,7 +79,8 @@ def summary(metrics: dict[str, Any]) -> str:
         f"(95 %: {percent(low)} to {percent(high)}; {count:,} pictures; "
         f"always the commonest class: {percent(metrics['majority_accuracy'])})",
         f"net            {metrics['net']}{_cut(metrics)}, {metrics['mode']}; "
-        f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e6:.0f} M multiply-adds",
+        f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e6:.0f} M multiply-adds"
+        f"{_saved(metrics)}",
         f"verified       {check['pictures']:,} held-out pictures through the shipped graph: "
         f"{percent(check['agreement'])} equal, probabilities at most {check['max_difference']:.2g} apart",
         f"time           {metrics['seconds']:.1f} s{' since it went on' * metrics['resumed']} ({steps})",

@@ -48,13 +48,12 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     pictures = divided[0]
     curve: list[Probed] = []
     for number, (trunk, one) in enumerate(zip(trunks, seen, strict=True)):
-        stages = trunk.places()
-        examples = examples_of(pictures, near[0], one.features).take(train)
+        stages = trunk.places() if cut_open else trunk.places()[-1:]
+        features = one.stages if cut_open else one.features
         with job.clock.step("probes"):
             found = probe_stages(
-                stages if cut_open else stages[-1:],
-                one.stages[train],
-                examples,
+                stages,
+                examples_of(pictures, near[0], features).take(train),
                 len(pictures.classes),
                 config.probe,
                 config.seed,

@@ -12,8 +12,10 @@ from lexnet.check.duplicates import Pair
 from lexnet.config import TTA_VIEWS
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
+from lexnet.export.places import Place
 from lexnet.job.events import Note
 from lexnet.job.job import Job
+from lexnet.job.learned import Looked
 from lexnet.runtime.engines import open_engine
 from lexnet.transfer.cut import Probed, choose_cut, columns, probe_stages, reason
 from lexnet.transfer.extract import Extraction
@@ -22,6 +24,7 @@ from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import answering, augmented, colour_axes
 
 TIMES = 23
+WHOLE = slice(None)
 
 
 def unit_of(manifest: Manifest, near: Sequence[Pair]) -> NDArray[np.int64]:
@@ -39,51 +42,54 @@ def examples_of(manifest: Manifest, near: Sequence[Pair], features: NDArray[np.f
     )
 
 
-def cut_short(
-    job: Job, trunk: Trunk, seen: Extraction, manifest: Manifest, examples: Examples
-) -> tuple[Trunk, Examples, list[Probed]]:
-    """The net up to where the plan says, or where probes say that it may end, and its features: those of
-    the first look, where it ends after a stage."""
-    config, train = job.plan.config, manifest.where("train")
-    cut, curve = config.cut, list[Probed]()
-    if cut == "none":
-        return job.trunk(), examples, curve
-    stages = trunk.places()
+def up_to_the_cut(
+    job: Job, looked: Looked, manifest: Manifest
+) -> tuple[Trunk, Examples, NDArray[np.float64] | None, list[Probed]]:
+    """The net up to where the plan says, or where probes say that it may end; what a head is fitted on there;
+    the colour axes of `with_views`; and what a head makes of each stage.
+
+    The first look has what comes out of every stage, and so have the views; only a net that ends elsewhere
+    looks again.
+    """
+    trunk, config = looked.trunk, job.plan.config
+    assert trunk is not None and looked.extraction is not None
+    stages, cut, curve = trunk.places(), config.cut, list[Probed]()
+    named = [one for one in stages if cut == (one.stage or "none")]
+    if not named and cut != "auto":
+        short = job.trunk(cut)
+        found = job.extract(short, manifest, f"net up to {cut}")
+        examples = examples_of(manifest, looked.near, found.features)
+        return short, *with_views(job, short, manifest, examples), curve
+    part = columns(stages, named[0]) if named else slice(None)
+    examples = examples_of(manifest, looked.near, _part(looked.extraction, part))
+    examples, axes = with_views(job, trunk, manifest, examples, part)
     if cut == "auto":
-        with job.clock.step("probes"):
-            curve = probe_stages(
-                stages,
-                seen.stages[train],
-                examples.take(train),
-                len(manifest.classes),
-                config.probe,
-                config.seed,
-                job.workers,
-                partial(job.progress, "probes"),
-            )
-        chosen = choose_within(job, curve, len(manifest.classes), lambda one: latency(job, one))
-        job.tell(Note(reason(curve, chosen)))
-        if config.split.folds is not None:
-            job.warn(
-                "the cut was chosen on pictures that are measured in turn: that accuracy is a little high"
-            )
-        cut = chosen.place.stage or "none"
-    if cut == "none":
-        return job.trunk(), examples, curve
-    short = job.trunk(cut)
-    part, whole = short.places()[-1], stages[-1]
-    job.tell(
-        Note(
-            f"cut {cut}: {100 * part.macs / whole.macs:.0f} % of the whole net's multiply-adds, "
-            f"{100 * part.params / whole.params:.0f} % of its parameters, head apart"
+        end, curve = _probed(job, stages, manifest, examples)
+        examples = examples.part(columns(stages, end))
+        cut = end.stage or "none"
+    return job.trunk(None if cut == "none" else cut), examples, axes, curve
+
+
+def _probed(
+    job: Job, stages: list[Place], manifest: Manifest, examples: Examples
+) -> tuple[Place, list[Probed]]:
+    """Where the net may end, by a head after each stage, and what they came to."""
+    config, classes = job.plan.config, len(manifest.classes)
+    with job.clock.step("probes"):
+        curve = probe_stages(
+            stages,
+            examples.take(manifest.where("train")),
+            classes,
+            config.probe,
+            config.seed,
+            job.workers,
+            partial(job.progress, "probes"),
         )
-    )
-    end = next((one for one in stages if one.stage == cut), None)
-    if end is None:  # after the stem, or inside a stage
-        features = job.extract(short, manifest, f"net up to {cut}").features
-    else:
-        features = np.ascontiguousarray(seen.stages[:, columns(stages, end)])
-    return short, replace(examples, features=features), curve
+    chosen = choose_within(job, curve, classes, lambda one: latency(job, one))
+    job.tell(Note(reason(curve, chosen)))
+    if config.split.folds is not None:
+        job.warn("the cut was chosen on pictures that are measured in turn: that accuracy is a little high")
+    return chosen.place, curve
 
 
 def choose_within(job: Job, curve: list[Probed], classes: int, latency: Callable[[Probed], float]) -> Probed:
@@ -108,9 +114,10 @@ def latency(job: Job, probed: Probed) -> float:
 
 
 def with_views(
-    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples
+    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples, part: slice = WHOLE
 ) -> tuple[Examples, NDArray[np.float64] | None]:
-    """The examples with changed copies of the training pictures, and with the views to answer by.
+    """The examples with changed copies of the training pictures, and with the views to answer by: of each
+    what `part` of the stages' features says.
 
     Also the principal axes of the training pictures' colours, where the recipe shifts along them.
     """
@@ -121,15 +128,24 @@ def with_views(
         look = augmented(recipe, config.seed, config.views, axes)
         fitted = train if config.split.folds is None else np.arange(len(manifest))  # those of any fold
         views = np.full((len(manifest), config.views, examples.features.shape[1]), np.nan, np.float32)
-        views[fitted] = job.extract(trunk, manifest.take(fitted), "changed copies", look=look).features
+        found = job.extract(trunk, manifest.take(fitted), "changed copies", look=look)
+        views[fitted] = found.stages[..., part]
         examples = replace(examples, views=views)
-    return with_tta_views(job, trunk, manifest, examples), axes
+    return with_tta_views(job, trunk, manifest, examples, part), axes
 
 
-def with_tta_views(job: Job, trunk: Trunk, manifest: Manifest, examples: Examples) -> Examples:
+def with_tta_views(
+    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples, part: slice = WHOLE
+) -> Examples:
     """The examples with the views to answer by, where there are several of each picture."""
     tta = job.plan.config.tta
     if tta == "none":
         return examples
     look = answering(replace(trunk.spec, tta=tta))
-    return replace(examples, tta_views=job.extract(trunk, manifest, "views to answer by", look=look).features)
+    found = job.extract(trunk, manifest, "views to answer by", look=look)
+    return replace(examples, tta_views=_part(found, part))
+
+
+def _part(found: Extraction, part: slice) -> NDArray[np.float32]:
+    """(N, ..., width) of its own, so that the rest need not be kept."""
+    return np.ascontiguousarray(found.stages[..., part])

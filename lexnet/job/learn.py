@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.config import FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
+from lexnet.config import TAIL_STEPS, FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
@@ -20,7 +20,7 @@ from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
 from lexnet.job.divide import divide, known_before
 from lexnet.job.events import Event, Listener, Note, Progress, Warned
-from lexnet.job.features import cut_short, examples_of, unit_of, with_tta_views, with_views
+from lexnet.job.features import examples_of, unit_of, up_to_the_cut, with_tta_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
@@ -150,17 +150,17 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
 
         spec = measured(job, manifest, spec)
         return Taught(job=job, spec=spec, learned=learn_scratch(job, spec, manifest))
-    examples = examples_of(manifest, looked.near, extraction.features)
     curve, axes = list[Probed](), None
     if config.mode == "probe":
-        trunk, examples, curve = cut_short(job, trunk, extraction, manifest, examples)
-        examples, axes = with_views(job, trunk, manifest, examples)
+        trunk, examples, axes, curve = up_to_the_cut(job, looked, manifest)
         if config.max_latency is not None:  # what was measured is not measured again
             config = replace(config, cut=trunk.cut or "none", max_macs=None, max_size=None, max_latency=None)
     else:
-        trunk = job.trunk()
+        trunk, examples = job.trunk(), examples_of(manifest, looked.near, extraction.features)
     if config.mode == "tail":
         epochs = tail_epochs(config.fit, len(manifest.where("train")))
+        if config.fit.epochs is None and epochs > config.fit.resolved("tail").epochs:
+            job.tell(Note(f"epochs {epochs}: with few pictures as many as give a tail {TAIL_STEPS} steps"))
         config = replace(config, fit=replace(config.fit, epochs=epochs))
     job = replace(job, plan=replace(plan, config=config))
     with job.clock.step("head"):
@@ -172,6 +172,9 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
             job.workers,
             partial(job.progress, "head"),
         )
+    job.tell(
+        Note(f"head C {probe.C:g}: the least log loss of {len(probe.candidates)} tried, by cross-validation")
+    )
     flawless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
     if config.mode == "tail" and not flawless:
         from lexnet.job.tail import learn_tail
@@ -223,6 +226,7 @@ def _shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) ->
     found = Findings(
         plan=job.plan,
         trunk=taught.trunk,
+        looking=looked.trunk,
         spec=spec,
         learned=learned,
         curve=taught.curve,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from lexnet.check.examine import near_copies
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import choose as choose_pictures
+from lexnet.job.events import Note
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.transfer.cut import Probed
@@ -57,6 +58,8 @@ def look_once(job: Job, manifest: Manifest) -> Looked:
         trunk = job.looking()
     extraction = job.extract(trunk, manifest, "frozen net", first=True)
     refuse_bad(extraction.manifest.skipped, job.plan.config.skip_bad)
+    if job.plan.config.engine == "auto":
+        job.tell(Note(f"engine {extraction.engine}: the first of OpenVINO and ONNX Runtime that works here"))
     with job.clock.step("near copies"):
         near = near_copies(extraction, job.plan.config.workers, job.warn, job.progress)
     return Looked(

@@ -36,6 +36,8 @@ class Findings:
     plan: Plan
     trunk: Trunk | None
     """The frozen net that learning started from, where there was one."""
+    looking: Trunk | None
+    """The same before it was cut short."""
     spec: PreprocessSpec
     """How pictures are prepared by the bundle."""
     learned: Learned
@@ -60,6 +62,7 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
         "net": found.plan.config.net,
         "mode": found.plan.config.mode,
         "cut": found.trunk.end if found.trunk else None,
+        "whole": _whole(found),
         "classes": manifest.classes,
         "preprocess": asdict(found.spec),
         "threshold": 0.0,
@@ -107,6 +110,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "net": found.plan.config.net,
         "mode": found.plan.config.mode,
         "cut": found.trunk.end if found.trunk else None,
+        "whole": _whole(found),
         "classes": manifest.classes,
         "counts": _counts(manifest, found.learned),
         "measured_on": part,
@@ -153,6 +157,15 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "lexnet": __version__,
         "seed": found.plan.config.seed,
     }
+
+
+def _whole(found: Findings) -> dict[str, int] | None:
+    """What the net would cost that was cut short, had it not been: `params` and `macs`, its head's too."""
+    if found.looking is None or found.trunk is None or found.trunk.cut is None:
+        return None
+    place, classes = found.looking.places()[-1], len(found.manifest.classes)
+    params = place.params + classes * (place.width + 1)
+    return {"params": params, "macs": TTA_VIEWS[found.spec.tta] * (place.macs + classes * place.width)}
 
 
 def run_of(extraction: Extraction | None) -> dict[str, Any] | None:

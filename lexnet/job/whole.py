@@ -137,6 +137,9 @@ def _learn(
     refuse_single(net, config)
     axes = colour_axes(plan.recipe(), manifest, train, spec, plan.config.seed)
     device = device_of(config)
+    if config.device == "auto":
+        there = "torch sees it" if device.type == "cuda" else "torch sees no GPU"
+        job.tell(Note(f"device {device.type}: {there}"))
     pixels = Pixels(
         pictures=_decoded_again(job, manifest, "train", spec.around()),
         labels=manifest.labels[train],

@@ -5,7 +5,7 @@ pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,6 @@ def default_cut(places: list[Place]) -> str:
 
 def probe_stages(
     stages: Sequence[Place],
-    features: NDArray[np.float32],
     examples: Examples,
     classes: int,
     config: ProbeConfig,
@@ -55,12 +54,13 @@ def probe_stages(
 ) -> list[Probed]:
     """A head for each place that costs less than the whole net, and for that; its accuracy out of fold.
 
-    `features` (N, sum of widths) are those of all the places, side by side.
+    The examples' features (N, sum of widths), and their views, are those of all the places, side by side.
     """
     found, whole, units = [], stages[-1], np.asarray(examples.units)
+    assert examples.features.shape[1] == columns(stages, whole).stop
     ends = [one for one in stages if one is whole or one.macs < whole.macs]
     for done, place in enumerate(ends, start=1):
-        own = replace(examples, features=features[:, columns(stages, place)])
+        own = examples.part(columns(stages, place))
         probe = fit_probe(own, classes, config, seed, workers, lambda done, total: None)
         found.append(
             Probed(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -81,6 +81,19 @@ class Examples:
     def measured(self) -> NDArray[np.float32]:
         """(N, V, width) what is answered by."""
         return self.features[:, None] if self.tta_views is None else self.tta_views
+
+    def part(self, columns: slice) -> "Examples":
+        """Those with these columns of the features alone."""
+
+        def some(features: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.ascontiguousarray(features[..., columns])
+
+        return replace(
+            self,
+            features=some(self.features),
+            views=None if self.views is None else some(self.views),
+            tta_views=None if self.tta_views is None else some(self.tta_views),
+        )
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
         """Those of these rows."""

@@ -61,6 +61,7 @@ def metrics_of(classes: list[str], confusion: list[list[int]]) -> dict[str, Any]
         "net": "efficientnet_lite0",
         "mode": "probe",
         "cut": None,
+        "whole": None,
         "classes": classes,
         "counts": {"train": 8 * total, "val": total, "calibration": 307, "test": total},
         "measured_on": "test",
@@ -322,7 +323,9 @@ def test_a_cut_is_the_best_of_what_was_allowed(metrics: dict[str, Any]) -> None:
     """However far behind the whole net it may be."""
     place = {"net": None, "interval": [0.4, 0.6], "width": 8, "params": 10, "macs": 10}
     stages = [place | {"stage": "stage1", "accuracy": 0.5}, place | {"stage": None, "accuracy": 0.97}]
-    text = Document(render(metrics | {"cut": "stage1", "stages": stages}, [])).text
+    whole = {"params": 4 * metrics["params"], "macs": 2 * metrics["macs"]}
+    text = Document(render(metrics | {"cut": "stage1", "whole": whole, "stages": stages}, [])).text
+    assert "which leaves 25.0 % of its parameters and 50.0 % of its multiply-adds" in text
     assert (
         "of those within the limits that were given, the cheapest that is shown to lose at most one point"
         in text

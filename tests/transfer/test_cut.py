@@ -160,19 +160,21 @@ def test_each_place_is_judged_on_its_own_features() -> None:
     telling[:, 0] += 6 * labels
     noise = draw.normal(size=(80, 2)).astype(np.float32)
     examples = Examples(
-        features=telling, labels=labels, weights=np.ones(80, np.float32), units=[str(i) for i in range(80)]
+        features=np.hstack([noise, telling, telling]),
+        labels=labels,
+        weights=np.ones(80, np.float32),
+        units=[str(i) for i in range(80)],
     )
     stages = [
         Place(stage="stage1", width=2, params=1, macs=1),
         Place(stage="stage2", width=3, params=2, macs=2),
         Place(stage=None, width=3, params=3, macs=3),
     ]
-    together = np.hstack([noise, telling, telling])
-    curve = probe_stages(stages, together, examples, 2, ProbeConfig(), 0, 1, quiet)
+    curve = probe_stages(stages, examples, 2, ProbeConfig(), 0, 1, quiet)
     assert curve[0].accuracy < 0.75 < 0.95 < curve[1].accuracy == curve[2].accuracy
     assert all(one.interval[0] < one.accuracy < one.interval[1] or one.accuracy == 1 for one in curve)
     stages[1] = replace(stages[1], macs=3)  # as a ResNet's last stage, behind which there is nothing to save
-    less = probe_stages(stages, together, examples, 2, ProbeConfig(), 0, 1, quiet)
+    less = probe_stages(stages, examples, 2, ProbeConfig(), 0, 1, quiet)
     assert [one.place.stage for one in less] == ["stage1", None]
     assert (less[1].right == curve[2].right).all()
 
