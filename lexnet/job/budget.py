@@ -17,6 +17,7 @@ from lexnet.train.finder import STEPS
 from lexnet.transfer.tail import JUDGE_AT_MOST
 
 FIXED = 5.0  # seconds that opening the engine, the bundle, its verification and the report take
+SMALL = 1.0  # seconds that the bundle of a head alone takes, and its verification
 HEAD = 1e-4  # seconds a picture and class: the head's usual cross-validation
 USUAL_FITS = len(ProbeConfig.candidates) * (ProbeConfig.cv - 1)  # each to that share of the pictures
 SPARE = 1.15  # times what was measured must fit
@@ -72,16 +73,17 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     if enough(speeds):
         return [probe(speeds)], SPARE * (FIXED + tta_views * test * speeds.look)
     looked = look(speeds)
+    kept = SMALL + val * speeds.look  # the bundle of the head that is there until then
     judged = tta_views * (val + test) * (speeds.decode + speeds.forward)
     undone = head + more(speeds) if config.mode == "auto" else 0.0  # where the tail turns out to be no better
     found = []
     for views, epochs in _tails(job.plan, train):
         judgings = epochs if config.fit.patience is not None else min(epochs, JUDGE_AT_MOST)
         trained = (epochs * train + judgings * val / 3) * speeds.tail  # forth alone is a third of it
-        took = looked + undone + judged + (train * (views or 1) + val) * speeds.view + trained
+        took = looked + kept + undone + judged + (train * (views or 1) + val) * speeds.view + trained
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
-    modes: tuple[tuple[Mode, float], ...] = (("finetune", looked), ("scratch", seen))
+    modes: tuple[tuple[Mode, float], ...] = (("finetune", looked + kept), ("scratch", seen))
     for mode, before in modes:
         epochs, fit = config.fit.epochs or int(MODES[mode]["epochs"]), config.fit.resolved(mode)
         before += STEPS * min(fit.batch_size, train) * speeds.whole if fit.find_lr else 0.0

@@ -18,9 +18,11 @@ from lexnet.evaluate.metrics import score
 from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
 from lexnet.export.parity import check_parity
+from lexnet.files import write_atomic
 from lexnet.job.divide import divide, known_before
-from lexnet.job.events import Event, Listener, Note, Progress, Warned
+from lexnet.job.events import Event, Listener, Note, Progress, Warned, percent
 from lexnet.job.features import examples_of, unit_of, up_to_the_cut, with_tta_views
+from lexnet.job.folder import HEAD
 from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.look import look
@@ -176,6 +178,8 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
         Note(f"head C {probe.C:g}: the least log loss of {len(probe.candidates)} tried, by cross-validation")
     )
     flawless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
+    if job.keep is not None and config.mode in ("tail", "finetune") and not flawless:
+        _keep_head(job, job.keep / HEAD, looked, manifest, trunk, probe, examples)
     if config.mode == "tail" and not flawless:
         from lexnet.job.tail import learn_tail
 
@@ -188,6 +192,28 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
         learned = _probed(trunk, probe, examples, manifest, axes)
     return Taught(
         job=job, spec=spec, learned=learned, trunk=trunk, probe=probe, examples=examples, curve=curve
+    )
+
+
+def _keep_head(
+    job: Job, file: Path, looked: Looked, manifest: Manifest, trunk: Trunk, probe: Probe, examples: Examples
+) -> None:
+    """A bundle of the head alone, to use until the rest is trained: measured on the val part, so that nobody
+    sees the test part before the end."""
+    untested = manifest.with_parts("" if part == "test" else part for part in manifest.parts)
+    config = replace(job.plan.config, mode="probe", cut="none", recipe="none", views=None, tta="none")
+    quiet = replace(
+        job,
+        plan=replace(job.plan, config=replace(config, fit=FitConfig())),
+        tell=lambda event: job.tell(event) if isinstance(event, Progress) else None,
+    )
+    learned = _probed(trunk, probe, examples, untested, None)
+    head = Taught(job=quiet, spec=looked.spec, learned=learned, trunk=trunk, probe=probe, examples=examples)
+    outcome = _shipped(head, looked, untested, True)
+    write_atomic(file, outcome.bundle)
+    hits = percent(outcome.metrics["accuracy"])
+    job.tell(
+        Note(f"{HEAD} in the run's folder is there to use meanwhile: right on {hits} of the val pictures")
     )
 
 

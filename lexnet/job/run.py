@@ -23,6 +23,7 @@ from lexnet.job.folder import (
     CHECKPOINT,
     CHOICE,
     DONE,
+    HEAD,
     PLAN,
     RATE,
     RESERVE,
@@ -136,7 +137,7 @@ def _written(
     write_atomic(folder / ASKED, asked.to_yaml())
     write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    for name in (ASKED, CHOICE, RESERVE):
+    for name in (ASKED, CHOICE, RESERVE, HEAD):
         (folder / name).unlink(missing_ok=True)
     if metrics["stopped"] or not metrics["history"]:  # nothing that more epochs could go on from
         (folder / CHECKPOINT).unlink(missing_ok=True)

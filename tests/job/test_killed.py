@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from picture_makers import clipart_folder
 
-from lexnet.job.folder import CHECKPOINT, DONE
+from lexnet.job.folder import CHECKPOINT, DONE, HEAD
 from lexnet.job.run import HISTORY, PREDICTIONS, SPLIT
-from lexnet.runtime.bundle import BUNDLE
+from lexnet.runtime.bundle import BUNDLE, read_bundle
+from lexnet.runtime.predictor import Predictor
 
 DRIVER = """
 import os, signal
@@ -63,8 +64,14 @@ def test_a_run_killed_within_an_epoch_goes_on_to_the_same_bits(how: tuple[str, .
     assert train(tmp_path, *how, "--out", "twice", killed=True) == -signal.SIGKILL
     assert (tmp_path / "twice" / CHECKPOINT).exists()
     assert not (tmp_path / "twice" / BUNDLE).exists()
+    if "scratch" not in how:
+        head = Predictor(read_bundle(tmp_path / "twice" / HEAD), engine="onnxruntime")
+        assert head.bundle.manifest["measured"]["part"] == "val" and not head.check_golden()
+        assert head.predict(tmp_path / "pictures/birds")[0] in ("birds", "fruit")
     assert train(tmp_path, *how, "--out", "twice") == 0
     files, metrics = result(tmp_path / "twice")
     undisturbed, those = result(tmp_path / "once")
     assert {key: (metrics[key], those[key]) for key in those if metrics[key] != those[key]} == {}
     assert files == undisturbed
+    assert json.loads((tmp_path / "twice" / DONE).read_text("utf-8"))["resumed"]
+    assert not (tmp_path / "twice" / HEAD).exists()
