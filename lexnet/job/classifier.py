@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,16 +33,17 @@ from lexnet.config import (
 )
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
-from lexnet.data.source import read_data
+from lexnet.data.source import find_data, read_data
 from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Event, Listener, Narrator, Warned
+from lexnet.job.folder import refuse_inside
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import announce, make_plan
-from lexnet.job.run import check_bundle, warn_small
+from lexnet.job.run import Heard, carry_out, check_bundle, plan_for, warn_small
 from lexnet.job.wording import in_python, raised_in_python, told_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
@@ -62,8 +62,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     `fit` keeps back the shares `val` and `test` of the pictures (where a folder does not say which)
     to measure with and to verify the exported graph, and trains on the rest: `metrics_` says how
-    good it is. What `predict` takes are paths, folders, encoded bytes, PIL images or uint8 arrays. A `fit`
-    that is killed begins anew; `lexnet train` goes on.
+    good it is. What `predict` takes are paths, folders, encoded bytes, PIL images or uint8 arrays.
     """
 
     def __init__(
@@ -128,6 +127,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         sample_weight: ArrayLike | None = None,
         groups: Sequence[Any] | NDArray[Any] | None = None,
+        out: str | os.PathLike[str] | None = None,
         verbose: bool = False,
         on_event: Listener | None = None,
     ) -> Self:
@@ -135,21 +135,33 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         paths `X` (N,) with labels `y` (N,); if they do not all count the same, with `sample_weight` (N,), and
         where some belong together, such as those of one day, with `groups` (N,): a name for each.
 
+        With `out` that folder becomes a run folder as `lexnet train` writes it, with the report; and where a
+        `fit` was interrupted, or is to have more `epochs`, the same call goes on with what is there.
+
         `verbose` prints what is going on. `on_event` is called instead with each of `lexnet.job.events`;
         without either the warnings are Python's own. Raises `DataError` for pictures or labels that cannot be
         trained on.
         """
         tell = told_in_python(on_event or (Narrator(print) if verbose else warn))
         with raised_in_python():
-            deadline = None if self.budget is None else time.perf_counter() + seconds(self.budget)
-            config = self._config()
+            config, clock, heard = self._config(), Clock(), Heard(tell)
             manifest, labels = self._manifest(X, y, sample_weight, groups)
-            pictures = admit(manifest, config, tell)
-            plan = make_plan(manifest.name, config, pictures.classes)
-            announce(plan, tell)
-            outcome = learn(pictures, plan, Clock(), tell, deadline=deadline)
-            check_bundle(outcome.bundle)
-            warn_small(outcome, plan, tell)
+            pictures = admit(manifest, config, heard)
+            if isinstance(X, (str, os.PathLike)):
+                plan = plan_for(os.fspath(X), config, pictures.classes)
+                if out is not None:
+                    refuse_inside(Path(out), find_data(plan.data))
+            else:
+                plan = make_plan(manifest.name, config, pictures.classes)
+            if out is not None:
+                command = f"lexnet.{self!r}.fit(..., out={os.fspath(out)!r})"
+                outcome = carry_out(pictures, plan, Path(out), "", clock, heard, command).outcome
+            else:
+                deadline = None if self.budget is None else clock.start + seconds(self.budget)
+                announce(plan, heard)
+                outcome = learn(pictures, plan, clock, heard, deadline=deadline)
+                check_bundle(outcome.bundle)
+                warn_small(outcome, plan, heard)
         self._predictor = self._open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Clock:
-    """Seconds spent in each step, in order."""
+    """Seconds spent in each step, in order, and since when."""
 
+    start: float = field(default_factory=time.perf_counter)
     steps: dict[str, float] = field(default_factory=dict)
 
     @contextmanager

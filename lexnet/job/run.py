@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lexnet.config import TrainConfig, available_cores, seconds
+from lexnet.data.manifest import Manifest
 from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data, read_data
 from lexnet.data.splits import choose, split_csv
@@ -51,6 +52,23 @@ class Run:
 
     folder: Path
     metrics: dict[str, Any]
+    outcome: Outcome
+
+
+class Heard:
+    """A listener that keeps what was decided and what was warned of, and passes on each once."""
+
+    def __init__(self, tell: Listener) -> None:
+        self._tell = tell
+        self.told: dict[type, list[str]] = {Note: [], Warned: []}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Note | Warned):
+            texts = self.told[type(event)]
+            if event.text in texts:  # where a tail did not pay, a probe begins anew
+                return
+            texts.append(event.text)
+        self._tell(event)
 
 
 def train(
@@ -65,55 +83,52 @@ def train(
     Raises `LexNetError`. Whatever happens, no file in the folder is ever half written; the folder
     is finished when it holds metrics.json, which is written last.
     """
-    start = time.perf_counter()
-    clock = Clock()
-    told: dict[type, list[str]] = {Note: [], Warned: []}
-
-    def listen(event: Event) -> None:
-        if isinstance(event, Note | Warned):
-            texts = told[type(event)]
-            if event.text in texts:  # where a tail did not pay, a probe begins anew
-                return
-            texts.append(event.text)
-        tell(event)
-
-    plan = _plan(data, config)
+    clock, heard = Clock(), Heard(tell)
+    plan = plan_for(data, config)
     root = find_data(plan.data)
     refuse_inside(out or RUNS, root)
     with clock.step("read pictures"):
         found = read_data(
-            plan.data, progress=lambda done, total: listen(Progress("read pictures", done, total))
+            plan.data, progress=lambda done, total: heard(Progress("read pictures", done, total))
         )
-        manifest = admit(found, plan.config, listen)
-    asked = plan = _plan(data, config, manifest.classes)  # a recipe that suits them
-    folder, plan, resumed = claim(out, name_of(root), plan)
+        manifest = admit(found, plan.config, heard)
+    plan = plan_for(data, config, manifest.classes)  # a recipe that suits them
+    return carry_out(manifest, plan, out, name_of(root), clock, heard, command)
+
+
+def carry_out(
+    manifest: Manifest, asked: Plan, out: Path | None, name: str, clock: Clock, heard: Heard, command: str
+) -> Run:
+    """A plan for admitted pictures in a run folder, `out` or runs/NAME; it goes on with what is there."""
+    folder, plan, resumed = claim(out, name, asked)
     busy = f"another process is training in {folder}; wait for it, or give --out"
     with alone_in(folder, busy), given_back(folder, resumed=resumed, named=out is not None):
         if (folder / DONE).exists() and not plan.config.fit.raised:
             raise OutputError(f"another process has just finished this run in {folder}")
-        announce(plan, listen)
-        if out is None and not resumed and folder.name != name_of(root):
-            other = RUNS / name_of(root)
+        announce(plan, heard)
+        if out is None and not resumed and folder.name != name:
+            other = RUNS / name
             what = "is there already" if (other / DONE).exists() else "has not ended, and is another"
-            tell(Note(f"{other} {what}: this run is {folder}"))
+            heard(Note(f"{other} {what}: this run is {folder}"))
         _clear(folder)
         if resumed:
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
             what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
-            tell(Note(f"going on with the {what} in {folder}"))
+            heard(Note(f"going on with the {what} in {folder}"))
         budget = plan.config.budget
-        deadline = None if budget is None else start + seconds(budget) - STARTED
-        outcome = learn(manifest, plan, clock, listen, folder, deadline)
+        deadline = None if budget is None else clock.start + seconds(budget) - STARTED
+        outcome = learn(manifest, plan, clock, heard, folder, deadline)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
-        warn_small(outcome, asked, listen)
-        facts = {"decisions": told[Note], "warnings": told[Warned], "command": command, "resumed": resumed}
-        return Run(folder, _written(folder, asked, outcome, clock, start, facts))
+        warn_small(outcome, asked, heard)
+        said = {"decisions": heard.told[Note], "warnings": heard.told[Warned]}
+        facts = said | {"command": command, "resumed": resumed}
+        return Run(folder, _written(folder, asked, outcome, clock, facts), outcome)
 
 
 def _written(
-    folder: Path, asked: Plan, outcome: Outcome, clock: Clock, start: float, facts: dict[str, Any]
+    folder: Path, asked: Plan, outcome: Outcome, clock: Clock, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """The run's metrics, which are its last file, after all the others."""
     with clock.step("write"):
@@ -128,7 +143,7 @@ def _written(
         "report": display(folder / REPORT),
         **outcome.metrics,
         "verified": True,
-        "seconds": time.perf_counter() - start,
+        "seconds": time.perf_counter() - clock.start,
         "steps": clock.steps,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
@@ -159,11 +174,11 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
     from lexnet.job.budget import best, heads_only, options  # load torch
     from lexnet.job.choose import without_a_look
 
-    plan = _plan(data, config)
+    plan = plan_for(data, config)
     if len(plan.config.nets()) > 1:
         raise ConfigError(f"net={plan.config.net!r}: a dry run measures one net; name it")
     manifest = admit(read_data(plan.data), plan.config, tell)
-    plan = _plan(data, config, manifest.classes)
+    plan = plan_for(data, config, manifest.classes)
     announce(plan, tell)
     if new := without_a_look(plan, manifest):
         plan = new
@@ -192,7 +207,8 @@ def is_plan(data: str) -> bool:
     return Path(data).suffix.lower() in (".yaml", ".yml") and Path(data).is_file()
 
 
-def _plan(data: str, config: TrainConfig | None, classes: Sequence[str] = ()) -> Plan:
+def plan_for(data: str, config: TrainConfig | None, classes: Sequence[str] = ()) -> Plan:
+    """The plan of that name, or one with these settings for those pictures."""
     if is_plan(data):
         if config is not None:
             raise ConfigError(f"{data} brings its own settings; leave out the others, or change them in it")

@@ -23,7 +23,7 @@ def _choices(kind: Any) -> Iterator[str]:
 
 
 WORDS = {*RECIPES, *(word for _, hint, _ in settings(TrainConfig) for word in _choices(get_args(hint)[0]))}
-NAMES = {field.name for field, *_ in settings(TrainConfig)}
+NAMES = {"out", *(field.name for field, *_ in settings(TrainConfig))}
 FLAG = re.compile(rf"--([a-z][a-z-]*)(?: (\d[\w.]*|{'|'.join(sorted(WORDS))})(?![\w-]))?")
 
 

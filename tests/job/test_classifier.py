@@ -13,11 +13,12 @@ from PIL import Image
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
+from stopping import stopped_behind
 
 import lexnet
 from lexnet.config import ProbeConfig, Recipe, TrainConfig
 from lexnet.data.samples import sample_folder
-from lexnet.errors import ConfigError, DataError
+from lexnet.errors import ConfigError, DataError, OutputError
 from lexnet.job.events import Event, Found, Warned
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.settings import settings
@@ -48,6 +49,29 @@ def test_it_predicts_in_the_engine_and_the_threads_it_was_given() -> None:
     classifier = lexnet.Classifier(engine="onnxruntime", workers=1).fit(PATHS, NAMES)
     engines = [one._fitted().engine for one in (classifier, pickle.loads(pickle.dumps(classifier)))]
     assert all(isinstance(engine, OnnxRuntime) and engine.callers == 1 for engine in engines)
+
+
+def test_an_interrupted_fit_goes_on_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bits of one that nobody interrupted; then with more epochs; never over what is another's."""
+
+    def fit(out: Path, epochs: int = 3, seed: int = 0) -> lexnet.Classifier:
+        tail = lexnet.Classifier(mode="tail", size=32, views=1, epochs=epochs, seed=seed)
+        return tail.fit(PATHS, NAMES, out=out)
+
+    with stopped_behind(1, monkeypatch):
+        fit(tmp_path / "run")
+    assert (tmp_path / "run/head.lexnet").exists()
+    fitted, whole = fit(tmp_path / "run"), fit(tmp_path / "other")
+    assert fitted.bundle_ == whole.bundle_ == (tmp_path / "run/model.lexnet").read_bytes()
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"report.html", "metrics.json", "predictions.csv", "plan.yaml"} < written
+    assert "lexnet.Classifier(" in (tmp_path / "run/report.html").read_text("utf-8")
+    more = fit(tmp_path / "run", epochs=4).metrics_
+    assert len(more["history"]) == 4
+    with pytest.raises(OutputError, match=r"run exists already; choose another out, or leave it out"):
+        fit(tmp_path / "run", seed=1)
+    with pytest.raises(OutputError, match="lies inside the pictures' folder"):
+        lexnet.Classifier().fit(CLIPART, out=CLIPART / "run")
 
 
 def test_warnings_are_pythons_where_nobody_listens(tmp_path: Path) -> None:

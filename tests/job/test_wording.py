@@ -18,6 +18,7 @@ from lexnet.job.wording import in_python, raised_in_python, told_in_python
         ("--max-macs 3e8 and --budget 5m", "max_macs='3e8' and budget='5m'"),
         ("--from X", "from_ X"),
         ("--lr 0.003", "lr=0.003"),
+        ("choose another --out", "choose another out"),
         ("--device cpu-bound", "device cpu-bound"),
         ("`lexnet weights fetch N --file PATH`", "`lexnet weights fetch N --file PATH`"),
     ],
