@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair, near_duplicates
 from lexnet.check.headers import oddities, tiny
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
-from lexnet.check.look import Squares, squares
+from lexnet.check.look import SIDE, Squares, squares
 from lexnet.config import EngineChoice, available_cores
 from lexnet.data.groups import units
 from lexnet.data.manifest import PARTS, Manifest, Skipped
 from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, stratified
+from lexnet.memory import refuse_too_many
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.trunk import Trunk
 
@@ -136,6 +137,7 @@ def examine(
     progress: Progress,
 ) -> Findings:
     """Decodes every picture, takes its features (from the cache where they are), and compares."""
+    refuse_too_many(len(manifest), memory_of(trunk))
     extraction = extract(
         trunk,
         manifest,
@@ -166,6 +168,12 @@ def examine(
         classes=_classes(manifest),
         groups=straddling(manifest),
     )
+
+
+def memory_of(trunk: Trunk, views: int = 0) -> int:
+    """Bytes of memory that each picture takes: what the trunk keeps of it and of `views` more, the copies of
+    that which fitting a head makes, and a small square."""
+    return 12 * (1 + views) * sum(place.width for place in trunk.places()) + SIDE * SIDE * 3
 
 
 def near_copies(

@@ -7,12 +7,14 @@ mode or budget open ────┼─ choose ─ each picture by the frozen net
 
 from dataclasses import replace
 
-from lexnet.check.examine import near_copies
+from lexnet.check.examine import memory_of, near_copies
+from lexnet.config import TTA_VIEWS
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import choose as choose_pictures
 from lexnet.job.events import Note
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
+from lexnet.memory import refuse_too_many
 from lexnet.transfer.cut import Probed
 
 
@@ -56,12 +58,15 @@ def look_once(job: Job, manifest: Manifest) -> Looked:
     job.progress("frozen net", 0, len(manifest))
     with job.clock.step("frozen net"):
         trunk = job.looking()
+    config = job.plan.config
+    views = (config.views or 0) * (config.mode == "probe") + TTA_VIEWS[config.tta] - 1
+    refuse_too_many(len(manifest), memory_of(trunk, views))
     extraction = job.extract(trunk, manifest, "frozen net", first=True)
-    refuse_bad(extraction.manifest.skipped, job.plan.config.skip_bad)
-    if job.plan.config.engine == "auto":
+    refuse_bad(extraction.manifest.skipped, config.skip_bad)
+    if config.engine == "auto":
         job.tell(Note(f"engine {extraction.engine}: the first of OpenVINO and ONNX Runtime that works here"))
     with job.clock.step("near copies"):
-        near = near_copies(extraction, job.plan.config.workers, job.warn, job.progress)
+        near = near_copies(extraction, config.workers, job.warn, job.progress)
     return Looked(
         manifest=extraction.manifest, near=near, spec=trunk.spec, trunk=trunk, extraction=extraction
     )

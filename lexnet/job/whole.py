@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lexnet.check.examine import near_copies
+from lexnet.check.examine import memory_of, near_copies
 from lexnet.check.headers import all_grey, tiny
 from lexnet.config import Fit, PreprocessSpec, TrainConfig
 from lexnet.cost import cost
@@ -26,6 +26,7 @@ from lexnet.job.folder import RATE
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned, Looked
 from lexnet.job.plan import DEFAULT_NET
+from lexnet.memory import refuse_too_many
 from lexnet.nets import find
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.fold import fold_norms, laid_out, unfold_norms
@@ -57,6 +58,7 @@ def look_at(job: Job, manifest: Manifest) -> Looked:
     eye = open_eye(job, manifest)
     if eye is None:
         return Looked(manifest=usable, near=[], spec=spec)
+    refuse_too_many(len(usable), memory_of(eye))
     seen = job.extract(eye, usable, "frozen net", first=True)
     with job.clock.step("near copies"):
         near = near_copies(seen, job.workers, job.warn, job.progress)

@@ -588,6 +588,18 @@ def test_each_stage_is_probed_on_changed_copies_too_and_answers_by_its_views(
         assert "changed copies" in alone["steps"] and alone["trunk"]["from_cache"] == 30
 
 
+def test_more_pictures_than_memory_holds_are_refused_before_the_work(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lexnet.memory.free_memory", lambda: 100_000)
+    for config in (TrainConfig(size=64), TrainConfig(mode="scratch", net="resnet20", size=32)):
+        with pytest.raises(DataError, match=r"^30 pictures need some 0.0 GB of memory.*give --limit"):
+            train(str(few), config, tmp_path / "a")
+    with pytest.raises(DataError, match="of memory"):
+        check(str(few), tmp_path / "checked")
+    assert not (tmp_path / "checked").exists()
+
+
 def test_a_stage_that_is_not_there_is_refused_before_the_work(few: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownStage, match="no 'stage99' to cut at"):
         train(str(few), TrainConfig(cut="stage99"), tmp_path / "a")
