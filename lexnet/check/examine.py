@@ -32,7 +32,7 @@ FAULTS = {
     "suspect_labels": "labels that other pictures speak against",
     "outliers": "pictures far from all others",
     "balance": "a class with over ten times the pictures of another",
-    "oddities": "headers worth knowing of: turned, very small, of another type than their name says",
+    "oddities": "headers worth knowing of: turned, very small, long, of an unusual size, or misnamed",
     "left_out": "files that were not looked at: of another kind, hidden, or outside the class folders",
 }
 BLOCKING = ("unreadable", "classes", "label_conflicts", "leaks", "groups")

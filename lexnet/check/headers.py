@@ -14,6 +14,8 @@ from lexnet.preprocess import FORMATS, ORIENTATION, read_header
 
 TINY = 32
 """Pictures with a shorter side have too few pixels to tell a near copy from a look-alike."""
+LONG = 3  # times as long as wide: of most of it a net sees nothing
+FAR = 8  # times as large or as small as is usual among the pictures
 GREY = ("L", "LA", "1", "I", "F", "I;16", "I;16B", "I;16L")
 ORDINARY = ("RGB", "L", "RGBA", "LA", "P", "PA", "1")
 SUFFIXES = {
@@ -42,10 +44,12 @@ def all_grey(manifest: Manifest) -> bool:
 
 def oddities(manifest: Manifest, progress: Callable[[int, int], None]) -> list[tuple[str, ...]]:
     """(N,) what is odd of each. Raises `PictureError` for a picture that can no longer be read."""
-    return quickly(range(len(manifest)), lambda row: _oddities(manifest, row), progress)
+    short = manifest.sizes.min(axis=1)
+    usual = float(np.median(short[short > 0])) if short.any() else 0.0
+    return quickly(range(len(manifest)), lambda row: _oddities(manifest, row, usual), progress)
 
 
-def _oddities(manifest: Manifest, row: int) -> tuple[str, ...]:
+def _oddities(manifest: Manifest, row: int, usual: float) -> tuple[str, ...]:
     content = manifest.read(row)
     read_header(content, manifest.source.where(manifest.paths[row]))  # so that it can be opened
     with Image.open(BytesIO(content), formats=FORMATS) as image:
@@ -61,6 +65,11 @@ def _oddities(manifest: Manifest, row: int) -> tuple[str, ...]:
             odd.append("is stored turned, to be shown upright")
         if image.mode not in ORDINARY:
             odd.append(f"has mode {image.mode}")
-        if min(image.size) < TINY:
+        short, long = sorted(image.size)
+        if short < TINY:
             odd.append(f"is {image.width}x{image.height}, very small")
+        elif long >= LONG * short:
+            odd.append(f"is {image.width}x{image.height}, of which a square shows {100 * short / long:.0f} %")
+        elif usual and not usual / FAR < short < usual * FAR:
+            odd.append(f"is {image.width}x{image.height}, and {usual:.0f} on the shorter side is usual here")
         return tuple(odd)

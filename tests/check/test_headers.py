@@ -157,3 +157,23 @@ def test_a_picture_that_is_text_by_now_is_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "1.png").write_text("404 Not Found")
     with pytest.raises(PictureError, match=r"a/1\.png: is text, not a picture"):
         oddities(manifest, lambda done, total: None)
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((120, 40), "is 120x40, of which a square shows 33 %"),
+        ((40, 400), "is 40x400, of which a square shows 10 %"),
+        ((119, 40), None),
+        ((320, 330), "is 320x330, and 40 on the shorter side is usual here"),
+        ((319, 330), None),
+        ((90, 20), "is 90x20, very small"),
+    ],
+)
+def test_a_shape_or_a_size_unlike_the_others(size: tuple[int, int], told: str | None, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    noise(1, *size).save(tmp_path / "a/0.png")
+    for number in range(1, 10):
+        noise(number, 48, 40).save(tmp_path / "a" / f"{number}.png")
+    odd, *others = oddities(read_folder(tmp_path), lambda done, total: None)
+    assert odd == ((told,) if told else ()) and not any(others)
