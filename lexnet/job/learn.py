@@ -1,62 +1,27 @@
 """From admitted pictures to a verified bundle, with everything that was measured on the way."""
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lexnet.config import TAIL_STEPS, FitConfig, PreprocessSpec, Recipe, available_cores, tail_epochs
-from lexnet.data.loader import load_row_views
+from lexnet.config import TAIL_STEPS, available_cores, tail_epochs
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
 from lexnet.errors import DataError
-from lexnet.evaluate.metrics import score
-from lexnet.export.bundle import pack_bundle
-from lexnet.export.graph import append_head
-from lexnet.export.parity import check_parity
-from lexnet.files import write_atomic
-from lexnet.job.divide import divide, known_before
-from lexnet.job.events import Event, Listener, Note, Progress, Warned, percent
-from lexnet.job.features import examples_of, unit_of, up_to_the_cut, with_tta_views
+from lexnet.job.divide import divide
+from lexnet.job.events import Event, Listener, Note, Warned
+from lexnet.job.features import examples_of, up_to_the_cut, with_tta_views
 from lexnet.job.folder import HEAD
 from lexnet.job.job import Clock, Job
-from lexnet.job.learned import Learned, Looked
+from lexnet.job.learned import Looked, Taught
 from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided
-from lexnet.job.records import Findings, bundle_facts, run_metrics, run_of, stages
-from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
-from lexnet.report.page import Mistake
-from lexnet.runtime.engines import Engine, OnnxRuntime
-from lexnet.runtime.stream import sound, stream
-from lexnet.transfer.cross_validate import cross_validate
+from lexnet.job.records import run_of, stages
+from lexnet.job.ship import Outcome, keep_head, shipped, with_head
 from lexnet.transfer.cut import Probed
 from lexnet.transfer.probe import Examples, Probe, fit_probe, load_solver
 from lexnet.transfer.trunk import Trunk
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a run has to show."""
-
-    plan: Plan
-    """With nothing left open: what runs again to the same bundle."""
-    bundle: bytes
-    metrics: dict[str, Any]
-    """metrics.json without what depends on where the run is written."""
-    manifest: Manifest
-    probabilities: NDArray[np.float32]
-    """(N, classes) for the held-out pictures, as the bundle gives them."""
-    held_out: NDArray[np.int64]
-    """(N,) their rows in the manifest."""
-    mistakes: list[Mistake]
-    seen: bytes | None
-    """A contact sheet of what training saw, where a recipe changed it."""
-    given: bool
-    """Whether the source itself has parts."""
 
 
 def learn(
@@ -105,24 +70,7 @@ def learn(
     for event in held:
         tell(event)
     taught = replace(taught, job=replace(taught.job, tell=tell), curve=rivals or taught.curve)
-    return _shipped(taught, looked, divided, is_divided(admitted))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Taught:
-    """A trained classifier, and what it was trained with."""
-
-    job: Job
-    """With the plan that it follows, nothing left open."""
-    spec: PreprocessSpec
-    """How its pictures are prepared."""
-    learned: Learned
-    trunk: Trunk | None = None
-    """The frozen net that it started from, cut short where the plan says so."""
-    probe: Probe | None = None
-    examples: Examples | None = None
-    """What the probe was fitted on."""
-    curve: list[Probed] = field(default_factory=list)
+    return shipped(taught, looked, divided, is_divided(admitted))
 
 
 def _divided(job: Job, admitted: Manifest, looked: Looked) -> Manifest:
@@ -179,7 +127,7 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
     )
     flawless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
     if job.keep is not None and config.mode in ("tail", "finetune") and not flawless:
-        _keep_head(job, job.keep / HEAD, looked, manifest, trunk, probe, examples)
+        keep_head(job, job.keep / HEAD, looked, manifest, trunk, probe, examples)
     if config.mode == "tail" and not flawless:
         from lexnet.job.tail import learn_tail
 
@@ -189,112 +137,10 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
 
         learned = learn_whole(job, trunk, manifest, probe)
     else:
-        learned = _probed(trunk, probe, examples, manifest, axes)
+        learned = with_head(trunk, probe, examples, manifest, axes)
     return Taught(
         job=job, spec=spec, learned=learned, trunk=trunk, probe=probe, examples=examples, curve=curve
     )
-
-
-def _keep_head(
-    job: Job, file: Path, looked: Looked, manifest: Manifest, trunk: Trunk, probe: Probe, examples: Examples
-) -> None:
-    """A bundle of the head alone, to use until the rest is trained: measured on the val part, so that nobody
-    sees the test part before the end."""
-    untested = manifest.with_parts("" if part == "test" else part for part in manifest.parts)
-    config = replace(job.plan.config, mode="probe", cut="none", recipe="none", views=None, tta="none")
-    quiet = replace(
-        job,
-        plan=replace(job.plan, config=replace(config, fit=FitConfig())),
-        tell=lambda event: job.tell(event) if isinstance(event, Progress) else None,
-    )
-    learned = _probed(trunk, probe, examples, untested, None)
-    head = Taught(job=quiet, spec=looked.spec, learned=learned, trunk=trunk, probe=probe, examples=examples)
-    outcome = _shipped(head, looked, untested, True)
-    write_atomic(file, outcome.bundle)
-    hits = percent(outcome.metrics["accuracy"])
-    job.tell(
-        Note(f"{HEAD} in the run's folder is there to use meanwhile: right on {hits} of the val pictures")
-    )
-
-
-def _shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) -> Outcome:
-    """The verified bundle, and all that is said of it; `given` where the source itself has parts."""
-    job, learned, spec = taught.job, taught.learned, taught.spec
-    config, part, held_out = job.plan.config, manifest.held_out_part(), manifest.held_out()
-    calibrated = "train" if config.mode == "probe" else "val"
-    rows = manifest.where(calibrated)
-    if count := int(known_before(manifest, config)[rows].sum()):
-        job.warn(
-            f"{count:,} of the {len(rows):,} {calibrated} pictures were among those that {config.from_} was "
-            "trained on: the probabilities may be too sure"
-        )
-    validation = None
-    if config.split.folds is not None and taught.examples is not None:
-        with job.clock.step("folds"):  # on all but what the source itself keeps back to measure on
-            rows = np.asarray([i for i, p in enumerate(manifest.parts) if not given or p != part], np.int64)
-            validation = cross_validate(
-                taught.examples.take(rows),
-                manifest.classes,
-                config,
-                job.workers,
-                partial(job.progress, "folds"),
-            )
-        if validation.folds < config.split.folds:
-            job.warn(
-                f"--folds {config.split.folds} are {validation.folds} here: a class has no more pictures"
-            )
-    with job.clock.step("verify"):
-        headed = append_head(learned.graph, learned.weight, learned.bias, learned.temperature)
-        engine = OnnxRuntime(headed.graph, job.workers)
-        exported = _run(engine, spec, manifest, held_out, job.tell)
-        parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
-    together = unit_of(manifest, looked.near)[held_out]
-    found = Findings(
-        plan=job.plan,
-        trunk=taught.trunk,
-        looking=looked.trunk,
-        spec=spec,
-        learned=learned,
-        curve=taught.curve,
-        manifest=manifest,
-        extraction=looked.extraction,
-        probe=taught.probe,
-        headed=headed,
-        seen_before=int(known_before(manifest, config)[held_out].sum()),
-        scores=score(exported, manifest.labels[held_out], manifest.classes, units=together),
-        parity=parity,
-        validation=validation,
-    )
-    with job.clock.step("bundle"):
-        plain = replace(spec, tta="none")
-        pictures = golden_pictures(config.golden, manifest, held_out, plain, config.seed)
-        golden = [(pixels, engine.run(pixels[None])["probabilities"][0]) for pixels in pictures]
-        bundle = pack_bundle(headed.graph, bundle_facts(found), golden)
-        mistakes = worst_mistakes(exported, manifest, held_out, plain)
-        changed = job.plan.recipe() != Recipe()
-        epochs = int(learned.epochs[-1]["epoch"]) if learned.epochs else None
-        seen = training_sheet(job.plan, manifest, plain, learned.axes, epochs) if changed else None
-    metrics = run_metrics(found)
-    metrics["bundle_bytes"] = len(bundle)
-    metrics["verification"]["golden"] = len(golden)
-    return Outcome(
-        plan=replace(job.plan, config=replace(config, fit=_as_it_was(config.fit, learned))),
-        bundle=bundle,
-        metrics=metrics,
-        manifest=manifest,
-        probabilities=exported,
-        held_out=held_out,
-        mistakes=mistakes,
-        seen=seen,
-        given=given,
-    )
-
-
-def _as_it_was(fit: FitConfig, learned: Learned) -> FitConfig:
-    """With what was decided while training went on, so that it comes out the same again."""
-    if learned.stopped:
-        fit = replace(fit, steps=learned.steps)
-    return fit if learned.compile is None else replace(fit, compile=learned.compile)
 
 
 def _warn_of_changes(job: Job, manifest: Manifest) -> None:
@@ -338,42 +184,3 @@ def _hits(job: Job, trunk: Trunk, probe: Probe, examples: Examples, manifest: Ma
     seen = with_tta_views(job, trunk, manifest.take(val), examples.take(val))
     answers = probe.probabilities(seen.measured()).argmax(axis=1)
     return int((answers == manifest.labels[val]).sum())
-
-
-def _probed(
-    trunk: Trunk,
-    probe: Probe,
-    examples: Examples,
-    manifest: Manifest,
-    axes: NDArray[np.float64] | None,
-) -> Learned:
-    """The frozen net with its new head."""
-    answers = [
-        probe.probabilities(examples.take(rows).measured())
-        for rows in (manifest.held_out(), manifest.where("val"))
-    ]
-    return Learned(
-        graph=trunk.graph,
-        weight=probe.weight,
-        bias=probe.bias,
-        temperature=probe.temperature,
-        held_out=answers[0],
-        val=answers[1],
-        axes=axes,
-    )
-
-
-def _run(
-    engine: Engine,
-    spec: PreprocessSpec,
-    manifest: Manifest,
-    rows: NDArray[np.int64],
-    tell: Listener,
-) -> NDArray[np.float32]:
-    """(N, classes) probabilities of the exported graph, from the files themselves."""
-    results = []
-    pictures = stream(rows, lambda i: load_row_views(manifest, int(i), spec), engine)
-    for done, result in enumerate(sound(pictures), start=1):
-        results.append(result["probabilities"][0])
-        tell(Progress("verify", done, len(rows)))
-    return np.stack(results)

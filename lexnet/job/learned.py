@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair
 from lexnet.config import Compile, PreprocessSpec
 from lexnet.data.manifest import Manifest
+from lexnet.job.job import Job
+from lexnet.transfer.cut import Probed
 from lexnet.transfer.extract import Extraction
+from lexnet.transfer.probe import Examples, Probe
 from lexnet.transfer.trunk import Trunk
 
 
@@ -58,3 +61,20 @@ class Learned:
     """Whether the net was compiled, where that was open."""
     rates: list[tuple[float, float]] = field(default_factory=list)
     """(learning rate, loss) where the rate was measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """A trained classifier, and what it was trained with."""
+
+    job: Job
+    """With the plan that it follows, nothing left open."""
+    spec: PreprocessSpec
+    """How its pictures are prepared."""
+    learned: Learned
+    trunk: Trunk | None = None
+    """The frozen net that it started from, cut short where the plan says so."""
+    probe: Probe | None = None
+    examples: Examples | None = None
+    """What the probe was fitted on."""
+    curve: list[Probed] = field(default_factory=list)

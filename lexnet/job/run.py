@@ -35,8 +35,9 @@ from lexnet.job.folder import (
     refuse_inside,
 )
 from lexnet.job.job import Clock, Job
-from lexnet.job.learn import Outcome, learn
+from lexnet.job.learn import learn
 from lexnet.job.plan import Plan, announce, decided, make_plan, read_plan
+from lexnet.job.ship import Outcome
 from lexnet.report.page import render
 from lexnet.runtime.bundle import BUNDLE, parse_bundle
 from lexnet.runtime.predictor import Predictor

@@ -15,7 +15,7 @@ from lexnet.config import FitConfig, Recipe, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
-from lexnet.job import budget, choose, learn, measure
+from lexnet.job import budget, choose, learn, measure, ship
 from lexnet.job.events import Choices, Event, Note, Option, Warned
 from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
@@ -197,7 +197,7 @@ def test_the_engine_that_was_asked_for_is_timed(folder: Path, monkeypatch: pytes
 def test_probabilities_fitted_to_what_the_net_has_learned_from_are_told(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any, part: str, count: int
 ) -> None:
-    monkeypatch.setattr(learn, "known_before", lambda manifest, config: np.ones(len(manifest), bool))
+    monkeypatch.setattr(ship, "known_before", lambda manifest, config: np.ones(len(manifest), bool))
     fit = FitConfig(epochs=1) if mode == "tail" else FitConfig()
     run = train(str(folder), TrainConfig(mode=mode, size=64, fit=fit), tmp_path / "run")
     said = f"{count} of the {count} {part} pictures were among those that"

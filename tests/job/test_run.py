@@ -28,6 +28,7 @@ from lexnet.data.splits import split_hash
 from lexnet.errors import ConfigError, DataError, OutputError, ParityError, UnknownStage, WeightsError
 from lexnet.job import learn as learning
 from lexnet.job import run as running
+from lexnet.job import ship
 from lexnet.job.check import check
 from lexnet.job.divide import admit, tell_alike
 from lexnet.job.events import Event, Found, Note, Progress, Warned
@@ -284,8 +285,8 @@ def test_a_graph_that_disagrees_is_not_written(
     def wrong(trunk: bytes, weight: Any, bias: Any, temperature: float) -> Any:
         return append_head(trunk, weight, bias + np.eye(3)[0] * 0.1, temperature)
 
-    append_head = learning.append_head
-    monkeypatch.setattr(learning, "append_head", wrong)
+    append_head = ship.append_head
+    monkeypatch.setattr(ship, "append_head", wrong)
     with pytest.raises(ParityError, match=r"disagrees with training on 6 held-out pictures.*most on .*\.png"):
         train(str(few), TrainConfig(), tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"plan.yaml", "choice.yaml", "reserve"}
