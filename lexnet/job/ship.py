@@ -1,4 +1,4 @@
-"""From a trained classifier to the bundle that ships: one graph, verified on held-out pictures, and its facts.
+"""From a trained classifier to the bundle that ships: one graph, verified on what was held out, and facts.
 
 trunk ─ head ─ one graph ─ ONNX Runtime ─ as training says, picture by picture ─ bundle
 """
