@@ -385,7 +385,7 @@ def test_a_second_run_gets_the_next_number_and_leaves_the_first_alone(train: Com
     assert state_of(Path("runs/data")) == first
     said = train(data, "--out", "runs/data")
     assert said.code == 2
-    assert "runs/data exists already; choose another --out, or leave it out to get a new number" in said.err
+    assert "runs/data exists already; choose another --out, or none" in said.err
     assert state_of(Path("runs/data")) == first
     assert Path("runs/data", BUNDLE).read_bytes() == Path("runs/data-2", BUNDLE).read_bytes()
 

@@ -1,5 +1,7 @@
 """Pictures given one by one, with a label each."""
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +68,15 @@ def read_listing(
         skipped=[Skipped(one.path, one.reason, bad=True) for one in found if isinstance(one, PictureError)],
     )
     return manifest.with_known(list(known.values())), distinct
+
+
+def named_by_content(manifest: Manifest) -> str:
+    """What a plan calls a list of paths: another for other pictures, labels, weights or groups."""
+    rows = zip(
+        manifest.paths, manifest.digests, manifest.labels, manifest.weights, manifest.groups, strict=True
+    )
+    content = json.dumps([manifest.classes, [[str(value) for value in row] for row in rows]])
+    return f"{manifest.name} {hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
 def _texts(what: str, values: Sequence[Any] | NDArray[Any]) -> list[str]:

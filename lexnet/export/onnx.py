@@ -46,9 +46,10 @@ def trunk_graph(
     x = graph.add("Sub", [x, graph.weight("mean", mean)], "pixels.centred")
     x = graph.add("Div", [x, graph.weight("std", std)], "pixels.scaled")
     x = graph.add("Transpose", [x], "pixels.planes", perm=[0, 3, 1, 2])
-    probed = every_stage and len(net.stages) > 0
+    found = places(cost)
+    probed = every_stage and len(found) > 1
     outputs = ("features", "stages") if probed else ("features",)
-    traced = EveryStage(net).eval() if probed else net
+    traced = EveryStage(net, len(found) - 1).eval() if probed else net
     shapes = _translate(traced, graph, x, outputs, torch.zeros(1, len(mean), size, size))
     model = helper.make_model(
         helper.make_graph(
@@ -65,7 +66,7 @@ def trunk_graph(
         ir_version=IR_VERSION,
         producer_name="lexnet",
     )
-    write_places(model, places(cost))
+    write_places(model, found)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 

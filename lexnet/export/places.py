@@ -27,7 +27,8 @@ class Place:
 
 
 def places(cost: "Cost") -> list[Place]:
-    """Every stage of a net without classes, then the whole of it."""
+    """Every stage of a net without classes, then the whole of it: which the last stage is too, where the head
+    only averages."""
     params = macs = 0
     found = []
     for name, part in cost.stages().items():
@@ -35,7 +36,7 @@ def places(cost: "Cost") -> list[Place]:
         if name != "stem":
             stage = None if name == "head" else name
             found.append(Place(stage=stage, width=part.shape[0], params=params, macs=macs))
-    return found
+    return [one for one in found if one == found[-1] or replace(one, stage=None) != found[-1]]
 
 
 def write_places(model: onnx.ModelProto, found: list[Place]) -> None:

@@ -53,7 +53,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         folds, inside = config.split.folds, config.cut == "stem" or "." in config.cut
         copied = (n if folds else train) * views * speeds.view
         fitted = head * ((1 + views) * (1 + (folds or 0) * config.split.repeats) - 1)
-        staged = n * speeds.look * inside + head * STAGES * (config.cut == "auto")
+        staged = n * speeds.look * inside + head * STAGES * (1 + views) * (config.cut == "auto")
         return copied + fitted + staged + (tta_views > 1) * n * tta_views * speeds.look
 
     def probe(speeds: Speeds) -> Option:
@@ -73,7 +73,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     if enough(speeds):
         return [probe(speeds)], SPARE * (FIXED + tta_views * test * speeds.look)
     looked = look(speeds)
-    kept = SMALL + val * speeds.look  # the bundle of the head that is there until then
+    kept = (SMALL + val * speeds.look) * (job.keep is not None)  # a bundle of the head to use until then
     judged = tta_views * (val + test) * (speeds.decode + speeds.forward)
     undone = head + more(speeds) if config.mode == "auto" else 0.0  # where the tail turns out to be no better
     found = []

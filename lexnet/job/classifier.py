@@ -31,7 +31,7 @@ from lexnet.config import (
     Tta,
     seconds,
 )
-from lexnet.data.listing import read_listing
+from lexnet.data.listing import named_by_content, read_listing
 from lexnet.data.manifest import Manifest
 from lexnet.data.source import find_data, read_data
 from lexnet.errors import DataError
@@ -44,7 +44,7 @@ from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import announce, make_plan
 from lexnet.job.run import Heard, carry_out, check_bundle, plan_for, warn_small
-from lexnet.job.wording import in_python, raised_in_python, told_in_python
+from lexnet.job.wording import in_python, raised_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
 from lexnet.runtime.predictor import Predictor
@@ -136,15 +136,16 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         where some belong together, such as those of one day, with `groups` (N,): a name for each.
 
         With `out` that folder becomes a run folder as `lexnet train` writes it, with the report; and where a
-        `fit` was interrupted, or is to have more `epochs`, the same call goes on with what is there.
+        `fit` was interrupted, or is to have more `epochs`, the same call goes on with what is there. (The
+        plan.yaml of a list of paths is a record alone: it cannot be run without the list.)
 
         `verbose` prints what is going on. `on_event` is called instead with each of `lexnet.job.events`;
         without either the warnings are Python's own. Raises `DataError` for pictures or labels that cannot be
         trained on.
         """
-        tell = told_in_python(on_event or (Narrator(print) if verbose else warn))
+        heard = Heard(on_event or (Narrator(print) if verbose else warn), in_python)
         with raised_in_python():
-            config, clock, heard = self._config(), Clock(), Heard(tell)
+            config, clock = self._config(), Clock()
             manifest, labels = self._manifest(X, y, sample_weight, groups)
             pictures = admit(manifest, config, heard)
             if isinstance(X, (str, os.PathLike)):
@@ -152,7 +153,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 if out is not None:
                     refuse_inside(Path(out), find_data(plan.data))
             else:
-                plan = make_plan(manifest.name, config, pictures.classes)
+                plan = make_plan(named_by_content(manifest), config, pictures.classes)
             if out is not None:
                 command = f"lexnet.{self!r}.fit(..., out={os.fspath(out)!r})"
                 outcome = carry_out(pictures, plan, Path(out), "", clock, heard, command).outcome

@@ -30,6 +30,8 @@ class Note:
     """Something decided, with its reason."""
 
     text: str
+    lasting: bool = True
+    """Whether it is still true once the run has ended, and so part of its record."""
 
     def __str__(self) -> str:
         return self.text

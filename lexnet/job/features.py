@@ -18,13 +18,11 @@ from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.runtime.engines import open_engine
 from lexnet.transfer.cut import Probed, choose_cut, columns, probe_stages, reason
-from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import answering, augmented, colour_axes
 
 TIMES = 23
-WHOLE = slice(None)
 
 
 def unit_of(manifest: Manifest, near: Sequence[Pair]) -> NDArray[np.int64]:
@@ -46,28 +44,24 @@ def up_to_the_cut(
     job: Job, looked: Looked, manifest: Manifest
 ) -> tuple[Trunk, Examples, NDArray[np.float64] | None, list[Probed]]:
     """The net up to where the plan says, or where probes say that it may end; what a head is fitted on there;
-    the colour axes of `with_views`; and what a head makes of each stage.
+    the colour axes of `with_views`; and what a head makes of each stage, where that was asked.
 
-    The first look has what comes out of every stage, and so have the views; only a net that ends elsewhere
-    looks again.
+    The first look has what comes out of every stage; only a net that ends elsewhere looks again.
     """
-    trunk, config = looked.trunk, job.plan.config
+    trunk, cut = looked.trunk, job.plan.config.cut
     assert trunk is not None and looked.extraction is not None
-    stages, cut, curve = trunk.places(), config.cut, list[Probed]()
-    named = [one for one in stages if cut == (one.stage or "none")]
-    if not named and cut != "auto":
-        short = job.trunk(cut)
-        found = job.extract(short, manifest, f"net up to {cut}")
-        examples = examples_of(manifest, looked.near, found.features)
-        return short, *with_views(job, short, manifest, examples), curve
-    part = columns(stages, named[0]) if named else slice(None)
-    examples = examples_of(manifest, looked.near, _part(looked.extraction, part))
-    examples, axes = with_views(job, trunk, manifest, examples, part)
+    stages, every = trunk.places(), looked.extraction.stages
     if cut == "auto":
+        examples, axes = with_views(job, trunk, manifest, examples_of(manifest, looked.near, every))
         end, curve = _probed(job, stages, manifest, examples)
-        examples = examples.part(columns(stages, end))
-        cut = end.stage or "none"
-    return job.trunk(None if cut == "none" else cut), examples, axes, curve
+        return job.trunk(end.stage), examples.part(columns(stages, end)), axes, curve
+    short = job.trunk(None if cut == "none" else cut)
+    end_there = [one for one in stages if one.stage == short.cut]
+    if end_there:
+        features = np.ascontiguousarray(every[:, columns(stages, end_there[0])])
+    else:
+        features = job.extract(short, manifest, f"net up to {cut}").features
+    return short, *with_views(job, short, manifest, examples_of(manifest, looked.near, features)), []
 
 
 def _probed(
@@ -114,10 +108,9 @@ def latency(job: Job, probed: Probed) -> float:
 
 
 def with_views(
-    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples, part: slice = WHOLE
+    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples
 ) -> tuple[Examples, NDArray[np.float64] | None]:
-    """The examples with changed copies of the training pictures, and with the views to answer by: of each
-    what `part` of the stages' features says.
+    """The examples with changed copies of the training pictures, and with the views to answer by.
 
     Also the principal axes of the training pictures' colours, where the recipe shifts along them.
     """
@@ -128,24 +121,15 @@ def with_views(
         look = augmented(recipe, config.seed, config.views, axes)
         fitted = train if config.split.folds is None else np.arange(len(manifest))  # those of any fold
         views = np.full((len(manifest), config.views, examples.features.shape[1]), np.nan, np.float32)
-        found = job.extract(trunk, manifest.take(fitted), "changed copies", look=look)
-        views[fitted] = found.stages[..., part]
+        views[fitted] = job.extract(trunk, manifest.take(fitted), "changed copies", look=look).stages
         examples = replace(examples, views=views)
-    return with_tta_views(job, trunk, manifest, examples, part), axes
+    return with_tta_views(job, trunk, manifest, examples), axes
 
 
-def with_tta_views(
-    job: Job, trunk: Trunk, manifest: Manifest, examples: Examples, part: slice = WHOLE
-) -> Examples:
+def with_tta_views(job: Job, trunk: Trunk, manifest: Manifest, examples: Examples) -> Examples:
     """The examples with the views to answer by, where there are several of each picture."""
     tta = job.plan.config.tta
     if tta == "none":
         return examples
     look = answering(replace(trunk.spec, tta=tta))
-    found = job.extract(trunk, manifest, "views to answer by", look=look)
-    return replace(examples, tta_views=_part(found, part))
-
-
-def _part(found: Extraction, part: slice) -> NDArray[np.float32]:
-    """(N, ..., width) of its own, so that the rest need not be kept."""
-    return np.ascontiguousarray(found.stages[..., part])
+    return replace(examples, tta_views=job.extract(trunk, manifest, "views to answer by", look=look).stages)

@@ -37,10 +37,7 @@ def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
     """
     if out is not None:
         if (taken := _take(out, plan, named=True)) is None:
-            raise OutputError(
-                f"{out} exists already; choose another --out, or leave it out to get a new number"
-                + _longer_by(out)
-            )
+            raise OutputError(f"{out} exists already; choose another --out, or none" + _longer_by(out))
         return out, *taken
     for number in count(1):
         folder = RUNS / (name if number == 1 else f"{name}-{number}")
@@ -94,13 +91,14 @@ def refuse_inside(out: Path, root: Path) -> None:
 
 @contextmanager
 def given_back(folder: Path, *, resumed: bool, named: bool) -> Iterator[None]:
-    """Where something is refused before anything but the plan was written, the plan goes, and the folder too
-    unless it was named: it is no run, and the corrected command may take it."""
+    """Where something is refused before any training, the plan goes, and the folder too unless it was named:
+    it is no run, and the corrected command may take it."""
     try:
         yield
     except LexNetError:
         with suppress(OSError):
-            if not resumed and all(file.name == PLAN for file in folder.iterdir()):
+            if not resumed and {file.name for file in folder.iterdir()} <= {PLAN, HEAD}:
+                (folder / HEAD).unlink(missing_ok=True)
                 (folder / PLAN).unlink()
                 if not named:
                     folder.rmdir()

@@ -126,7 +126,8 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
         Note(f"head C {probe.C:g}: the least log loss of {len(probe.candidates)} tried, by cross-validation")
     )
     flawless = tried and _hits(job, trunk, probe, examples, manifest) == len(manifest.where("val"))
-    if job.keep is not None and config.mode in ("tail", "finetune") and not flawless:
+    anew = config.mode in ("tail", "finetune") and not config.fit.raised
+    if job.keep is not None and anew and not flawless:
         keep_head(job, job.keep / HEAD, looked, manifest, trunk, probe, examples)
     if config.mode == "tail" and not flawless:
         from lexnet.job.tail import learn_tail

@@ -63,8 +63,8 @@ def look_once(job: Job, manifest: Manifest) -> Looked:
     refuse_too_many(len(manifest), memory_of(trunk, views))
     extraction = job.extract(trunk, manifest, "frozen net", first=True)
     refuse_bad(extraction.manifest.skipped, config.skip_bad)
-    if config.engine == "auto":
-        job.tell(Note(f"engine {extraction.engine}: the first of OpenVINO and ONNX Runtime that works here"))
+    if config.engine == "auto" and not extraction.engine.startswith("torch"):  # of which there is a warning
+        job.tell(Note(f"engine {extraction.engine}: the first of OpenVINO and ONNX Runtime that is here"))
     with job.clock.step("near copies"):
         near = near_copies(extraction, config.workers, job.warn, job.progress)
     return Looked(

@@ -163,6 +163,8 @@ def _whole(found: Findings) -> dict[str, int] | None:
     """What the net would cost that was cut short, had it not been: `params` and `macs`, its head's too."""
     if found.looking is None or found.trunk is None or found.trunk.cut is None:
         return None
+    if found.looking.end is not None:
+        return None  # nor was it the whole net before
     place, classes = found.looking.places()[-1], len(found.manifest.classes)
     params = place.params + classes * (place.width + 1)
     return {"params": params, "macs": TTA_VIEWS[found.spec.tta] * (place.macs + classes * place.width)}
@@ -214,9 +216,9 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
 
 
 def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
-    """The beginnings of the sha256 of all pictures but those held out, and of those that the net of an
-    earlier bundle has learned from, by which `val` knows them again."""
-    rows = np.flatnonzero(np.asarray(list(manifest.parts)) != held_out)
+    """The beginnings of the sha256 of all pictures of a part but those held out, and of those that the net of
+    an earlier bundle has learned from, by which `val` knows them again."""
+    rows = np.flatnonzero(np.isin(list(manifest.parts), ("", held_out), invert=True))
     known = prefixes(manifest.digests.take(rows))
     if earlier is not None:
         known = np.concatenate([known, read_bundle(earlier).taught])

@@ -3,7 +3,7 @@
 import csv
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -57,18 +57,20 @@ class Run:
 
 
 class Heard:
-    """A listener that keeps what was decided and what was warned of, and passes on each once."""
+    """A listener that keeps what was decided and what was warned of, and passes on each once, worded so."""
 
-    def __init__(self, tell: Listener) -> None:
-        self._tell = tell
-        self.told: dict[type, list[str]] = {Note: [], Warned: []}
+    def __init__(self, tell: Listener, wording: Callable[[str], str] = str) -> None:
+        self._tell, self._wording = tell, wording
+        self.decisions, self.warnings = list[str](), list[str]()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Note | Warned):
-            texts = self.told[type(event)]
+            event = replace(event, text=self._wording(event.text))
+            texts = self.warnings if isinstance(event, Warned) else self.decisions
             if event.text in texts:  # where a tail did not pay, a probe begins anew
                 return
-            texts.append(event.text)
+            if isinstance(event, Warned) or event.lasting:
+                texts.append(event.text)
         self._tell(event)
 
 
@@ -94,13 +96,23 @@ def train(
         )
         manifest = admit(found, plan.config, heard)
     plan = plan_for(data, config, manifest.classes)  # a recipe that suits them
-    return carry_out(manifest, plan, out, name_of(root), clock, heard, command)
+    return carry_out(manifest, plan, out, name_of(root), clock, heard, command, STARTED)
 
 
 def carry_out(
-    manifest: Manifest, asked: Plan, out: Path | None, name: str, clock: Clock, heard: Heard, command: str
+    manifest: Manifest,
+    asked: Plan,
+    out: Path | None,
+    name: str,
+    clock: Clock,
+    heard: Heard,
+    command: str,
+    before: float = 0.0,
 ) -> Run:
-    """A plan for admitted pictures in a run folder, `out` or runs/NAME; it goes on with what is there."""
+    """A plan for admitted pictures in a run folder, `out` or runs/NAME; it goes on with what is there.
+
+    A budget counts from so many seconds `before` the clock.
+    """
     folder, plan, resumed = claim(out, name, asked)
     busy = f"another process is training in {folder}; wait for it, or give --out"
     with alone_in(folder, busy), given_back(folder, resumed=resumed, named=out is not None):
@@ -110,20 +122,20 @@ def carry_out(
         if out is None and not resumed and folder.name != name:
             other = RUNS / name
             what = "is there already" if (other / DONE).exists() else "has not ended, and is another"
-            heard(Note(f"{other} {what}: this run is {folder}"))
+            heard(Note(f"{other} {what}: this run is {folder}", lasting=False))
         _clear(folder)
         if resumed:
             manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
             what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
-            heard(Note(f"going on with the {what} in {folder}"))
+            heard(Note(f"going on with the {what} in {folder}", lasting=False))
         budget = plan.config.budget
-        deadline = None if budget is None else clock.start + seconds(budget) - STARTED
+        deadline = None if budget is None else clock.start + seconds(budget) - before
         outcome = learn(manifest, plan, clock, heard, folder, deadline)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
         warn_small(outcome, asked, heard)
-        said = {"decisions": heard.told[Note], "warnings": heard.told[Warned]}
+        said = {"decisions": heard.decisions, "warnings": heard.warnings}
         facts = said | {"command": command, "resumed": resumed}
         return Run(folder, _written(folder, asked, outcome, clock, facts), outcome)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lexnet.config import FitConfig, PreprocessSpec, Recipe
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest
+from lexnet.errors import LexNetError
 from lexnet.evaluate.metrics import score
 from lexnet.export.bundle import pack_bundle
 from lexnet.export.graph import append_head
@@ -144,12 +145,15 @@ def keep_head(
     )
     learned = with_head(trunk, probe, examples, untested, None)
     head = Taught(job=quiet, spec=looked.spec, learned=learned, trunk=trunk, probe=probe, examples=examples)
-    outcome = shipped(head, looked, untested, True)
-    write_atomic(file, outcome.bundle)
+    try:
+        outcome = shipped(head, looked, untested, True)
+        write_atomic(file, outcome.bundle)
+    except LexNetError as error:  # what ships at the end may be sound all the same
+        job.warn(f"no {HEAD} is there to use meanwhile: {error}")
+        return
     hits = percent(outcome.metrics["accuracy"])
-    job.tell(
-        Note(f"{HEAD} in the run's folder is there to use meanwhile: right on {hits} of the val pictures")
-    )
+    meanwhile = f"{HEAD} in the run's folder is there to use meanwhile: right on {hits} of the val pictures"
+    job.tell(Note(meanwhile, lasting=False))
 
 
 def with_head(

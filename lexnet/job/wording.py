@@ -3,13 +3,11 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, get_args
 
 from lexnet.augment.recipes import RECIPES
 from lexnet.config import TrainConfig
 from lexnet.errors import LexNetError
-from lexnet.job.events import Event, Listener, Note, Warned
 from lexnet.settings import settings
 
 
@@ -40,17 +38,6 @@ def in_python(text: str) -> str:
         return f"{name}={value}" if re.fullmatch(r"[\d.]+", value) else f"{name}={value!r}"
 
     return FLAG.sub(argument, text)
-
-
-def told_in_python(listener: Listener) -> Listener:
-    """The same listener, to whom notes and warnings speak of arguments."""
-
-    def listen(event: Event) -> None:
-        if isinstance(event, (Note, Warned)):
-            event = replace(event, text=in_python(event.text))
-        listener(event)
-
-    return listen
 
 
 @contextmanager

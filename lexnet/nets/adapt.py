@@ -1,5 +1,7 @@
 """A net made to fit: other classes, grey or coloured pictures, a shorter way."""
 
+from itertools import zip_longest
+
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -81,22 +83,20 @@ def _up_to(trunk: nn.Sequential, head: nn.Module) -> Net:
 class EveryStage(nn.Module):
     """A net with a probe after each stage: (N, C, H, W) → the net's output, and (N, sum of widths).
 
-    The latter are the stages' outputs, each averaged over its positions, side by side. The parts are the
-    net's own, under their own names.
+    The latter are the outputs of the first `count` stages, each averaged over its positions, side by side.
+    The parts are the net's own, under their own names.
     """
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, count: int) -> None:
         super().__init__()
         self.stem, self.stages, self.head = net.stem, net.stages, net.head
-        self.pools = nn.ModuleList(
-            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) for _ in net.stages.children()
-        )
+        self.pools = nn.ModuleList(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) for _ in range(count))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x, pooled = self.stem(x), []
-        for stage, pool in zip(self.stages.children(), self.pools, strict=True):
+        for stage, pool in zip_longest(self.stages.children(), self.pools):
             x = stage(x)
-            pooled.append(pool(x))
+            pooled += [pool(x)] if pool else []
         return self.head(x), torch.cat(pooled, dim=1) if pooled else x.new_zeros(len(x), 0)
 
 

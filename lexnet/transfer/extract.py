@@ -208,7 +208,7 @@ class TorchEngine:
 
         from lexnet.nets.adapt import EveryStage
 
-        self._net = EveryStage(trunk.frozen_net()).eval()
+        self._net = EveryStage(trunk.frozen_net(), len(trunk.places()) - 1).eval()
         self._mean, self._std = torch.tensor(trunk.spec.mean), torch.tensor(trunk.spec.std)
         self.name = f"torch {torch.__version__}"
         self.callers = workers

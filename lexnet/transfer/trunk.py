@@ -178,6 +178,6 @@ def _net(weights: Weights, channels: int, cut: str | None, pooled: bool) -> "Net
 def _graph_code() -> str:
     """Digest of the code that decides what a graph looks like, so that no older graph is taken for it."""
     package = Path(__file__).parent.parent
-    own = ("export/graph.py", "export/onnx.py", "export/places.py", "weights/layouts.py")
+    own = ("cost.py", "export/graph.py", "export/onnx.py", "export/places.py", "weights/layouts.py")
     files = [*sorted(package.glob("nets/*.py")), *(package / name for name in own)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

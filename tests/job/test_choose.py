@@ -59,14 +59,17 @@ def test_the_time_of_each_choice_adds_up(folder: Path, speeds: None) -> None:
     trained = (229 * 42 + 20 * 6 / 3) * 0.01  # judged twenty times, which is forth and not back
     changed = (42 * 4 + 6) * 0.003
     undone = head  # which is fitted again if the tail turns out to be no better
-    kept = budget.SMALL + 6 * 0.002  # a head to use meanwhile
-    assert times["tail", 4, 229] == pytest.approx(looked + kept + judged + changed + trained + undone)
-    assert times["finetune", None, 6] == pytest.approx(looked + kept + judged + 6 * (42 * 0.1 + 6 * 0.02))
+    assert times["tail", 4, 229] == pytest.approx(looked + judged + changed + trained + undone)
+    assert times["finetune", None, 6] == pytest.approx(looked + judged + 6 * (42 * 0.1 + 6 * 0.02))
     assert reserve > judged
+    with_a_head = replace(job(folder, SMALL), keep=folder.parent / "run")  # to use meanwhile
+    for one, other in zip(budget.options(with_a_head, read_data(str(folder)))[0], found, strict=True):
+        kept = (budget.SMALL + 6 * 0.002) * (one.mode in ("tail", "finetune"))
+        assert one.seconds == pytest.approx(other.seconds + kept)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "mode", "views"), [(300.0, "tail", 4), (32.0, "tail", 1), (8.0, "probe", None)]
+    ("seconds", "mode", "views"), [(300.0, "tail", 4), (30.0, "tail", 1), (8.0, "probe", None)]
 )
 def test_the_best_that_fits_is_taken(
     folder: Path, speeds: None, seconds: float, mode: str, views: int | None
@@ -170,10 +173,12 @@ def test_what_a_probe_is_told_to_do_counts(folder: Path, speeds: None) -> None:
     assert seconds(cut="stage3") == pytest.approx(plain)
     assert seconds(cut="stage3.1") == pytest.approx(plain + 60 * 0.002)
     assert seconds(cut="auto") == pytest.approx(plain + budget.STAGES * head)
+    changed = seconds(recipe="mirror", cut="auto")  # of which each stage's head sees all
+    assert changed == pytest.approx(plain + 42 * 4 * 0.003 + (4 + 5 * budget.STAGES) * head)
 
 
 def test_a_tail_of_unchanged_pictures_has_no_views(folder: Path, speeds: None) -> None:
-    wanted = job(folder, replace(SMALL, recipe="none"), 32)
+    wanted = job(folder, replace(SMALL, recipe="none"), 30)
     plan, _ = budget.choose_within(wanted, read_data(str(folder)))
     assert (plan.config.mode, plan.config.views, plan.config.recipe) == ("tail", None, "none")
 

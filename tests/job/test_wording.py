@@ -4,7 +4,8 @@ import pytest
 
 from lexnet.errors import ConfigError, PictureError
 from lexnet.job.events import Event, Note, Progress, Warned
-from lexnet.job.wording import in_python, raised_in_python, told_in_python
+from lexnet.job.run import Heard
+from lexnet.job.wording import in_python, raised_in_python
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_flags_become_arguments(flags: str, arguments: str) -> None:
 
 def test_notes_and_warnings_are_told_so_and_all_else_as_it_is() -> None:
     told: list[Event] = []
-    listen = told_in_python(told.append)
+    listen = Heard(told.append, in_python)
     for event in (Note("--seed 3"), Warned("--limit"), Progress("head", 1, 2)):
         listen(event)
     assert told == [Note("seed=3"), Warned("limit"), Progress("head", 1, 2)]
