@@ -70,6 +70,10 @@ def test_an_interrupted_fit_goes_on_in_its_folder(tmp_path: Path, monkeypatch: p
     assert len(more["history"]) == 4
     with pytest.raises(OutputError, match=r"run exists already; choose another out, or none"):
         fit(tmp_path / "run", seed=1)
+    with pytest.raises(OutputError, match="run exists already"):  # another list is another run
+        lexnet.Classifier(mode="tail", size=32, views=1, epochs=5).fit(
+            PATHS[:-1], NAMES[:-1], out=tmp_path / "run"
+        )
     with pytest.raises(OutputError, match="lies inside the pictures' folder"):
         lexnet.Classifier().fit(CLIPART, out=CLIPART / "run")
 
