@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lexnet.config import ProbeConfig
 from lexnet.errors import ConfigError
-from lexnet.evaluate.intervals import clustered_error, clustered_wilson
+from lexnet.evaluate.intervals import clustered_error, clustered_wilson, freedom, student_point
 from lexnet.export.places import Place
 from lexnet.transfer.probe import Examples, fit_probe
 
@@ -125,7 +125,8 @@ def reason(curve: Sequence[Probed], chosen: Probed) -> str:
     saved = 1 - chosen.place.macs / dearest
     if not chosen.net and chosen.place.stage is None:
         return (
-            f"the whole net: {100 * chosen.accuracy:.1f} % out of fold, and no stage is shown to do as well"
+            f"the whole net: {100 * chosen.accuracy:.1f} % out of fold, and no earlier stage is shown to "
+            f"lose at most {100 * MARGIN:.0f} point"
         )
     return (
         f"{where}: {100 * chosen.accuracy:.1f} % out of fold, the best {100 * best.accuracy:.1f} %; "
@@ -141,5 +142,5 @@ def most_lost(a: NDArray[np.bool_], b: NDArray[np.bool_], units: NDArray[np.str_
     difference, up to 3/n may show one.
     """
     difference = b.astype(float) - a.astype(float)
-    spread = Z_ONE_SIDED * clustered_error(difference, units)
+    spread = student_point(Z_ONE_SIDED, freedom(units)) * clustered_error(difference, units)
     return float(difference.mean()) + max(spread, 3 / len(np.unique(units)))

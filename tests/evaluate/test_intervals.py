@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from lexnet.evaluate.intervals import clustered_wilson, student_95, wilson
+from lexnet.evaluate.intervals import Z_95, clustered_error, clustered_wilson, freedom, student_point, wilson
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_units_of_one_picture_are_as_none() -> None:
 def test_pictures_that_say_the_same_count_once() -> None:
     right, units = np.repeat(np.arange(20) % 4 > 0, 6), np.repeat(np.arange(20), 6)
     low, high = clustered_wilson(right, units)
-    few = student_95(19)
+    few = student_point(Z_95, 19)
     assert (low, high) == pytest.approx(wilson(15, 20, few), abs=0.005)
     assert clustered_wilson(np.ones(120), units) == wilson(20, 20, few), "nothing shows how much they differ"
     assert clustered_wilson(right, np.zeros(120)) == (0.0, 1.0)
@@ -77,7 +77,7 @@ def test_pictures_that_say_the_same_count_once() -> None:
 def test_units_never_make_more_witnesses_than_there_are_pictures() -> None:
     """One of each pair is right, so that all units say the same: twenty pairs are still forty answers."""
     right, units = np.arange(40) % 2 > 0, np.repeat(np.arange(20), 2)
-    assert clustered_wilson(right, units) == wilson(20, 40, student_95(19))
+    assert clustered_wilson(right, units) == wilson(20, 40, student_point(Z_95, 19))
 
 
 @pytest.mark.parametrize(("alike", "plain"), [(0.0, (0.92, 0.98)), (0.5, (0.3, 0.75))])
@@ -98,9 +98,10 @@ def test_it_holds_the_truth_in_95_of_100_trials(alike: float, plain: tuple[float
 
 
 def test_students_distribution_where_units_are_few() -> None:
-    for freedom in (3, 5, 10, 40, 400):
-        assert student_95(freedom) == pytest.approx(student.ppf(0.975, freedom), rel=1.5e-3)
-    assert 4.2 < student_95(2) < student.ppf(0.975, 2) and 11 < student_95(1) < student.ppf(0.975, 1)
+    for free in (3, 5, 10, 40, 400):
+        assert student_point(Z_95, free) == pytest.approx(student.ppf(0.975, free), rel=1.5e-3)
+    assert 4.2 < student_point(Z_95, 2) < student.ppf(0.975, 2)
+    assert 11 < student_point(Z_95, 1) < student.ppf(0.975, 1)
 
 
 def test_the_interval_of_few_groups_holds_the_truth_as_often_as_it_says() -> None:
@@ -123,3 +124,24 @@ def test_units_of_very_different_sizes_hold_the_truth_too() -> None:
         low, high = clustered_wilson(random.random(120) < shares[units], units)
         held += low <= 0.72 <= high
     assert 0.92 <= held / 1000 <= 0.99
+
+
+def test_the_error_of_single_pictures_is_the_usual_one() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    assert clustered_error(values, np.arange(30)) == pytest.approx(values.std(ddof=1) / np.sqrt(30))
+    assert clustered_error(values, np.zeros(30)) == np.inf
+    assert freedom(np.arange(30)) == 29 and freedom(np.repeat(np.arange(6), 5)) == 5
+    assert 2 < freedom(np.minimum(np.arange(600), 300)) < 4, "one of them holds half of the pictures"
+
+
+@pytest.mark.parametrize("sizes", [[1] * 300, [10] * 30, [1] * 300 + [300]])
+def test_the_error_of_groups_reaches_the_truth_as_often_as_it_says(sizes: list[int]) -> None:
+    """What varies from unit to unit is within Student's reach in some 95 of 100 trials, or in more."""
+    random, held = np.random.default_rng(0), 0
+    units = np.repeat(np.arange(len(sizes)), sizes)
+    for _ in range(1000):
+        shift = random.normal(0, 0.3, len(sizes))
+        values = shift[units] + random.normal(size=len(units))
+        reach = student_point(Z_95, freedom(units)) * clustered_error(values, units)
+        held += abs(values.mean()) <= reach
+    assert 0.93 <= held / 1000 <= 1
