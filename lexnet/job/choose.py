@@ -41,15 +41,15 @@ def kept_choice(keep: Path | None) -> tuple[Plan, float] | None:
     """What was chosen when the run was begun, and the seconds that are kept back after the training."""
     if keep is None or not all((keep / name).exists() for name in (RESERVE, CHOICE)):
         return None
-    reserve, *reasons = json.loads((keep / RESERVE).read_text("utf-8"))
-    return replace(read_plan(keep / CHOICE), reasons=tuple(reasons)), reserve
+    reserve, judged, *reasons = json.loads((keep / RESERVE).read_text("utf-8"))
+    return replace(read_plan(keep / CHOICE), reasons=tuple(reasons), judged=judged), reserve
 
 
 def keep_choice(job: Job, plan: Plan) -> Job:
     """The job with what was chosen, which is kept from now on and told."""
     announce(plan, job.tell)
     if job.keep is not None:
-        write_atomic(job.keep / RESERVE, json.dumps([job.reserve, *plan.reasons]))
+        write_atomic(job.keep / RESERVE, json.dumps([job.reserve, plan.judged, *plan.reasons]))
         write_atomic(job.keep / CHOICE, plan.to_yaml())
     return replace(job, plan=plan)
 
@@ -100,7 +100,7 @@ def with_a_pilot(job: Job, looked: Looked) -> Plan:
         why = f"mode tail: {seen}; {config.views or 1} views to look at, then some {_span(more)} of training"
         return decided(job.plan, mode="tail", why=why)
     why = f"mode probe: a tail would gain {seen}, which may be noise; --mode tail trains it all the same"
-    return decided(job.plan, mode="probe", why=why)
+    return replace(decided(job.plan, mode="probe", why=why), judged=True)
 
 
 def pilot_rows(

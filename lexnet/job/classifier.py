@@ -162,7 +162,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 announce(plan, heard)
                 outcome = learn(pictures, plan, clock, heard, deadline=deadline)
                 check_bundle(outcome.bundle)
-                warn_small(outcome, plan, heard)
+                warn_small(outcome, heard)
         self._predictor = self._open(outcome.bundle)
         self.classes_ = labels
         self.metrics_ = outcome.metrics

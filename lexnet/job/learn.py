@@ -62,14 +62,15 @@ def learn(
         again = decided(
             plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
         )
-        outcome = learn(admitted, again, clock, tell, keep)
+        outcome = learn(admitted, replace(again, judged=True), clock, tell, keep)
         before = {"trunk": run_of(looked.extraction)} | ({"stages": stages(rivals)} if rivals else {})
         return replace(outcome, metrics=outcome.metrics | before)
     if not tried:
         _warn_of_no_gain(taught, divided)
     for event in held:
         tell(event)
-    taught = replace(taught, job=replace(taught.job, tell=tell), curve=rivals or taught.curve)
+    final = replace(taught.job, tell=tell, plan=replace(taught.job.plan, judged=tried or job.plan.judged))
+    taught = replace(taught, job=final, curve=rivals or taught.curve)
     return shipped(taught, looked, divided, is_divided(admitted))
 
 

@@ -45,6 +45,8 @@ class Plan:
     """Why each automatic choice came out as it did."""
     classes: tuple[str, ...] = ()
     """What pictures may be called, where that was known: what is chosen for them keeps them apart."""
+    judged: bool = False
+    """Whether the val part decided the mode."""
 
     def weights(self) -> Weights:
         """What the net knows before it learns: the published weights, or those of a bundle."""

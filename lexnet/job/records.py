@@ -118,6 +118,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "units": scores.units,
         "test_accuracy": scores.accuracy if tested else None,
         "test_interval": list(scores.interval) if tested else None,
+        "val_chose": val_chose(found.plan),
         "val_accuracy": _val_accuracy(found) if tested else scores.accuracy,
         "accuracy": scores.accuracy,
         "interval": list(scores.interval),
@@ -231,6 +232,12 @@ def _unseen(found: Findings) -> str:
     is no test part and it is measured on."""
     part = found.manifest.held_out_part()
     return "" if part == "val" and found.learned.steps else part
+
+
+def val_chose(plan: Plan) -> list[str]:
+    """What the val part decided."""
+    epoch = plan.config.mode in MODES and plan.config.fit.patience is not None
+    return ["mode"] * plan.judged + ["epoch"] * epoch
 
 
 def _taught(config: TrainConfig) -> bool:

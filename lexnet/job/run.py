@@ -134,7 +134,7 @@ def carry_out(
         outcome = learn(manifest, plan, clock, heard, folder, deadline)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
-        warn_small(outcome, asked, heard)
+        warn_small(outcome, heard)
         said = {"decisions": heard.decisions, "warnings": heard.warnings}
         facts = said | {"command": command, "resumed": resumed}
         return Run(folder, _written(folder, asked, outcome, clock, facts), outcome)
@@ -267,7 +267,7 @@ def history_csv(metrics: dict[str, Any]) -> str:
     return "C,cv_log_loss,cv_accuracy\n" + "".join(f"{c},{loss:.6f},{hit:.6f}\n" for c, loss, hit in rows)
 
 
-def warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
+def warn_small(outcome: Outcome, tell: Listener) -> None:
     """Tells where few pictures, or those that helped to choose, were there to measure on."""
     count, part, units = len(outcome.held_out), outcome.metrics["measured_on"], outcome.metrics["units"]
     if units < SMALL_TEST and outcome.metrics["cross_validation"] is None:
@@ -278,8 +278,6 @@ def warn_small(outcome: Outcome, asked: Plan, tell: Listener) -> None:
         alike = f" of {units:,} groups or sets of near copies" * (units < count)
         tell(Warned(f"only {count} {part} pictures{alike}: the accuracy may be anywhere from {shown}{more}"))
     if part == "val":
-        chosen = ", on which nothing was chosen" * (asked.config.mode == "probe")
-        if outcome.metrics["mode"] != "probe" and (asked.config.mode == "auto" or asked.config.fit.patience):
-            what = "the mode" if asked.config.mode == "auto" else "the epoch"
-            chosen = f", which also chose {what}: it may be a point or two too high"
+        what = " and the ".join(outcome.metrics["val_chose"])
+        chosen = f", which also chose the {what}: it may be a point or two too high" if what else ""
         tell(Warned(f"there is no test part: the accuracy is measured on the val part{chosen}"))

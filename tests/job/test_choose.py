@@ -336,7 +336,7 @@ def test_a_tail_has_to_gain_more_than_noise(
     events: list[Event] = []
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
     run = train(str(folder), TrainConfig(size=64), tell=events.append)
-    assert run.metrics["mode"] == mode
+    assert run.metrics["mode"] == mode and run.metrics["val_chose"] == ["mode"]
     assert any(isinstance(e, Note) and e.text.startswith(f"mode {mode}") for e in events)
     again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
     assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
@@ -355,6 +355,7 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     run = train(str(folder), TrainConfig(size=64))
     assert not any("a risk" in text for text in run.metrics["warnings"]), "which was the tail's"
     assert run.metrics["mode"] == "probe" and run.metrics["frozen"] is None
+    assert run.metrics["val_chose"] == ["mode"]
     assert yaml.safe_load((run.folder / "plan.yaml").read_text())["mode"] == "probe"
     again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
     assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()

@@ -34,7 +34,7 @@ from lexnet.job.divide import admit, tell_alike
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.folder import name_of
 from lexnet.job.plan import make_plan
-from lexnet.job.records import _majority_accuracy, _unseen
+from lexnet.job.records import _majority_accuracy, _unseen, val_chose
 from lexnet.job.run import Run, train, warn_small
 from lexnet.preprocess import load
 from lexnet.transfer.probe import Examples, Probe
@@ -386,10 +386,16 @@ def test_without_a_test_part_the_val_part_is_measured_and_said_to_be(few: Path, 
     (warning,) = (text for text in metrics["warnings"] if text.startswith("only 9 val pictures"))
     assert "--folds" not in warning, "they would measure on the train part"
     warned: list[Event] = []
-    outcome = SimpleNamespace(held_out=range(2000), metrics=metrics | {"mode": "tail", "units": 2000})
-    asked = make_plan("x", TrainConfig(mode="tail", fit=FitConfig(patience=3)), ["a", "b"])
-    warn_small(outcome, asked, warned.append)  # type: ignore[arg-type]
-    assert str(warned[0]).endswith("val part, which also chose the epoch: it may be a point or two too high")
+    for config, what in (
+        (TrainConfig(mode="tail", fit=FitConfig(patience=3)), "the epoch"),
+        (TrainConfig(), "the mode"),
+        (TrainConfig(mode="tail"), None),
+    ):
+        plan = replace(make_plan("x", config, ["a", "b"]), judged=what == "the mode")
+        told = metrics | {"units": 2000, "val_chose": val_chose(plan)}
+        warn_small(SimpleNamespace(held_out=range(2000), metrics=told), warned.append)  # type: ignore[arg-type]
+        chose = f", which also chose {what}: it may be a point or two too high" if what else ""
+        assert str(warned[-1]).endswith(f"the accuracy is measured on the val part{chose}")
 
 
 def test_what_cannot_be_done_says_so_before_any_work(few: Path, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def metrics_of(classes: list[str], confusion: list[list[int]]) -> dict[str, Any]
         "mode": "probe",
         "cut": None,
         "whole": None,
+        "val_chose": [],
         "classes": classes,
         "counts": {"train": 8 * total, "val": total, "calibration": 307, "test": total},
         "measured_on": "test",
@@ -317,6 +318,13 @@ def test_pictures_that_an_earlier_net_had_seen_are_not_said_to_be_new(metrics: d
     text = Document(render(metrics, [])).text
     assert "93.0 % right on 372 pictures, 100 of which the net that it goes on from had seen" in text
     assert "never seen" not in text
+
+
+def test_what_the_validation_part_chose_is_said_beside_what_it_measures(metrics: dict[str, Any]) -> None:
+    chose = metrics | {"val_accuracy": 0.9, "val_chose": ["mode", "epoch"]}
+    assert "; it also chose the mode and the epoch." in Document(render(chose, [])).text
+    text = Document(render(chose | {"measured_on": "val", "counts": metrics["counts"]}, [])).text
+    assert "which also chose the mode and the epoch: it may be a point or two too high." in text
 
 
 def test_a_cut_is_the_best_of_what_was_allowed(metrics: dict[str, Any]) -> None:
