@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from common import ROOT, Benchmark, arguments, machine, pictures
+from scipy import stats
 
 from lexnet.config import Mode, TrainConfig
 from lexnet.data.manifest import Manifest
@@ -107,5 +108,11 @@ if {"auto", "probe", "tail"} <= {run[2] for run in RUNS}:
     for (each, seed, _), value in accuracy.items():
         best[each, seed] = max(value, best.get((each, seed), 0.0))
     lost = [accuracy[each, seed, "auto"] - value for (each, seed), value in best.items()]
+    for each in dict.fromkeys(each for each, *_ in RUNS):
+        seeds = [seed for few, seed, mode in RUNS if (few, mode) == (each, "tail")]
+        gains = [100 * (accuracy[each, seed, "tail"] - accuracy[each, seed, "probe"]) for seed in seeds]
+        reach = stats.t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / len(gains) ** 0.5
+        gain = f"{np.mean(gains):+.1f} ± {reach:.1f} points, Student's 95 %"
+        print(f"{each or 'all'} a class, tail - probe: {gain}")
     benchmark.add("auto / the best, mean difference", [float(np.mean(lost))], "share", (">=", -0.01))
 benchmark.finish()

@@ -1,7 +1,7 @@
 """Which of several nets: a linear head after each, on the same pictures, decoded once.
 
            ┌ net a ─ features ─ head, cross-validated on the training part
-picture ───┼ net b ─ ...                                               the cheapest that is no worse
+picture ───┼ net b ─ ...                                               the cheapest that loses at most a point
            └ net c ─ ...
 """
 

@@ -87,7 +87,7 @@ def _probed(
 
 
 def choose_within(job: Job, curve: list[Probed], classes: int, latency: Callable[[Probed], float]) -> Probed:
-    """The cheapest place that is no worse, within the plan's limits."""
+    """The cheapest place that is shown to lose at most a point, within the plan's limits."""
     config = job.plan.config
     limits = config.max_macs, config.max_size, latency, config.max_latency
     return choose_cut(curve, classes, TTA_VIEWS[config.tta], *limits)

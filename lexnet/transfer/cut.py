@@ -1,4 +1,4 @@
-"""Where a net may be cut short: a probe after every stage, and the cheapest that is no worse.
+"""Where a net may be cut short: a probe after every stage, and the cheapest that loses at most a point.
 
 pixels ─ stem ─ stage1 ─ stage2 ─ ... ─ head      one pass over the pictures
                   └ probe   └ probe       └ probe   cross-validated on the training part alone
