@@ -56,9 +56,9 @@ def up_to_the_cut(
         end, curve = _probed(job, stages, manifest, examples)
         return job.trunk(end.stage), examples.part(columns(stages, end)), axes, curve
     short = job.trunk(None if cut == "none" else cut)
-    end_there = [one for one in stages if one.stage == short.cut]
-    if end_there:
-        features = np.ascontiguousarray(every[:, columns(stages, end_there[0])])
+    there = next((one for one in stages if one.stage == short.cut), None)
+    if there is not None:
+        features = np.ascontiguousarray(every[:, columns(stages, there)])
     else:
         features = job.extract(short, manifest, f"net up to {cut}").features
     return short, *with_views(job, short, manifest, examples_of(manifest, looked.near, features)), []
