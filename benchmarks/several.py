@@ -2,7 +2,8 @@
 
     python benchmarks/several.py [--quick]
 
-The passes of the frozen nets alone, with empty caches; rounds alternate.
+The passes of the frozen nets, every stage kept, with empty caches; and the one look with a head on each net
+besides. Rounds alternate.
 """
 
 import os
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 from common import Benchmark, arguments, in_turn, pictures, ratios
 
-from lexnet.config import available_cores
+from lexnet.config import ProbeConfig, available_cores
 from lexnet.data.source import read_data
+from lexnet.job.features import examples_of
 from lexnet.transfer.extract import extract, extract_each
+from lexnet.transfer.probe import fit_probe
 from lexnet.transfer.trunk import open_trunk
 
 NETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -24,7 +27,7 @@ options = arguments(__doc__)
 benchmark = Benchmark("several")
 manifest = read_data(str(pictures() / "clothing"))
 some = manifest.take(np.arange(0, len(manifest), 12 if options.quick else 4))
-found = [open_trunk(net, None, print) for net in NETS]
+found = [open_trunk(net, None, print, every_stage=True) for net in NETS]
 common: dict[str, Any] = {"warn": print, "progress": lambda done, total: None}
 
 
@@ -50,9 +53,23 @@ def at_once() -> None:
     extract_each(found, some, "auto", available_cores(), **common)
 
 
-times = in_turn(3 if options.quick else 5, at_once=cold(at_once), one_by_one=cold(one_by_one))
+def with_heads() -> None:
+    for seen in extract_each(found, some, "auto", available_cores(), **common):
+        examples = examples_of(seen.manifest, [], seen.features)
+        classes = len(seen.manifest.classes)
+        fit_probe(examples, classes, ProbeConfig(), 0, available_cores(), lambda done, total: None)
+
+
+times = in_turn(
+    3 if options.quick else 5,
+    at_once=cold(at_once),
+    one_by_one=cold(one_by_one),
+    with_heads=cold(with_heads),
+)
 benchmark.add("three nets, one look at each picture", [len(some) / t for t in times["at_once"]], "pictures/s")
 benchmark.add("three nets, one after another", [len(some) / t for t in times["one_by_one"]], "pictures/s")
 both = ratios(times["at_once"], times["one_by_one"])
 benchmark.add("at once / the sum of the three passes", both, "times", ("<=", 1.15))
+headed = ratios(times["with_heads"], times["one_by_one"])
+benchmark.add("at once, and three heads / the sum of the three passes", headed, "times", ("<=", 1.15))
 benchmark.finish()
