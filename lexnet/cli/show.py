@@ -1,6 +1,7 @@
 """`lexnet show NET or BUNDLE`"""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,9 +160,19 @@ def _facts(document: dict[str, Any]) -> str:
             seen = f"{percent(hits)} (95 %: {percent(low)} to {percent(high)}) of {count} {part} pictures"
             others = {key: value for key, value in document.items() if key not in ("measured", "format")}
             document = {"accuracy": _plain(seen), **others}
-    document = {key: value for key, value in document.items() if value not in (None, {}, [])}
-    width = max(map(len, document))
-    return "\n".join(f"{_plain(key):{width}}  {_shown(value)}" for key, value in document.items())
+    return "\n".join(_lines(document))
+
+
+def _lines(facts: dict[str, Any], margin: str = "") -> Iterator[str]:
+    """A line for each fact; what is of many parts has a line for each of these, farther in."""
+    told = {_plain(key): value for key, value in facts.items() if value not in (None, {}, [])}
+    width = max(map(len, told), default=0)
+    for key, value in told.items():
+        if isinstance(value, dict) and len(value) > 3:
+            yield f"{margin}{key}"
+            yield from _lines(value, margin + "  ")
+        else:
+            yield f"{margin}{key:{width}}  {_shown(value)}"
 
 
 def _shown(value: Any) -> str:

@@ -42,8 +42,8 @@ from lexnet.job.events import Event, Listener, Narrator, Warned
 from lexnet.job.folder import refuse_inside
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
-from lexnet.job.plan import announce, make_plan
-from lexnet.job.run import Heard, carry_out, check_bundle, plan_for, warn_small
+from lexnet.job.plan import Plan, announce, make_plan
+from lexnet.job.run import Heard, carry_out, check_bundle, foresee, plan_for, warn_small
 from lexnet.job.wording import in_python, raised_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
@@ -145,16 +145,11 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         heard = Heard(on_event or (Narrator(print) if verbose else warn), in_python)
         with raised_in_python():
-            config, clock = self._config(), Clock()
-            manifest, labels = self._manifest(X, y, sample_weight, groups)
-            pictures = admit(manifest, config, heard)
-            if isinstance(X, (str, os.PathLike)):
-                plan = plan_for(os.fspath(X), config, pictures.classes)
-                if out is not None:
-                    refuse_inside(Path(out), find_data(plan.data))
-            else:
-                plan = make_plan(named_by_content(manifest), config, pictures.classes)
+            clock = Clock()
+            pictures, plan, labels = self._asked(X, y, sample_weight, groups, heard)
             if out is not None:
+                if isinstance(X, (str, os.PathLike)):
+                    refuse_inside(Path(out), find_data(plan.data))
                 command = f"lexnet.{self!r}.fit(..., out={os.fspath(out)!r})"
                 outcome = carry_out(pictures, plan, Path(out), "", clock, heard, command).outcome
             else:
@@ -169,6 +164,24 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.bundle_ = outcome.bundle
         self.plan_ = outcome.plan
         return self
+
+    def dry_run(
+        self,
+        X: Paths,
+        y: Sequence[Any] | NDArray[Any] | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: Sequence[Any] | NDArray[Any] | None = None,
+        on_event: Listener | None = None,
+    ) -> dict[str, Any]:
+        """What `fit` would do with these, and the seconds that each choice would take; nothing is trained.
+
+        A dict of `plan` (YAML), `reasons`, `choices` and, within a budget, the one `chosen`.
+        """
+        heard = Heard(on_event or warn, in_python)
+        with raised_in_python():
+            pictures, plan, _ = self._asked(X, y, sample_weight, groups, heard)
+            return foresee(pictures, plan, heard)
 
     def predict(self, X: Picture | Iterable[Picture]) -> NDArray[Any]:
         """(N,) labels, of the type that `fit` was given."""
@@ -220,6 +233,22 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _config(self) -> TrainConfig:
         config: TrainConfig = from_flat(TrainConfig, self.get_params(deep=False))
         return config
+
+    def _asked(
+        self,
+        X: Paths,
+        y: Sequence[Any] | NDArray[Any] | None,
+        sample_weight: ArrayLike | None,
+        groups: Sequence[Any] | NDArray[Any] | None,
+        heard: Heard,
+    ) -> tuple[Manifest, Plan, NDArray[Any]]:
+        """The admitted pictures, the plan for them, and the labels in the order of the classes."""
+        config = self._config()
+        manifest, labels = self._manifest(X, y, sample_weight, groups)
+        pictures = admit(manifest, config, heard)
+        if isinstance(X, (str, os.PathLike)):
+            return pictures, plan_for(os.fspath(X), config, pictures.classes), labels
+        return pictures, make_plan(named_by_content(manifest), config, pictures.classes), labels
 
     def _manifest(
         self,

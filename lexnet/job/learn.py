@@ -17,7 +17,6 @@ from lexnet.job.job import Clock, Job
 from lexnet.job.learned import Looked, Taught
 from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided
-from lexnet.job.records import run_of, stages
 from lexnet.job.ship import Outcome, keep_head, shipped, with_head
 from lexnet.transfer.cut import Probed
 from lexnet.transfer.probe import Examples, Probe, fit_probe, load_solver
@@ -54,23 +53,23 @@ def learn(
     if job.plan.recipe() != plan.recipe():
         _warn_of_changes(job, admitted)
     taught = _taught(job, looked, divided, tried)
-    better, seen = _beside_the_head(taught, divided) if tried else (True, "")
-    if tried:
-        why = f"mode {'tail' if better else 'probe'}: {seen}"
-        tell(Note(why))
-    if not better:
-        again = decided(
-            plan, mode="probe", net=job.plan.config.net, why=why, limit=job.plan.config.split.limit
-        )
-        outcome = learn(admitted, replace(again, judged=True), clock, tell, keep)
-        before = {"trunk": run_of(looked.extraction)} | ({"stages": stages(rivals)} if rivals else {})
-        return replace(outcome, metrics=outcome.metrics | before)
     if not tried:
         _warn_of_no_gain(taught, divided)
-    for event in held:
-        tell(event)
-    final = replace(taught.job, tell=tell, plan=replace(taught.job.plan, judged=tried or job.plan.judged))
-    taught = replace(taught, job=final, curve=rivals or taught.curve)
+    else:
+        better, seen = _beside_the_head(taught, divided)
+        why = f"mode {'tail' if better else 'probe'}: {seen}"
+        tell(Note(why))
+        if better:
+            for event in held:
+                tell(event)
+        else:
+            config = job.plan.config
+            head = decided(plan, mode="probe", net=config.net, why=why, limit=config.split.limit)
+            job = replace(job, plan=head, tell=tell)
+            divided = _divided(job, admitted, looked)  # no part has to calibrate a head
+            taught = _taught(job, looked, divided, tried=False)
+    settled = replace(taught.job.plan, judged=tried or job.plan.judged)
+    taught = replace(taught, job=replace(taught.job, tell=tell, plan=settled), curve=rivals or taught.curve)
     return shipped(taught, looked, divided, is_divided(admitted))
 
 

@@ -184,14 +184,18 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
 
     Raises `LexNetError`.
     """
+    plan = plan_for(data, config)
+    manifest = admit(read_data(plan.data), plan.config, tell)
+    return foresee(manifest, plan_for(data, config, manifest.classes), tell)
+
+
+def foresee(manifest: Manifest, plan: Plan, tell: Listener) -> dict[str, Any]:
+    """`preview` of a plan for admitted pictures."""
     from lexnet.job.budget import best, heads_only, options  # load torch
     from lexnet.job.choose import without_a_look
 
-    plan = plan_for(data, config)
     if len(plan.config.nets()) > 1:
         raise ConfigError(f"net={plan.config.net!r}: a dry run measures one net; name it")
-    manifest = admit(read_data(plan.data), plan.config, tell)
-    plan = plan_for(data, config, manifest.classes)
     announce(plan, tell)
     if new := without_a_look(plan, manifest):
         plan = new

@@ -280,10 +280,21 @@ def test_json_of_a_small_bundle(call: Call, tiny: Path) -> None:
 def test_numbers_of_a_bundle_are_shown_with_four_digits(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "tiny.lexnet"
     path.write_bytes(tiny_bundle(threshold=0.123456789, scores={"top1": 2 / 3, "parts": [1e-7 / 3, 12345]}))
-    shown = dict(line.split(maxsplit=1) for line in call("show", path).out.splitlines())
+    shown = dict(line.split(maxsplit=1) for line in call("show", path).out.splitlines() if " " in line)
     assert shown["threshold"] == "0.1235"
     assert shown["scores"] == "top1 0.6667, parts [3.333e-08, 12345]"  # whole numbers as they are
     assert json.loads(call("show", path, "--json").out)["threshold"] == 0.123456789
+
+
+def test_what_is_of_many_parts_has_a_line_for_each(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.lexnet"
+    path.write_bytes(
+        tiny_bundle(scores={"one": 1, "two": {"a": 1, "b": None}, "three": {}, "four": 0, "five": None})
+    )
+    lines = call("show", path).out.splitlines()
+    start = lines.index("scores")
+    assert lines[start + 1 : start + 4] == ["  one   1", "  two   a 1", "  four  0"]
+    assert not lines[start + 4].startswith(" ")
 
 
 def test_a_runs_folder_stands_for_its_bundle(

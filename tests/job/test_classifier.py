@@ -51,6 +51,19 @@ def test_it_predicts_in_the_engine_and_the_threads_it_was_given() -> None:
     assert all(isinstance(engine, OnnxRuntime) and engine.callers == 1 for engine in engines)
 
 
+def test_a_dry_run_says_what_a_fit_would_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told: list[Event] = []
+    classifier = lexnet.Classifier(mode="probe", size=32, budget="1m")
+    found = classifier.dry_run(PATHS, NAMES, on_event=told.append)
+    assert found["chosen"]["mode"] == "probe" and 0 < found["chosen"]["seconds"] < 60
+    assert "mode: probe" in found["plan"]
+    assert not list(tmp_path.iterdir()) and not hasattr(classifier, "bundle_")
+    assert any("measuring this machine" in str(event) for event in told)
+    with pytest.raises(ConfigError, match="a dry run measures one net"):
+        lexnet.Classifier(mode="probe", net="efficientnet_lite0,efficientnet_lite1").dry_run(PATHS, NAMES)
+
+
 def test_an_interrupted_fit_goes_on_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the bits of one that nobody interrupted; then with more epochs; never over what is another's."""
 
