@@ -39,6 +39,10 @@ class Clock:
             self.steps[name] = self.steps.get(name, 0.0) + time.perf_counter() - start
 
 
+class OutOfTime(Exception):
+    """There is no time left for what was begun, and something else may be done in its place."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A plan at work: what every step of it needs."""
@@ -114,11 +118,19 @@ class Job:
         *,
         look: Look | None = None,
         first: bool = False,
+        timely: bool = False,
     ) -> Extraction:
         """The features of these pictures, timed and told as a step of its own.
 
-        Raises `DataError` for a picture that cannot be had any more, unless this is the first look.
+        Raises `DataError` for a picture that cannot be had any more, unless this is the first look, and where
+        it has to be `timely` `OutOfTime`.
         """
+
+        def progress(done: int, total: int) -> None:
+            if timely and self.late():
+                raise OutOfTime
+            self.progress(step, done, total)
+
         with self.clock.step(step):
             found = extract(
                 trunk,
@@ -127,7 +139,7 @@ class Job:
                 self.workers,
                 look=look,
                 warn=self.warn,
-                progress=partial(self.progress, step),
+                progress=progress,
             )
         if not first:
             seen_again(manifest, found.manifest)

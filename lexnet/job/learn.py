@@ -13,7 +13,7 @@ from lexnet.job.divide import divide
 from lexnet.job.events import Event, Listener, Note, Warned
 from lexnet.job.features import examples_of, up_to_the_cut, with_tta_views
 from lexnet.job.folder import HEAD
-from lexnet.job.job import Clock, Job
+from lexnet.job.job import Clock, Job, OutOfTime
 from lexnet.job.learned import Looked, Taught
 from lexnet.job.look import look
 from lexnet.job.plan import Plan, decided
@@ -132,7 +132,10 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
     if config.mode == "tail" and not flawless:
         from lexnet.job.tail import learn_tail
 
-        learned = learn_tail(job, trunk, manifest, probe)
+        try:
+            learned = learn_tail(job, trunk, manifest, probe, timely=tried)
+        except OutOfTime:
+            learned = with_head(trunk, probe, examples, manifest, None)
     elif config.mode == "finetune":
         from lexnet.job.whole import learn_whole
 
@@ -174,6 +177,8 @@ def _beside_the_head(taught: Taught, manifest: Manifest) -> tuple[bool, str]:
     truth = manifest.labels[manifest.where("val")]
     if then == len(truth):
         return False, f"a linear head is right on all {then:,} val pictures"
+    if not taught.learned.steps:
+        return False, "no time was left to train a tail in"
     now = int((taught.learned.val.argmax(axis=1) == truth).sum())
     seen = f"after training {now:,} of {len(truth):,} val pictures are right, with a linear head {then:,}"
     return now > then, seen

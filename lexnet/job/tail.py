@@ -15,10 +15,11 @@ from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import augmented, colour_axes
 
 
-def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe) -> Learned:
+def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe, timely: bool = False) -> Learned:
     """Trains what lies behind the plan's cut, from the probe's head on; goes on from the job's checkpoint.
 
-    The validation part chooses the temperature. Raises `TrainingError`.
+    The validation part chooses the temperature. Raises `TrainingError`, and where it has to be `timely`
+    `OutOfTime` if there is none left to train in.
     """
     config, recipe, fit = job.plan.config, job.plan.recipe(), job.plan.config.fit.resolved("tail")
     train, val = manifest.where("train"), manifest.where("val")
@@ -30,8 +31,8 @@ def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe) -> Lear
     axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
     frozen = job.trunk(cut, pooled=False)
     look = None if config.views is None else augmented(recipe, config.seed, config.views, axes)
-    seen = job.extract(frozen, manifest.take(train), "activations", look=look)
-    judged = job.extract(frozen, manifest.take(val), "activations")
+    judged = job.extract(frozen, manifest.take(val), "activations", timely=timely)
+    seen = job.extract(frozen, manifest.take(train), "activations", look=look, timely=timely)
     with apart(job.workers):
         net = started(trunk, probe)
         with job.clock.step("train"):

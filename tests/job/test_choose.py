@@ -361,6 +361,22 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
     assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
 
 
+def test_where_no_time_is_left_for_a_tail_its_head_is_there_in_time(
+    folder: Path, tmp_path: Path, speeds: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has become slow since it was measured. A tail that was asked for is one all the same."""
+    monkeypatch.setattr(learn, "_hits", lambda *arguments: 0)
+    monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Job, "late", lambda self: True)
+    run = train(str(folder), SMALL, tmp_path / "run")
+    assert run.metrics["mode"] == "probe" and run.metrics["frozen"] is None
+    assert "mode probe: no time was left to train a tail in" in run.metrics["decisions"]
+    again = train(str(run.folder / "plan.yaml"), out=tmp_path / "again")
+    assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
+    asked = train(str(folder), replace(SMALL, mode="tail"), tmp_path / "tail").metrics
+    assert asked["mode"] == "tail" and asked["stopped"]
+
+
 def test_where_the_head_leaves_nothing_to_gain_no_tail_is_trained(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
