@@ -1,9 +1,9 @@
 """Probing three nets on the clothing photos: one look at every picture, beside a look for each net.
 
-    python benchmarks/several.py [--quick]
+    python benchmarks/several.py [--quick] [all]
 
 The passes of the frozen nets, every stage kept, with empty caches; and the one look with a head on each net
-besides. Rounds alternate.
+besides. Rounds alternate: five of a quarter of the photos, three of a twelfth, or one of all.
 """
 
 import os
@@ -26,7 +26,8 @@ NETS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 options = arguments(__doc__)
 benchmark = Benchmark("several")
 manifest = read_data(str(pictures() / "clothing"))
-some = manifest.take(np.arange(0, len(manifest), 12 if options.quick else 4))
+every = "all" in options.only
+some = manifest.take(np.arange(0, len(manifest), 1 if every else 12 if options.quick else 4))
 found = [open_trunk(net, None, print, every_stage=True) for net in NETS]
 common: dict[str, Any] = {"warn": print, "progress": lambda done, total: None}
 
@@ -61,7 +62,7 @@ def with_heads() -> None:
 
 
 times = in_turn(
-    3 if options.quick else 5,
+    1 if every else 3 if options.quick else 5,
     at_once=cold(at_once),
     one_by_one=cold(one_by_one),
     with_heads=cold(with_heads),
