@@ -365,7 +365,7 @@ class TrainConfig:
 
     net: Annotated[
         str,
-        "which net (see `lexnet nets`), several with commas to take the cheapest that is as good, or auto",
+        "which net (see `lexnet nets`), several with commas to take the cheapest within a point, or auto",
     ] = "auto"
     from_: Annotated[
         str | None, "go on from this bundle: its net and weights, with more pictures or other classes"

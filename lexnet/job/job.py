@@ -100,7 +100,7 @@ class Job:
         )
 
     def looking(self) -> Trunk:
-        """The net that looks at each picture first: at every stage, so that no cut needs another look."""
+        """The net that looks at each picture first: at every stage: a cut there needs no other look."""
         return self.trunk(every_stage=True)
 
     def tail_cut(self, trunk: Trunk) -> str:
@@ -122,8 +122,8 @@ class Job:
     ) -> Extraction:
         """The features of these pictures, timed and told as a step of its own.
 
-        Raises `DataError` for a picture that cannot be had any more, unless this is the first look, and where
-        it has to be `timely` `OutOfTime`.
+        Raises `DataError` for a picture that cannot be had any more, unless this is the first look, and
+        `OutOfTime` where it has to be `timely` and no time is left.
         """
 
         def progress(done: int, total: int) -> None:

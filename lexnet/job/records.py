@@ -162,11 +162,10 @@ def run_metrics(found: Findings) -> dict[str, Any]:
 
 def _whole(found: Findings) -> dict[str, int] | None:
     """What the net would cost that was cut short, had it not been: `params` and `macs`, its head's too."""
-    if found.looking is None or found.trunk is None or found.trunk.cut is None:
+    whole, cut = found.looking, found.trunk.cut if found.trunk else None
+    if cut is None or whole is None or whole.end is not None:  # an end: of a bundle that was cut before
         return None
-    if found.looking.end is not None:
-        return None  # nor was it the whole net before
-    place, classes = found.looking.places()[-1], len(found.manifest.classes)
+    place, classes = whole.places()[-1], len(found.manifest.classes)
     params = place.params + classes * (place.width + 1)
     return {"params": params, "macs": TTA_VIEWS[found.spec.tta] * (place.macs + classes * place.width)}
 

@@ -67,7 +67,7 @@ class Heard:
         if isinstance(event, Note | Warned):
             event = replace(event, text=self._wording(event.text))
             texts = self.warnings if isinstance(event, Warned) else self.decisions
-            if event.text in texts:  # where a tail did not pay, a probe begins anew
+            if event.text in texts:  # where a tail is not kept, much is said again of its head
                 return
             if isinstance(event, Warned) or event.lasting:
                 texts.append(event.text)

@@ -18,8 +18,8 @@ from lexnet.transfer.views import augmented, colour_axes
 def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe, timely: bool = False) -> Learned:
     """Trains what lies behind the plan's cut, from the probe's head on; goes on from the job's checkpoint.
 
-    The validation part chooses the temperature. Raises `TrainingError`, and where it has to be `timely`
-    `OutOfTime` if there is none left to train in.
+    The validation part chooses the temperature. Raises `TrainingError`, and `OutOfTime` where it has to be
+    `timely` and no time is left to train in.
     """
     config, recipe, fit = job.plan.config, job.plan.recipe(), job.plan.config.fit.resolved("tail")
     train, val = manifest.where("train"), manifest.where("val")
