@@ -3,8 +3,8 @@
     python benchmarks/photos.py [--quick] [MODE...]
 
 5, 10, 25, 50, 100 and all photos of clothes a class to train on, drawn anew by each of three seeds (all of
-them: by none); always all of the validation part to calibrate on and all 372 of the test part to be measured
-by. A whole net and a new one see 128 px in place of 224, at 5, 25 and all, where all is one seed alone.
+them: by none), with a seventh as many to validate on, as a user has who divides none, and always all 372 of
+the test part to be measured by. A whole net and a new one see 128 px in place of 224, at 5, 25 and all, where all is one seed alone.
 
 Where `auto` picks the tail it is the tail of that seed, bit for bit, and counts as both; likewise the head.
 Every result is a line of photos.jsonl (LEXNET_STUDY names another file), with its machine and its commit;
@@ -50,11 +50,12 @@ if options.only:
 
 
 def with_few(manifest: Manifest, each: int | None, seed: int) -> Manifest:
-    """Of each class so many to train on; all of the other parts."""
-    rows = list(np.concatenate([manifest.where("val"), manifest.where("test")]))
-    train = sorted(manifest.where("train"), key=lambda row: address(seed, "photos", manifest.digests[row]))
-    for label in range(len(manifest.classes)):
-        rows += [row for row in train if manifest.labels[row] == label][:each]
+    """Of each class so many to train on and a seventh to validate on, as train divides; all of the test."""
+    rows = list(manifest.where("test"))
+    for part, number in (("train", each), ("val", each and max(1, round(each / 7)))):
+        drawn = sorted(manifest.where(part), key=lambda row: address(seed, "photos", manifest.digests[row]))
+        for label in range(len(manifest.classes)):
+            rows += [row for row in drawn if manifest.labels[row] == label][:number]
     return manifest.take(np.sort(rows))
 
 
