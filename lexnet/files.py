@@ -216,6 +216,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def seal(path: Path) -> None:
+    """Writes the file's sha256 beside it, for `is_sealed` to tell whether it has changed since."""
+    write_atomic(sealed_by(path), sha256(path))
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether the file is there and has the sha256 that lies beside it."""
+    mark = sealed_by(path)
+    return path.is_file() and mark.is_file() and sha256(path).encode() == mark.read_bytes()
+
+
+def sealed_by(path: Path) -> Path:
+    """Where the sha256 of a file that is not called after it lies."""
+    return path.with_suffix(".sha256")
+
+
 def read_yaml(path: Path) -> Any:
     """What a YAML file says in plain values; raises `OSError`, and `ValueError` for anything else.
 

@@ -15,10 +15,13 @@ from lexnet.config import MAX_BYTES
 from lexnet.data.manifest import Manifest
 from lexnet.data.members import LEAVES, Members, TarMembers, ZipMembers
 from lexnet.data.parquet import Rows
+from lexnet.data.shards import join_shards
 from lexnet.data.table import digested, is_listing, is_table, list_table
 from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
-from lexnet.files import atomic_file, cache_folder, left_out, natural, sha256, write_atomic
+from lexnet.files import (
+    atomic_file, cache_folder, is_sealed, left_out, natural, seal, sealed_by, sha256, write_atomic,
+)  # fmt: skip
 from lexnet.preprocess import SUFFIXES
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -32,7 +35,7 @@ def is_archive(path: Path) -> bool:
 def read_archive(
     path: Path, classes: list[str] | None = None, progress: Progress = lambda done, total: None
 ) -> Manifest:
-    """The pictures of an archive, by the one table at its top or else by its folders; see `read_tree`.
+    """The pictures of an archive, by the table in it, the shards of one, or else its folders; see `read_tree`.
 
     Where everything lies in one folder, as archives often have it, that folder is looked into. Raises
     `DataError` for an archive that is damaged.
@@ -45,8 +48,12 @@ def read_archive(
         raise _damaged(path, error) from error
     names = sorted(members.reasons, key=lambda name: natural(name.replace("/", "\0")))  # a/b before a!
     sound = [name for name in names if members.reasons[name] is None]
-    if table := _table(path, members, sound):
-        return _by_table(path, members, *table, classes, progress)
+    if tables := _tables(path, members, sound):
+        found = [_listed(path, members, file, name, classes) for name, file in tables.items()]
+        if len(found) == 1:
+            return digested(found[0], progress)
+        shards = dict(zip((PurePosixPath(name).name for name in tables), found, strict=True))
+        return join_shards(str(path), shards, classes, progress)
     top = _only_folder(sound)
     folders: dict[str, set[str]] = {"": set()}
     for name in (*names, *members.folders):
@@ -102,43 +109,51 @@ def _only_folder(names: list[str]) -> str:
     return top
 
 
-def _table(path: Path, members: Members, names: list[str]) -> tuple[Path, str] | None:
-    """The one table of pictures at the top or in the only folder there: as a file of its own, and its name.
+def _tables(path: Path, members: Members, names: list[str]) -> dict[str, Path]:
+    """The one table of pictures, or the Parquet files that are its shards, each as a file of its own.
 
-    A table without the columns that it takes is none: then the folders are looked at.
+    They lie at the top or in the only folder there; where the archive has no pictures beside them, in any
+    one folder. A table without the columns that it takes is none; where there is none, folders are looked at.
     """
-    tops = {name.split("/")[0] for name in names}
-    depth = 1 if len(tops) == 1 and not is_table(Path(*tops)) else 0
-    tables = [name for name in names if name.count("/") == depth and is_table(Path(name))]
-    if len(tables) != 1:
-        return None
+    tables = [name for name in names if is_table(Path(name))]
+    if any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in names):
+        tops = {name.split("/")[0] for name in names}
+        depth = 1 if len(tops) == 1 else 0
+        tables = [name for name in tables if name.count("/") == depth]
+    kinds = {PurePosixPath(name).suffix.lower() for name in tables}
+    if len({name.rpartition("/")[0] for name in tables}) > 1 or (len(tables) > 1 and kinds != {".parquet"}):
+        return {}
+    files = {name: _by_itself(path, members, name) for name in tables}
+    return {name: file for name, file in files.items() if file}
+
+
+def _by_itself(path: Path, members: Members, table: str) -> Path | None:
+    """The archive's `table` as a file in the cache, if it is one of pictures."""
     try:
-        content = members.read(tables[0])
+        content = members.read(table)
     except Exception as error:
         raise _damaged(path, error) from error
     if len(content) > MAX_BYTES:
-        raise DataError(f"{path}/{tables[0]} has over {MAX_BYTES:,} bytes; unpack it and give the table")
-    suffix = PurePosixPath(tables[0]).suffix.lower()
+        raise DataError(f"{path}/{table} has over {MAX_BYTES:,} bytes; unpack it and give the table")
+    suffix = PurePosixPath(table).suffix.lower()
     file = cache_folder("archives", f"{hashlib.sha256(content).hexdigest()}{suffix}")
     if not file.is_file() or file.read_bytes() != content:
         write_atomic(file, content)
     if is_listing(file):
-        return file, tables[0]
+        return file
     file.unlink(missing_ok=True)
     return None
 
 
-def _by_table(
-    path: Path, members: Members, file: Path, table: str, classes: list[str] | None, progress: Progress
-) -> Manifest:
-    """The pictures of the archive's `table`, which lies in `file` by itself."""
+def _listed(path: Path, members: Members, file: Path, table: str, classes: list[str] | None) -> Manifest:
+    """The rows of the archive's `table`, which lies in `file` by itself; no picture is read."""
     shown, folder = f"{path}/{table}", table.rpartition("/")[0]
     try:
         found = list_table(file, classes, Archive(path, members, f"{folder}/" if folder else ""))
     except DataError as error:
         raise DataError(str(error).replace(str(file), shown)) from error
     source = replace(found.source, name=shown) if isinstance(found.source, Rows) else found.source
-    return digested(replace(found, name=shown, source=source), progress)
+    return replace(found, name=shown, source=source)
 
 
 def _tar_members(path: Path) -> TarMembers:
@@ -149,30 +164,23 @@ def _tar_members(path: Path) -> TarMembers:
     except Exception:
         if plain != path:
             plain.unlink(missing_ok=True)
-            _witness(plain).unlink(missing_ok=True)
+            sealed_by(plain).unlink(missing_ok=True)
         raise
-
-
-def _witness(plain: Path) -> Path:
-    """Says what the sha256 of the unpacked archive is."""
-    return plain.with_suffix(".sha256")
 
 
 def _plain_tar(path: Path) -> Path:
     """The archive itself, or its uncompressed copy in the cache, made once for these very bytes."""
     if path.suffix.lower() == ".tar":
         return path
-    digest = sha256(path)
-    plain = cache_folder("archives", f"{digest}.tar")
-    witness = _witness(plain)
-    if plain.is_file() and witness.is_file() and sha256(plain).encode() == witness.read_bytes():
+    plain = cache_folder("archives", f"{sha256(path)}.tar")
+    if is_sealed(plain):
         return plain
     with _decompressed(path) as stream, atomic_file(plain) as out:
         while piece := _read(stream, path):
             if shutil.disk_usage(plain.parent).free < 2**30:
                 raise OutputError(f"{path} unpacks to more than {plain.parent} has room for; unpack it")
             out.write(piece)
-    write_atomic(witness, sha256(plain))
+    seal(plain)
     return plain
 
 

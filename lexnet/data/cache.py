@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lexnet.errors import OutputError
-from lexnet.files import cache_folder, sha256
+from lexnet.files import cache_folder, sealed_by, sha256
 
 KINDS = {
     "activations": "pictures as a net's frozen stages leave them, for training its tail",
@@ -27,7 +27,7 @@ FETCHED = ("samples", "weights")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 NAMED = (".npy", ".onnx", ".safetensors", ".csv", ".tsv", ".parquet")
 """Files of these kinds are named after their own sha256, where they are named after one."""
-OURS = re.compile(r"[0-9a-f]{32,64}(\.\w+)?|\..*\.part|digits|fashion-mnist(\.parquet)?")
+OURS = re.compile(r"[0-9a-f]{32,64}(\.\w+)?|\..*\.part|digits|fashion-mnist(\.\w+)?")
 """What stands directly below a kind's folder; all else there is somebody's, and left alone."""
 DAMAGED = ".damaged"
 """What the name of a damaged file ends in, once somebody has met it."""
@@ -55,13 +55,22 @@ def held() -> list[Held]:
 
 
 def damaged() -> tuple[list[Path], int]:
-    """Sets aside the files that are named after their sha256 and do not have it; (all set aside, how many
-    were looked at)."""
-    named = [f for kind in KINDS for f in _files(kind) if DIGEST.fullmatch(f.stem) and f.suffix in NAMED]
-    for file in named:
-        if sha256(file) != file.stem:
+    """Sets aside the files that have not the sha256 they are named after, or that lies beside them; (all set
+    aside, how many were looked at)."""
+    known = [(file, digest) for kind in KINDS for file in _files(kind) if (digest := _said(file))]
+    for file, digest in known:
+        if sha256(file) != digest:
             file.replace(file.with_suffix(DAMAGED))
-    return [file for kind in KINDS for file in _files(kind) if file.suffix == DAMAGED], len(named)
+    return [file for kind in KINDS for file in _files(kind) if file.suffix == DAMAGED], len(known)
+
+
+def _said(file: Path) -> str | None:
+    """The sha256 that the file should have, where that is known."""
+    if DIGEST.fullmatch(file.stem) and file.suffix in NAMED:
+        return file.stem
+    mark = sealed_by(file)
+    told = mark.is_file() and file.suffix not in (mark.suffix, DAMAGED)
+    return mark.read_text(errors="replace") if told else None
 
 
 def prune(kinds: list[str], older: float) -> tuple[int, int]:

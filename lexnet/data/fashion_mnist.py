@@ -15,7 +15,7 @@ from PIL import Image
 
 from lexnet.download import Progress, download, for_downloads
 from lexnet.errors import DataError, MissingExtra
-from lexnet.files import atomic_file, cache_folder
+from lexnet.files import atomic_file, cache_folder, is_sealed, seal
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 SITE = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
@@ -41,9 +41,12 @@ PARTS = {"train": "train", "t10k": "test"}
 
 
 def fashion_mnist() -> Path:
-    """The table in the cache, made when first asked for; raises `DataError` where the files are not here."""
+    """The table in the cache, made when first asked for and where it is damaged.
+
+    Raises `DataError` where the files are not here.
+    """
     table = cache_folder("samples") / "fashion-mnist.parquet"
-    if table.is_file():
+    if is_sealed(table):
         return table
     try:
         import pyarrow as pa
@@ -62,6 +65,7 @@ def fashion_mnist() -> Path:
             columns["split"].append(part)
     with atomic_file(table) as file:
         pq.write_table(pa.table(columns), file, row_group_size=5_000)
+    seal(table)
     return table
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from lexnet.data.manifest import Files, Manifest
-from lexnet.data.shards import read_shards
-from lexnet.data.table import is_listing, is_table, read_table
+from lexnet.data.shards import join_shards
+from lexnet.data.table import is_listing, is_table, list_table, read_table
 from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError
 from lexnet.files import left_out, walk
@@ -30,7 +30,8 @@ def read_folder(
         files = sorted(file for file in root.iterdir() if file.is_file() and not left_out(file.name))
         tables = [file for file in files if is_table(file) and is_listing(file)]
         if tables and all(file.suffix.lower() == ".parquet" for file in tables):
-            return read_shards(root, tables, classes, progress)
+            shards = {table.name: list_table(table, classes) for table in tables}
+            return join_shards(str(root), shards, classes, progress)
         if len(tables) == 1:
             return read_table(tables[0], classes, progress)
     if len(names) == 1 and _is_wrapper(names[0], files, classes) and _wraps(root / names[0]):

@@ -1,14 +1,13 @@
-"""A folder of Parquet files that are one set, as the Hugging Face hub writes it."""
+"""Parquet files of one folder, or in one archive, that are one set, as the Hugging Face hub writes it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Source
-from lexnet.data.table import digested, list_table
+from lexnet.data.table import digested
 from lexnet.data.tree import PART_NAMES, Progress
 from lexnet.errors import DataError
 from lexnet.files import natural
@@ -29,35 +28,38 @@ class Shards:
         return self.files[name].where(inside)
 
 
-def read_shards(root: Path, files: Sequence[Path], classes: list[str] | None, progress: Progress) -> Manifest:
-    """The pictures of all files, in the parts that the files' names begin with, if they all do."""
-    found = [list_table(file, classes) for file in files]
+def join_shards(
+    where: str, shards: Mapping[str, Manifest], classes: list[str] | None, progress: Progress
+) -> Manifest:
+    """The pictures of all files, each listed by its name, in the parts that the names begin with, if they all do.
+
+    Each is read and digested. Raises `DataError` where only some names begin with a part.
+    """
+    files, found = [*shards], [*shards.values()]
     names = classes or sorted({name for one in found for name in one.classes}, key=natural)
     index = {name: i for i, name in enumerate(names)}
-    begun = [PART_NAMES.get(file.name.split("-")[0].split(".")[0].lower()) for file in files]
+    begun = [PART_NAMES.get(file.split("-")[0].split(".")[0].lower()) for file in files]
     if any(begun) and not all(begun):
-        odd = files[begun.index(None)].name
-        raise DataError(f"{root} has files for train, val or test, and beside them {odd}; move it elsewhere")
+        odd = files[begun.index(None)]
+        raise DataError(f"{where} has files for train, val or test, and beside them {odd}; move it elsewhere")
     parts = [
         one.parts if part is None else Strings.of([part] * len(one))
         for part, one in zip(begun, found, strict=True)
     ]
     return digested(
         Manifest(
-            name=str(root),
-            source=Shards({file.name: one.source for file, one in zip(files, found, strict=True)}),
+            name=where,
+            source=Shards({file: one.source for file, one in shards.items()}),
             classes=names,
-            paths=Strings.of(
-                f"{file.name}/{path}" for file, one in zip(files, found, strict=True) for path in one.paths
-            ),
+            paths=Strings.of(f"{file}/{path}" for file, one in shards.items() for path in one.paths),
             labels=np.concatenate([np.asarray([index[c] for c in one.classes])[one.labels] for one in found]),
             parts=Strings.join(parts),
             digests=Strings.join(one.digests for one in found),
             groups=Strings.join(one.groups for one in found),
             weights=np.concatenate([one.weights for one in found]),
             skipped=[
-                replace(skip, path=f"{file.name}/{skip.path}")
-                for file, one in zip(files, found, strict=True)
+                replace(skip, path=f"{file}/{skip.path}")
+                for file, one in shards.items()
                 for skip in one.skipped
             ],
         ),

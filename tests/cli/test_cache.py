@@ -14,6 +14,7 @@ import pytest
 
 from lexnet.data.cache import KINDS
 from lexnet.data.store import Store
+from lexnet.files import seal, write_atomic
 
 WEIGHTS = Path("weights", f"{9:064x}")
 Call = Callable[..., Any]  # the fixture of conftest.py
@@ -51,17 +52,20 @@ def test_a_flipped_byte_is_found_and_prune_takes_the_file_away(call: Call, cache
     kept = b"a published net"
     weights = cache / WEIGHTS / f"{hashlib.sha256(kept).hexdigest()}.safetensors"
     weights.write_bytes(kept)
+    table = cache / "samples" / "fashion-mnist.parquet"
+    write_atomic(table, b"labels and pictures")
+    seal(table)
     assert re.fullmatch(r"\d+ files checked, 0 damaged\n", call("cache", "verify").out)
     file = sorted(cache.glob("features/*/*.npy"))[0]
-    for one in (file, weights):
+    for one in (file, table, weights):
         content = bytearray(one.read_bytes())
         content[-1] ^= 1
         one.write_bytes(content)
     said = call("cache", "verify", "--json")
-    aside = [str(one.with_suffix(".damaged")) for one in (file, weights)]
+    aside = [str(one.with_suffix(".damaged")) for one in (file, table, weights)]
     assert said.code == 1 and json.loads(said.out) == {"damaged": aside}
     assert call("cache", "verify").out.startswith(f"damaged: {aside[0]}\n") and not file.exists()
-    assert json.loads(call("cache", "prune", "--json").out)["removed"] == 2
+    assert json.loads(call("cache", "prune", "--json").out)["removed"] == 3
     assert call("cache", "verify").code == 0 and (cache / WEIGHTS / "model.safetensors").exists()
 
 

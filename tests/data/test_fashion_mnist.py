@@ -86,6 +86,14 @@ def test_what_is_here_is_not_fetched_again(site: str, cache: Path, monkeypatch: 
     assert fetch(silent, site) == table
 
 
+def test_a_damaged_table_is_made_anew(site: str) -> None:
+    table = fetch(silent, site)
+    whole = table.read_bytes()
+    at = whole.index(b"sneaker")  # another label would read as well
+    table.write_bytes(whole[:at] + b"sneakes" + whole[at + 7 :])
+    assert fashion_mnist() == table and table.read_bytes() == whole
+
+
 @pytest.mark.parametrize("how", ["another", "not packed", "cut", "too much"])
 def test_other_content_is_refused_and_does_not_stay(how: str, site: str, small: Path, cache: Path) -> None:
     file = small / f"{NAMES[2]}.gz"

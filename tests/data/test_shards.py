@@ -1,5 +1,7 @@
-"""Parquet files in one folder are one set of pictures."""
+"""Parquet files in one folder, or in one archive, are one set of pictures."""
 
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from picture_makers import class_folder
 
+from lexnet.data.archive import read_archive
 from lexnet.data.folder import read_folder
 from lexnet.errors import DataError
 
@@ -46,6 +49,33 @@ def test_their_names_say_the_parts_and_the_classes_are_those_of_all(
         assert [manifest.read(row) for row in range(6)] == contents
     assert manifest.paths[3] == "train-00001-of-00002.parquet/row-00000001/1.png"
     assert manifest.source.where(manifest.paths[0]).startswith(str(data / "train-00000-of-00002.parquet"))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("folder", ["", "set/", "set/data/"])
+def test_an_archive_of_them_is_what_its_folder_is(
+    tmp_path: Path, contents: list[bytes], kind: str, folder: str
+) -> None:
+    names = ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001")
+    for name, start in zip(names, (0, 2, 4), strict=True):
+        write(tmp_path / "data" / f"{name}.parquet", contents[start : start + 2], ["cat", "dog"])
+    path = tmp_path / f"hub.{kind}"
+    files = {f"{folder}{file.name}": file for file in sorted((tmp_path / "data").iterdir())}
+    files[f"{folder.split('/')[0]}/README.md".removeprefix("/")] = tmp_path / "README.md"
+    (tmp_path / "README.md").touch()
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, file in files.items():
+                archive.write(file, name)
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            for name, file in files.items():
+                archive.add(file, name)
+    there, here = read_folder(tmp_path / "data"), read_archive(path)
+    assert (list(here.paths), list(here.parts)) == (list(there.paths), list(there.parts))
+    assert here.classes == there.classes and here.labels.tolist() == there.labels.tolist()
+    assert [here.read(row) for row in range(6)] == [there.read(row) for row in range(6)]
+    assert here.source.where(here.paths[0]) == f"{path}/{folder}test-00000-of-00001.parquet/row-00000000/0.png"
 
 
 def test_without_parts_in_their_names_nothing_is_divided(tmp_path: Path, contents: list[bytes]) -> None:
