@@ -4,7 +4,8 @@
 
 5, 10, 25, 50, 100 and all photos of clothes a class to train on, drawn anew by each of three seeds (all of
 them: by none), with a seventh as many to validate on, as a user has who divides none, and always all 372 of
-the test part to be measured by. A whole net and a new one see 128 px in place of 224, at 5, 25 and all, where all is one seed alone.
+the test part to be measured by. A whole net and a new one see 128 px in place of 224, at 5, 25 and all, where
+all is one seed alone.
 
 Where `auto` picks the tail it is the tail of that seed, bit for bit, and counts as both; likewise the head.
 Every result is a line of photos.jsonl (LEXNET_STUDY names another file), with its machine and its commit;

@@ -152,22 +152,26 @@ def examine(
     copies = _copies(manifest)
     exact = [rows for rows in copies if len(rows) > 1]
     near = _near(copies, tiny(manifest), features, small)
-    suspects: list[Doubt] = []
-    if len(manifest.classes) > 1 and len(manifest) > len(manifest.classes):
-        together = units(manifest, [pair.rows for pair in near])
-        every = doubts(features, manifest.labels, len(manifest.classes), together)
-        suspects = [doubt for doubt in every if doubt.confidence >= SUSPECT]
     return Findings(
         manifest=manifest,
         oddities=odd,
         unreadable=[skip for skip in manifest.skipped if skip.bad],
         exact=exact,
         near=near,
-        doubts=suspects,
+        doubts=suspects(manifest, near, features),
         outliers=outliers(features) if len(manifest) else [],
         classes=_classes(manifest),
         groups=straddling(manifest),
     )
+
+
+def suspects(manifest: Manifest, near: list[Pair], features: NDArray[np.float32]) -> list[Doubt]:
+    """The pictures whose labels the others speak against, the most suspect first; `features` (N, width)."""
+    if not 1 < len(manifest.classes) < len(manifest):
+        return []
+    together = units(manifest, [pair.rows for pair in near])
+    every = doubts(features, manifest.labels, len(manifest.classes), together)
+    return [doubt for doubt in every if doubt.confidence >= SUSPECT]
 
 
 def memory_of(trunk: Trunk, views: int = 0) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 from scipy.special import expit
 
 from lexnet.check.duplicates import centred
@@ -82,17 +83,14 @@ def leave_one_out(
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
     target = np.where(np.arange(classes) == labels[:, None], 1.0, -1.0)
     count, width = x.shape
-    penalty = PENALTY * count
-    if count >= width:
-        solved = np.linalg.solve(x.T @ x + penalty * np.eye(width), x.T)
-    else:  # the same by the smaller matrix
-        solved = np.linalg.solve(x @ x.T + penalty * np.eye(count), x).T
-    missed = target - x @ (solved @ target) - target.mean(axis=0)  # the intercept, which is not penalised
-    leverage = np.einsum("nd,dn->n", x, solved)[:, None] + 1 / count
+    root = linalg.cholesky(x.T @ x + PENALTY * count * np.eye(width), lower=True)
+    half = linalg.solve_triangular(root, x.T, lower=True)  # the hat matrix is half.T @ half
+    missed = target - half.T @ (half @ target) - target.mean(axis=0)  # the intercept, which is not penalised
+    leverage = (half**2).sum(axis=0)[:, None] + 1 / count
     result = target - missed / (1 - leverage)
     for unit in np.flatnonzero(np.bincount(units) > 1):
         rows = np.flatnonzero(units == unit)
-        together = x[rows] @ solved[:, rows] + 1 / count
+        together = half[:, rows].T @ half[:, rows] + 1 / count
         result[rows] = target[rows] - np.linalg.solve(np.eye(len(rows)) - together, missed[rows])
     return np.asarray(result)
 

@@ -20,7 +20,15 @@ from lexnet.data.table import digested, is_listing, is_table, list_table
 from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
 from lexnet.files import (
-    atomic_file, cache_folder, is_sealed, left_out, natural, seal, sealed_by, sha256, write_atomic,
+    atomic_file,
+    cache_folder,
+    is_sealed,
+    left_out,
+    natural,
+    seal,
+    sealed_by,
+    sha256,
+    write_atomic,
 )  # fmt: skip
 from lexnet.preprocess import SUFFIXES
 
@@ -35,7 +43,7 @@ def is_archive(path: Path) -> bool:
 def read_archive(
     path: Path, classes: list[str] | None = None, progress: Progress = lambda done, total: None
 ) -> Manifest:
-    """The pictures of an archive, by the table in it, the shards of one, or else its folders; see `read_tree`.
+    """The pictures of an archive, by its table, the shards of one, or else its folders; see `read_tree`.
 
     Where everything lies in one folder, as archives often have it, that folder is looked into. Raises
     `DataError` for an archive that is damaged.

@@ -38,6 +38,11 @@ class Fix:
 COLUMNS = tuple(field.name for field in fields(Fix))
 
 
+def kept(fixes: Iterable[Fix]) -> frozenset[tuple[str, str]]:
+    """(path, fault) of what a person has looked at and keeps."""
+    return frozenset((fix.path, fix.fault) for fix in fixes if fix.proposal == "keep")
+
+
 def fixes_csv(fixes: Iterable[Fix]) -> str:
     """The file's text, with the byte order mark by which Excel knows UTF-8."""
     text = StringIO()

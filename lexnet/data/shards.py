@@ -31,9 +31,9 @@ class Shards:
 def join_shards(
     where: str, shards: Mapping[str, Manifest], classes: list[str] | None, progress: Progress
 ) -> Manifest:
-    """The pictures of all files, each listed by its name, in the parts that the names begin with, if they all do.
+    """The pictures of all files, by their names, in the parts that these begin with, if they all do.
 
-    Each is read and digested. Raises `DataError` where only some names begin with a part.
+    Each picture is read and digested. Raises `DataError` where only some names begin with a part.
     """
     files, found = [*shards], [*shards.values()]
     names = classes or sorted({name for one in found for name in one.classes}, key=natural)

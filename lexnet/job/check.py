@@ -14,7 +14,7 @@ from PIL import Image
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
 from lexnet.check.propose import proposals
 from lexnet.config import EngineChoice, PreprocessSpec
-from lexnet.data.fixes import apply_fixes, counted_fixes, fixes_csv, read_fixes
+from lexnet.data.fixes import apply_fixes, counted_fixes, fixes_csv, kept, read_fixes
 from lexnet.data.groups import group_by
 from lexnet.data.loader import load_row
 from lexnet.data.source import find_data, read_data
@@ -80,7 +80,7 @@ def check(
         warn=lambda text: tell(Warned(text)),
         progress=lambda step, done, total: tell(Progress(step, done, total)),
     )
-    found = found.reviewed(frozenset((fix.path, fix.fault) for fix in agreed if fix.proposal == "keep"))
+    found = found.reviewed(kept(agreed))
     counts = found.counts()
     blocking = [name for name in FAULTS if counts[name] and name in fail_on]
     facts = {

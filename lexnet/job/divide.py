@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
-from lexnet.check.examine import straddling
+from lexnet.check.examine import RATIO, straddling
 from lexnet.config import MODES, SplitConfig, TrainConfig
-from lexnet.data.fixes import apply_fixes, counted_fixes, read_fixes
+from lexnet.data.fixes import apply_fixes, counted_fixes, kept, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
 from lexnet.data.splits import (
@@ -123,6 +123,11 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
                 f"under {FEW} training pictures of {_named(few)}: they will hardly be recognised; add some"
             )
         )
+    sizes = divided.counts("train")
+    if sizes.max() > RATIO * sizes.min() and config.class_weight == "none":
+        most, least = (divided.classes[i] for i in (sizes.argmax(), sizes.argmin()))
+        many = f"{sizes.max():,} training pictures of {most} and {sizes.min():,} of {least}"
+        tell(Warned(f"{many}: --class-weight balanced lets the classes count the same"))
     for part in ("val", "test"):
         counts_of = divided.counts(part)
         empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
@@ -134,11 +139,9 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
 
 def _agreed_groups(manifest: Manifest, fixes: str | None) -> set[str]:
     """Those that a person has looked at and keeps in two parts."""
-    agreed = read_fixes(Path(fixes)) if fixes is not None else []
-    kept = {fix.path for fix in agreed if (fix.fault, fix.proposal) == ("groups", "keep")}
-    return {
-        group for path, group in zip(manifest.paths, manifest.groups, strict=True) if path in kept and group
-    }
+    agreed = kept(read_fixes(Path(fixes))) if fixes is not None else frozenset()
+    rows = zip(manifest.paths, manifest.groups, strict=True)
+    return {group for path, group in rows if group and (path, "groups") in agreed}
 
 
 def _named(classes: list[str]) -> str:

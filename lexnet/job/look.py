@@ -11,6 +11,7 @@ from lexnet.check.examine import memory_of, near_copies
 from lexnet.config import TTA_VIEWS
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import choose as choose_pictures
+from lexnet.job.doubts import tell_doubts
 from lexnet.job.events import Note
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
@@ -67,6 +68,8 @@ def look_once(job: Job, manifest: Manifest) -> Looked:
         job.tell(Note(f"engine {extraction.engine}: the first of OpenVINO and ONNX Runtime that is here"))
     with job.clock.step("near copies"):
         near = near_copies(extraction, config.workers, job.warn, job.progress)
+    with job.clock.step("doubts"):
+        tell_doubts(job, extraction, near)
     return Looked(
         manifest=extraction.manifest, near=near, spec=trunk.spec, trunk=trunk, extraction=extraction
     )

@@ -75,7 +75,9 @@ def test_an_archive_of_them_is_what_its_folder_is(
     assert (list(here.paths), list(here.parts)) == (list(there.paths), list(there.parts))
     assert here.classes == there.classes and here.labels.tolist() == there.labels.tolist()
     assert [here.read(row) for row in range(6)] == [there.read(row) for row in range(6)]
-    assert here.source.where(here.paths[0]) == f"{path}/{folder}test-00000-of-00001.parquet/row-00000000/0.png"
+    assert (
+        here.source.where(here.paths[0]) == f"{path}/{folder}test-00000-of-00001.parquet/row-00000000/0.png"
+    )
 
 
 def test_without_parts_in_their_names_nothing_is_divided(tmp_path: Path, contents: list[bytes]) -> None:
