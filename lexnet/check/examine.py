@@ -16,7 +16,7 @@ from lexnet.check.look import SIDE, Squares, squares
 from lexnet.config import EngineChoice, available_cores
 from lexnet.data.groups import units
 from lexnet.data.manifest import PARTS, Manifest, Skipped
-from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, stratified
+from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, is_divided, stratified
 from lexnet.memory import refuse_too_many
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.trunk import Trunk
@@ -170,6 +170,8 @@ def suspects(manifest: Manifest, near: list[Pair], features: NDArray[np.float32]
     if not 1 < len(manifest.classes) < len(manifest):
         return []
     together = units(manifest, [pair.rows for pair in near])
+    if len(np.unique(together)) < 2:
+        return []
     every = doubts(features, manifest.labels, len(manifest.classes), together)
     return [doubt for doubt in every if doubt.confidence >= SUSPECT]
 
@@ -214,7 +216,7 @@ def _classes(manifest: Manifest) -> list[tuple[str, str]]:
     found = []
     if len(manifest.classes) < 2:
         found.append((", ".join(manifest.classes) or "-", "is the only class; two are needed"))
-    parts = [part for part in PARTS if len(manifest.where(part))] or [""]
+    parts = [part for part in PARTS if len(manifest.where(part))] if is_divided(manifest) else [""]
     grouped = " (a group counts as one)" * bool(manifest.groups.lengths.any())
     for part in parts:
         least = MIN_UNDIVIDED if part == "" else MIN_TRAIN if part == "train" else 1
@@ -228,10 +230,9 @@ def _classes(manifest: Manifest) -> list[tuple[str, str]]:
 def _different(manifest: Manifest, part: str) -> list[int]:
     """How many pictures of each class the part has, as they count for training: copies of a file as one, and
     before they are divided a group too."""
-    rows = manifest.where(part)
     if part == "":
-        return [len(mine) for mine in stratified(manifest, rows, seed=0)]
-    different = {(manifest.labels[row], manifest.digests[row]) for row in rows}
+        return [len(mine) for mine in stratified(manifest, np.arange(len(manifest)), seed=0)]
+    different = {(manifest.labels[row], manifest.digests[row]) for row in manifest.where(part)}
     labels = np.array([label for label, _ in different], np.int64)
     return np.bincount(labels, minlength=len(manifest.classes)).tolist()
 

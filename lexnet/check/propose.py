@@ -3,7 +3,7 @@
 Taken as they are, they leave nothing that blocks but classes that are too small.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,7 +16,7 @@ RANK = {"": 0, "train": 1, "val": 2, "test": 3}
 
 
 def proposals(found: Findings) -> list[Fix]:
-    """Rows for fixes.csv. Of copies in several parts those in the test part stay, then those in val."""
+    """Rows for fixes.csv. Of copies or a group in several parts, what is in test stays, or else in val."""
     fixes = [Fix(skip.path, "unreadable", "drop", why=skip.reason) for skip in found.unreadable]
     dropped: set[int] = set()
     for drops in (_copies(found), _straddlers(found, dropped)):
@@ -63,7 +63,7 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
 
 
 def _straddlers(found: Findings, dropped: set[int]) -> Iterator[tuple[Fix, int]]:
-    """Of a group that is in several parts: the pictures outside the part that has most of what stays."""
+    """Of a group that is in several parts: the pictures outside the test part, or else the val part."""
     manifest = found.manifest
     members: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(manifest.groups):
@@ -72,7 +72,7 @@ def _straddlers(found: Findings, dropped: set[int]) -> Iterator[tuple[Fix, int]]
         mine = [row for row in members[group] if row not in dropped]
         if not mine:
             continue
-        best = Counter(manifest.parts[row] for row in mine).most_common(1)[0][0]
+        best = max((manifest.parts[row] for row in mine), key=RANK.__getitem__)
         for row in mine:
             if manifest.parts[row] != best:
                 why = f"{group} is in {' and '.join(held)}"

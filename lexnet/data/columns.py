@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 ROWS = 65_536  # decoded at a time while iterating
 SPELT = {
     "label": ("labels", "class", "category", "target"),
-    "path": ("file_name", "filename", "filepath", "file", "image_path"),
+    "path": ("file_name", "filename", "filepath", "file", "image_path", "image_name", "image_id"),
     "image": ("img",),
 }
 """Other names of a table's columns, in sets that many have."""

@@ -46,6 +46,9 @@ def join_shards(
         one.parts if part is None else Strings.of([part] * len(one))
         for part, one in zip(begun, found, strict=True)
     ]
+    undivided = [file for file, part in zip(files, parts, strict=True) if not part.lengths.all()]
+    if undivided and any(part.lengths.any() for part in parts):
+        raise DataError(f"{where} gives a split for some files, but not for {undivided[0]}; give all or none")
     return digested(
         Manifest(
             name=where,

@@ -24,9 +24,10 @@ def assign_parts(
 ) -> Manifest:
     """The manifest with a part for every picture: the source's own, or a new stratified split.
 
-    Copies of one file and pictures of one group always fall on the same side; a group counts for
-    the class that most of it is of. `known` (N,) marks pictures that the net has learned from before: the
-    test part takes them last, the val part next to last. Raises `DataError` where a class is too small.
+    Copies of one file and pictures of one group always fall on the same side. A group counts for the class
+    that most of it is of; one that is larger than what is to be held out of it is trained on. `known` (N,)
+    marks pictures that the net has learned from before: the test part takes them last, the val part next to
+    last. Raises `DataError` where a class is too small.
     """
     check_classes(manifest, config)
     if is_divided(manifest):
@@ -39,12 +40,16 @@ def assign_parts(
                 f"class {name!r} has {len(mine)} group{'s' * (len(mine) != 1)} of its own, at least "
                 f"{MIN_UNDIVIDED} are needed to train and test on different ones; make the groups smaller"
             )
-        new = mine if known is None else [rows for rows in mine if not known[rows].any()]
-        shares = _shares(len(mine), config, len(new))
-        tested = {rows[0] for rows in (new or mine)[: shares.count("test")]}
-        mine.sort(key=lambda rows: (rows[0] not in tested, known is not None and known[rows].any()))
-        for rows, part in zip(mine, shares, strict=True):
-            for row in rows:
+        if known is not None:
+            mine.sort(key=lambda rows: known[rows].any())
+        new = [rows for rows in mine if known is None or not known[rows].any()]
+        usual, spare = sum(map(len, mine)) / len(mine), len(mine) - MIN_TRAIN
+        test = _filled(new, usual * round(config.test * len(mine)), spare) or [min(new or mine, key=len)]
+        tested = {rows[0] for rows in test}
+        rest = [rows for rows in mine if rows[0] not in tested]
+        val = _filled(rest, usual * round(config.val * len(mine)), spare - len(test))
+        for part, taken in (("train", mine), ("test", test), ("val", val)):
+            for row in (row for rows in taken for row in rows):
                 parts[row] = part
     return manifest.with_parts(parts)
 
@@ -91,12 +96,14 @@ def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
     return subset(manifest, config.limit, config.per_class, order)
 
 
-def _shares(n: int, config: SplitConfig, new: int) -> list[str]:
-    """Parts for n units of a class, so many of them new to the net: at least one to test on, if it can be a
-    new one, and two to train on."""
-    test = min(max(1, round(n * config.test)), n - MIN_TRAIN, max(1, new))
-    val = min(round(n * config.val), n - test - MIN_TRAIN)
-    return ["test"] * test + ["val"] * val + ["train"] * (n - test - val)
+def _filled(units: list[list[int]], room: float, most: int) -> list[list[int]]:
+    """Of these units in turn each that fits into what is left of the room, in pictures; at most so many."""
+    taken: list[list[int]] = []
+    for rows in units:
+        if len(rows) <= room and len(taken) < most:
+            taken.append(rows)
+            room -= len(rows)
+    return taken
 
 
 def check_classes(manifest: Manifest, config: SplitConfig) -> None:

@@ -26,6 +26,8 @@ from lexnet.files import is_printable, natural
 
 TABLES = (".csv", ".tsv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "weight", "sha256")
+UNSLASHED = bytes({*range(256)} - {ord("\\")})
+LOOKED_FOR = 20  # pictures, to tell whose slashes a table has
 GONE = os.strerror(errno.ENOENT)
 PRINTABLE = bytes(byte for byte in range(32, 256) if byte != 127)  # or a letter's piece in UTF-8
 
@@ -72,7 +74,7 @@ def list_table(path: Path, classes: list[str] | None = None, source: Source | No
     else:
         columns, pictures = read_parquet(path, COLUMNS, partial(_check_head, path))
         source = pictures or source
-    columns, skipped = _checked(columns, path)
+    columns, skipped = _checked(columns, path, source)
     labels, names = columns["label"].codes()
     names = [_name(name, path) for name in names]
     if classes is None:
@@ -179,7 +181,9 @@ def _check_head(path: Path, head: list[str], pictures: bool) -> None:
         )
 
 
-def _checked(columns: dict[str, Strings], path: Path) -> tuple[dict[str, Strings], list[Skipped]]:
+def _checked(
+    columns: dict[str, Strings], path: Path, source: Source
+) -> tuple[dict[str, Strings], list[Skipped]]:
     """The same without rows that say nothing certain of a picture; raises for what makes no sense at all."""
     if not len(columns["label"]):
         raise DataError(f"{path} has no rows; give a row for each picture")
@@ -195,8 +199,8 @@ def _checked(columns: dict[str, Strings], path: Path) -> tuple[dict[str, Strings
     odd = ~np.isin(digests.lengths, (0, 64))
     if odd.any() or digests.foreign(b"0123456789abcdef"):
         raise DataError(f"{path} has a sha256 that is not 64 hex digits; correct it, or leave the column out")
-    columns |= {"sha256": digests, "path": _posix(columns["path"], path.parent)}
-    reasons = _unlabelled(columns) | _repeated(columns)
+    columns |= {"sha256": digests, "path": _posix(columns["path"], source)}
+    reasons = _repeated(columns) | _unlabelled(columns)
     skipped = [Skipped(columns["path"][row], *why) for row, why in sorted(reasons.items())]
     if not reasons:
         return columns, skipped
@@ -204,12 +208,24 @@ def _checked(columns: dict[str, Strings], path: Path) -> tuple[dict[str, Strings
     return {name: column.take(keep) for name, column in columns.items()}, skipped
 
 
-def _posix(paths: Strings, folder: Path) -> Strings:
+def _posix(paths: Strings, source: Source) -> Strings:
     """With forward slashes, where the table was written on Windows and is read elsewhere."""
-    first = paths[0]
-    if os.path.exists(folder / first) or not os.path.exists(folder / first.replace("\\", "/")):
+    if not paths.foreign(UNSLASHED):
+        return paths
+    some = list(islice((path for path in paths if "\\" in path), LOOKED_FOR))
+    if any(_is_there(source, path) for path in some):
+        return paths
+    if not any(_is_there(source, path.replace("\\", "/")) for path in some):
         return paths
     return Strings.of(path.replace("\\", "/") for path in paths)
+
+
+def _is_there(source: Source, path: str) -> bool:
+    try:
+        source.read(path)
+    except PictureError:
+        return False
+    return True
 
 
 def _unlabelled(columns: dict[str, Strings]) -> dict[int, tuple[str, bool]]:
@@ -218,17 +234,24 @@ def _unlabelled(columns: dict[str, Strings]) -> dict[int, tuple[str, bool]]:
 
 
 def _repeated(columns: dict[str, Strings]) -> dict[int, tuple[str, bool]]:
-    """Rows of a picture that is listed again: of one label all but the first, of several all."""
+    """Rows of a picture that is listed again: all but the first, or all where they contradict each other."""
     if columns["path"].repeated() is None:  # for a million rows without an object for each
         return {}
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(columns["path"]):
-        rows_of.setdefault(name, []).append(row)
+        if columns["label"][row]:
+            rows_of.setdefault(name, []).append(row)
     found: dict[int, tuple[str, bool]] = {}
     for rows in rows_of.values():
-        labels = list(dict.fromkeys(columns["label"][row] for row in rows))
+        labels, parts = (
+            list(dict.fromkeys(columns[name][row] for row in rows)) for name in ("label", "split")
+        )
         if len(labels) > 1:
-            found |= {row: (f"is listed under {' and '.join(labels)}", True) for row in rows}
+            found |= dict.fromkeys(rows, (f"is listed under {' and '.join(labels)}", True))
+        elif len(parts) > 1:
+            found |= dict.fromkeys(
+                rows, (f"is listed in {' and '.join(part or 'no part' for part in parts)}", True)
+            )
         else:
             found |= dict.fromkeys(rows[1:], ("is listed twice", False))
     return found
