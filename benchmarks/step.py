@@ -28,8 +28,8 @@ from lexnet.cost import cost_of
 from lexnet.export.places import places
 from lexnet.nets import NETS
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
+from lexnet.train.allocator import freed_memory_kept
 from lexnet.train.loop import _averaged, _Running, step
-from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
 from lexnet.transfer.cut import default_cut
 

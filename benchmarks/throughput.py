@@ -32,11 +32,11 @@ from lexnet.config import FitConfig, PreprocessSpec
 from lexnet.data.loader import open_pictures
 from lexnet.data.source import read_data
 from lexnet.nets.fold import laid_out
+from lexnet.train.allocator import freed_memory_kept
 from lexnet.train.compiled import choose
 from lexnet.train.loop import Batch, step
-from lexnet.train.memory import freed_memory_kept
 from lexnet.train.optimiser import make_optimiser
-from lexnet.train.pixels import Pixels
+from lexnet.train.pixels import TrainingPictures
 
 options = arguments(__doc__)
 benchmark = Benchmark("throughput")
@@ -90,7 +90,7 @@ def plain(loader: DataLoader[tuple[torch.Tensor, int]]) -> Iterator[None]:
             yield
 
 
-def ours(pixels: Pixels) -> Iterator[None]:
+def ours(pixels: TrainingPictures) -> Iterator[None]:
     """What `--mode scratch --optimiser sgd` does between two epochs' ends."""
     config = FitConfig(optimiser="sgd").resolved("scratch")
     net = lexnet.create_net("resnet20", classes=10).train().to(DEVICE)
@@ -142,7 +142,7 @@ with tempfile.TemporaryDirectory() as folder:
         persistent_workers=GPU,
     )
     spec = PreprocessSpec(size=32, short_side=32, mean=(MEAN,) * 3, std=(STD,) * 3)
-    pixels = Pixels(
+    pixels = TrainingPictures(
         pictures=open_pictures(manifest, spec, None, warn=print, progress=lambda done, total: None),
         labels=manifest.labels,
         weights=manifest.weights,

@@ -274,7 +274,6 @@ class FitConfig:
     device: Annotated[
         Device, "where whole nets are trained: cpu, cuda, or auto (cuda where there is one)"
     ] = "auto"
-
     compile: Annotated[
         Compile,
         "whether whole nets go through torch.compile: always, never, or auto (where a long training is timed "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from lexnet.check.look import SIDE, Squares
+from lexnet.check.squares import SIDE, Squares
 
 NEEDED = ((0.85, 0.97), (0.6, 0.985))
 """(least cosine of two pictures' features, the mean of all taken off; least correlation of their pixels,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair, near_duplicates
 from lexnet.check.headers import oddities, tiny
 from lexnet.check.labels import SUSPECT, Doubt, doubts, outliers
-from lexnet.check.look import SIDE, Squares, squares
+from lexnet.check.squares import SIDE, Squares, squares
 from lexnet.config import EngineChoice, available_cores
+from lexnet.data.columns import rows_of
 from lexnet.data.groups import units
 from lexnet.data.manifest import PARTS, Manifest, Skipped
 from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, is_divided, stratified
@@ -149,9 +150,8 @@ def examine(
     manifest, features = extraction.manifest, extraction.features
     odd = oddities(manifest, partial(progress, "headers"))
     small = squares(manifest, workers, warn, partial(progress, "decode"))
-    copies = _copies(manifest)
-    exact = [rows for rows in copies if len(rows) > 1]
-    near = _near(copies, tiny(manifest), features, small)
+    exact = [rows for rows in rows_of(manifest.digests).values() if len(rows) > 1]
+    near = _near(manifest, features, small)
     return Findings(
         manifest=manifest,
         oddities=odd,
@@ -188,22 +188,13 @@ def near_copies(
     """Pairs of pictures that are nearly the same; decodes each, unless it was looked at before."""
     manifest = extraction.manifest
     small = squares(manifest, workers, warn, partial(progress, "near copies"))
-    return _near(_copies(manifest), tiny(manifest), extraction.features, small)
+    return _near(manifest, extraction.features, small)
 
 
-def _copies(manifest: Manifest) -> list[list[int]]:
-    """The rows of each file, by its bytes."""
-    copies: dict[str, list[int]] = defaultdict(list)
-    for row, digest in enumerate(manifest.digests):
-        copies[digest].append(row)
-    return list(copies.values())
-
-
-def _near(
-    copies: list[list[int]], is_tiny: NDArray[np.bool_], features: NDArray[np.float32], small: Squares
-) -> list[Pair]:
+def _near(manifest: Manifest, features: NDArray[np.float32], small: Squares) -> list[Pair]:
     """Among the first of each file's rows; very small pictures are not compared."""
-    rows = np.asarray([some[0] for some in copies if not is_tiny[some[0]]], np.int64)
+    first = np.asarray([rows[0] for rows in rows_of(manifest.digests).values()], np.int64)
+    rows = first[~tiny(manifest)[first]]
     if len(rows) < 2:
         return []
     return [

@@ -3,12 +3,12 @@
 Taken as they are, they leave nothing that blocks but classes that are too small.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
 from lexnet.check.examine import Findings
+from lexnet.data.columns import rows_of
 from lexnet.data.fixes import Fix
 from lexnet.data.groups import units
 
@@ -65,9 +65,7 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
 def _straddlers(found: Findings, dropped: set[int]) -> Iterator[tuple[Fix, int]]:
     """Of a group that is in several parts: the pictures outside the test part, or else the val part."""
     manifest = found.manifest
-    members: dict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(manifest.groups):
-        members[name].append(row)
+    members = rows_of(manifest.groups)
     for group, held in found.groups.items():
         mine = [row for row in members[group] if row not in dropped]
         if not mine:
@@ -90,9 +88,7 @@ def _regroups(found: Findings, dropped: set[int]) -> Iterator[Fix]:
     both = [(place[a], place[b]) for a, b in digests if a in place and b in place]
     near = [(a, b) for a, b in both if kept.parts[a] == kept.parts[b]]  # a leak that is kept stays one
     joined = units(kept, near)
-    members: dict[int, list[int]] = defaultdict(list)
-    for row, unit in enumerate(joined.tolist()):
-        members[unit].append(row)
+    members = rows_of(joined.tolist())
     for unit in sorted({int(joined[row]) for pair in near for row in pair}):
         groups = [group for row in members[unit] if (group := kept.groups[row])]
         name = groups[0] if groups else f"near-{kept.digests[unit][:12]}"
@@ -105,7 +101,4 @@ def _sets(found: Findings) -> list[list[int]]:
     """Rows of each set of pictures that are copies of one another, exactly or nearly."""
     pairs = [pair.rows for pair in found.near]
     alone = found.manifest.with_groups("" for _ in range(len(found.manifest)))
-    sets: dict[int, list[int]] = defaultdict(list)
-    for row, unit in enumerate(units(alone, pairs).tolist()):
-        sets[unit].append(row)
-    return [rows for rows in sets.values() if len(rows) > 1]
+    return [rows for rows in rows_of(units(alone, pairs).tolist()).values() if len(rows) > 1]

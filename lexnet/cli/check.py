@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -10,7 +10,9 @@ from lexnet.cli import FAILED
 from lexnet.cli.options import json_flag, workers_flag
 from lexnet.cli.say import say
 from lexnet.config import EngineChoice
-from lexnet.files import display
+
+if TYPE_CHECKING:
+    from lexnet.job.check import Checked
 
 EXAMPLES = 3  # of each fault that blocks
 
@@ -61,11 +63,11 @@ def command(
     Writes a page with the pictures side by side, and fixes.csv with a proposal for each finding, to
     edit and give back with --fixes. Exits with 1 where a blocking fault stands.
     """
-    from lexnet.check.examine import BLOCKING, FAULTS
+    from lexnet.check.examine import BLOCKING
     from lexnet.cli.listen import listener
-    from lexnet.cli.printing import print_json, table
+    from lexnet.cli.printing import print_json
     from lexnet.cli.progress import Bars
-    from lexnet.job.check import FIXES, PAGE, check
+    from lexnet.job.check import check
 
     names = [name.strip() for name in fail_on.split(",") if name.strip()] if fail_on is not None else BLOCKING
     with Bars() as bars:
@@ -82,30 +84,40 @@ def command(
     if as_json:
         print_json(done.document)
     else:
-        rows = [
-            (
-                name.replace("_", " "),
-                meaning,
-                f"{done.counts[name]:,}",
-                "blocks" if name in done.blocking else "",
-            )
-            for name, meaning in FAULTS.items()
-        ]
-        say(table(("fault", "what it is", "found", ""), rows, left=2))
-        for name in done.blocking:
-            say(f"\n{name.replace('_', ' ')}: {FAULTS[name]}\n{examples(done.document[name])}")
-        fixes_path = display(done.folder / FIXES)
-        say(f"\n{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s")
-        say(f"page   {display(done.folder / PAGE)}\nfixes  {fixes_path}")
-        if done.blocking:
-            grouped = [] if group_by is None else ["--group-by", group_by]
-            again = shlex.join(["lexnet", "train", data, "--fixes", fixes_path, *grouped])
-            more = ", add to the classes named above" * ("classes" in done.blocking)
-            kept = " (suspect labels are kept unless you write relabel and the class there)"
-            hint = kept * bool(done.counts["suspect_labels"])
-            say(f"next   look at the page, edit the fixes where you know better{hint}{more}, then")
-            say(f"       {again}")
+        grouped = [] if group_by is None else ["--group-by", group_by]
+        train = ["lexnet", "train", data, "--fixes", done.document["fixes"], *grouped]
+        say(summary(done, shlex.join(train)))
     return FAILED if done.blocking else 0
+
+
+def summary(done: "Checked", train: str) -> str:
+    """A row a fault, examples of those that block, and how to go on: by the command `train`."""
+    from lexnet.check.examine import FAULTS
+    from lexnet.cli.printing import table
+
+    named = {name: name.replace("_", " ") for name in FAULTS}
+    rows = [
+        (named[name], meaning, f"{done.counts[name]:,}", "blocks" if name in done.blocking else "")
+        for name, meaning in FAULTS.items()
+    ]
+    lines = [table(("fault", "what it is", "found", ""), rows, left=2)]
+    for name in done.blocking:
+        lines += ["", f"{named[name]}: {FAULTS[name]}", examples(done.document[name])]
+    lines += [
+        "",
+        f"{done.document['pictures']:,} pictures in {done.document['seconds']:.1f} s",
+        f"page   {done.document['page']}",
+        f"fixes  {done.document['fixes']}",
+    ]
+    if done.blocking:
+        suspects = " (suspect labels are kept unless you write relabel and the class there)"
+        hint = suspects if done.counts["suspect_labels"] else ""
+        more = ", add to the classes named above" if "classes" in done.blocking else ""
+        lines += [
+            f"next   look at the page, edit the fixes where you know better{hint}{more}, then",
+            f"       {train}",
+        ]
+    return "\n".join(lines)
 
 
 def examples(records: Any) -> str:

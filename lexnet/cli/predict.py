@@ -97,17 +97,16 @@ def top_classes(prediction: Prediction, classes: list[str], count: int) -> list[
 def _print_json(rows: Iterator[tuple[Path, Prediction]], classes: list[str], top: int) -> int:
     from lexnet.cli.printing import print_json
 
-    document: list[dict[str, Any]] = []
-    for path, prediction in rows:
-        document.append(
-            {
-                "path": display(path),
-                "label": prediction.label,
-                "probability": prediction.probability,
-                "top": top_classes(prediction, classes, top),
-                "reason": prediction.reason,
-            }
-        )
+    document: list[dict[str, Any]] = [
+        {
+            "path": display(path),
+            "label": prediction.label,
+            "probability": prediction.probability,
+            "top": top_classes(prediction, classes, top),
+            "reason": prediction.reason,
+        }
+        for path, prediction in rows
+    ]
     print_json(document)
     return BAD_INPUT if any(not row["top"] for row in document) else 0
 

@@ -6,14 +6,12 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from lexnet.cli.say import say
 from lexnet.data.manifest import PARTS, Manifest
+from lexnet.job.events import Choices, Judged
 from lexnet.job.events import percent as percent
-
-if TYPE_CHECKING:
-    from lexnet.job.events import Choices, Judged
 
 ROWS = 40
 EPOCHS = 20  # lines of a training
@@ -76,7 +74,7 @@ def found_table(manifest: Manifest) -> str:
     return table(("class", *parts), [*rows, total], to=sys.stderr) + _skipped(manifest)
 
 
-def choices_table(choices: "Choices") -> str:
+def choices_table(choices: Choices) -> str:
     """How long each way to learn would take here; an arrow at the one that was taken."""
     rows = []
     for one in choices.options:
@@ -92,7 +90,7 @@ def choices_table(choices: "Choices") -> str:
     return table(head[:many], [row[:many] for row in rows], left=2, to=sys.stderr)
 
 
-def epoch_line(event: "Judged") -> str | None:
+def epoch_line(event: Judged) -> str | None:
     """What an epoch came to: its loss, and what the val part says if there is one; None for most of many."""
     every, done = -(-event.epochs // EPOCHS), round(event.record["epoch"])
     if done % every and done != event.epochs:

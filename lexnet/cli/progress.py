@@ -20,7 +20,7 @@ from rich.progress import (
 from lexnet.cli.say import plain
 
 
-class Heard(Console):
+class PipedConsole(Console):
     """A console that says when nobody reads any more, as a plain print does."""
 
     def on_broken_pipe(self) -> None:
@@ -32,7 +32,7 @@ class Bars:
     """One bar a step; `update` may be called as often as one likes."""
 
     def __init__(self) -> None:
-        self._console = Heard(stderr=True)
+        self._console = PipedConsole(stderr=True)
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

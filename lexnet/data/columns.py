@@ -3,12 +3,14 @@
 A million paths take the bytes of their letters and eight more each.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice, pairwise
-from typing import SupportsIndex
+from typing import SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T", bound=Hashable)
 
 ROWS = 65_536  # decoded at a time while iterating
 SPELT = {
@@ -120,6 +122,14 @@ def spelt(head: Iterable[str]) -> dict[str, str]:
     names = set(head)
     found = {ours: [name for name in theirs if name in names] for ours, theirs in SPELT.items()}
     return {ours: theirs[0] for ours, theirs in found.items() if len(theirs) == 1 and ours not in names}
+
+
+def rows_of(values: Iterable[T]) -> dict[T, list[int]]:
+    """The rows of each distinct value, in the order of its first row."""
+    found: dict[T, list[int]] = {}
+    for row, value in enumerate(values):
+        found.setdefault(value, []).append(row)
+    return found
 
 
 def repeats(chosen: NDArray[np.int64]) -> NDArray[np.int64]:

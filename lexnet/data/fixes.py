@@ -9,12 +9,13 @@ Nothing in the source is changed: the corrections are applied to what is read fr
 
 import csv
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
+from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.table import delimiter
 from lexnet.errors import DataError, listed
@@ -118,13 +119,10 @@ def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
             raise DataError(f"{name} calls {fix.path} {fix.value!r}, which is no class here; correct it")
         else:
             labels[index[fix.path]] = classes[fix.value]
-    skipped = [
-        Skipped(skip.path, skip.reason, bad=skip.bad and skip.path not in dropped)
-        for skip in manifest.skipped
-    ]
+    skipped = [replace(skip, bad=skip.bad and skip.path not in dropped) for skip in manifest.skipped]
     keep = np.asarray([row for path, row in index.items() if path not in dropped], np.int64)
     out = [Skipped(path, f"is dropped by {name}") for path in index if path in dropped]
-    return manifest.corrected(labels, groups, skipped).take(keep, out)
+    return replace(manifest, labels=labels, groups=Strings.of(groups), skipped=skipped).take(keep, out)
 
 
 def counted_fixes(manifest: Manifest, fixes: list[Fix]) -> str:

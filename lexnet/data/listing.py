@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lexnet.data.columns import Strings
-from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Known, Manifest, Skipped
+from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest
 from lexnet.data.tree import know_all
-from lexnet.errors import DataError, PictureError
+from lexnet.errors import DataError
 from lexnet.files import is_printable
 
 
@@ -51,23 +51,19 @@ def read_listing(
         column = Strings.of(files)
     except UnicodeEncodeError as error:
         raise DataError(f"{error.object!r} is not written in UTF-8; rename it") from error
-    source = Files(Path())
-    found = know_all(source, files, lambda done, total: None)
-    known = {i: one for i, one in enumerate(found) if isinstance(one, Known)}
-    good = list(known)
     manifest = Manifest(
         name="the list of paths",
-        source=source,
+        source=Files(Path()),
         classes=[str(label) for label in distinct],
-        paths=column.take(np.asarray(good, np.int64)),
-        labels=indices[good].astype(np.int64),
-        parts=Strings.empty(len(good)),
-        groups=Strings.of([named[i] for i in good]) if named else Strings.empty(len(good)),
-        weights=_weights(weights, len(files))[good],
-        digests=Strings.empty(len(good)),
-        skipped=[Skipped(one.path, one.reason, bad=True) for one in found if isinstance(one, PictureError)],
+        paths=column,
+        labels=indices.astype(np.int64),
+        parts=Strings.empty(len(files)),
+        groups=Strings.of(named),
+        weights=_weights(weights, len(files)),
+        digests=Strings.empty(len(files)),
     )
-    return manifest.with_known(list(known.values())), distinct
+    found = know_all(manifest.source, files, lambda done, total: None)
+    return manifest.with_known(found), distinct
 
 
 def named_by_content(manifest: Manifest) -> str:

@@ -24,21 +24,23 @@ SHARE = 0.5  # of the free disk that pictures may take
 
 def load_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
     """(size, size, channels) uint8; raises `PictureError` for a file that is damaged or has changed."""
-    return load_bytes(*read_row(manifest, row, spec))
+    content, where = read_row(manifest, row)
+    return load_bytes(content, spec, where)
 
 
 def load_row_views(manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
     """(views, size, size, channels) uint8, as the spec's test-time augmentation has it."""
-    return load_views(*read_row(manifest, row, spec))
+    content, where = read_row(manifest, row)
+    return load_views(content, spec, where)
 
 
-def read_row(manifest: Manifest, row: int, spec: PreprocessSpec) -> tuple[bytes, PreprocessSpec, str]:
-    """The picture's bytes, the spec, and the picture's name for errors; the bytes are those listed."""
+def read_row(manifest: Manifest, row: int) -> tuple[bytes, str]:
+    """The picture's bytes, which are those listed, and its name for errors."""
     content = manifest.read(row)
     where = manifest.source.where(manifest.paths[row])
     if hashlib.sha256(content).hexdigest() != manifest.digests[row]:
         raise PictureError(where, "has changed since it was listed; run again")
-    return content, spec, where
+    return content, where
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.data.columns import Strings
-from lexnet.errors import DataError, listed
+from lexnet.errors import DataError, PictureError, listed
 from lexnet.preprocess import read
 
 PARTS = ("train", "val", "test")
@@ -148,12 +148,6 @@ class Manifest:
         """The same pictures, grouped otherwise."""
         return replace(self, groups=Strings.of(groups))
 
-    def corrected(
-        self, labels: NDArray[np.int64], groups: Iterable[str], skipped: list[Skipped]
-    ) -> "Manifest":
-        """The same pictures under other labels and groups."""
-        return replace(self, labels=labels, groups=Strings.of(groups), skipped=skipped)
-
     def balanced(self) -> "Manifest":
         """With weights by which each class counts alike in the train part, however many pictures it has."""
         train = self.where("train")
@@ -161,13 +155,22 @@ class Manifest:
         factors = sums.sum() / (np.count_nonzero(sums) * np.maximum(sums, 1e-12))
         return replace(self, weights=(self.weights * factors[self.labels]).astype(np.float32))
 
-    def with_known(self, known: Sequence[Known]) -> "Manifest":
-        """The same pictures, with what reading each has told."""
+    def with_known(self, found: Sequence[Known | PictureError]) -> "Manifest":
+        """With what reading each picture has told; one that cannot be used, or that has another sha256 than
+        its source gave, is skipped."""
+        known, bad = dict[int, Known](), list[Skipped]()
+        for row, (path, one, given) in enumerate(zip(self.paths, found, self.digests, strict=True)):
+            if isinstance(one, PictureError):
+                bad.append(Skipped(path, one.reason, bad=True))
+            elif given not in ("", one.digest):
+                bad.append(Skipped(path, "has another sha256 than the table says", bad=True))
+            else:
+                known[row] = one
         return replace(
-            self,
-            digests=Strings.of(one.digest for one in known),
-            sizes=np.asarray([(one.width, one.height) for one in known], np.int32).reshape(-1, 2),
-            modes=Strings.of(one.mode for one in known),
+            self.take(np.asarray([*known], np.int64), bad) if bad else self,
+            digests=Strings.of(one.digest for one in known.values()),
+            sizes=np.asarray([(one.width, one.height) for one in known.values()], np.int32).reshape(-1, 2),
+            modes=Strings.of(one.mode for one in known.values()),
         )
 
 

@@ -56,7 +56,7 @@ def read_parquet(
             _check_groups(file, path)
         packed = [leaf for name in REPEATING if name in head for leaf in _leaves(file, head[name])]
         shared = pq.ParquetFile(path, memory_map=True, metadata=file.metadata, read_dictionary=packed)
-        columns = {name: _column(path, (shared, file), head[name]) for name in wanted if name in head}
+        columns = {name: _column(path, shared, file, head[name]) for name in wanted if name in head}
         if pictures is not None and "path" in wanted:
             columns["path"] = _named(columns.get("path") or _own_names(path, file, pictures), rows)
         if "label" in columns and (names := _label_names(file, head["label"])):
@@ -139,13 +139,13 @@ def _spelt_out(labels: Strings, names: list[str], path: Path) -> Strings:
     return Strings.of([known[number] for number in numbers]).take(codes)
 
 
-def _column(path: Path, files: tuple[Any, Any], column: str) -> Strings:
-    """The column's texts by the first of the two openings, which keeps what many rows share once; by the
-    other where Parquet's delta encodings, which pyarrow cannot read so, repeat it anyway."""
+def _column(path: Path, shared: Any, file: Any, column: str) -> Strings:
+    """The column's texts, as `shared` has opened the file, which keeps what many rows share once; or plainly
+    where Parquet's delta encodings, which pyarrow cannot read so, repeat it anyway."""
     try:
-        return _texts(path, files[0], column)
+        return _texts(path, shared, column)
     except OSError:
-        return _texts(path, files[1], column)
+        return _texts(path, file, column)
 
 
 def _texts(path: Path, file: Any, column: str) -> Strings:

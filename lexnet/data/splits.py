@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import MAX_CLASSES, SplitConfig
+from lexnet.data.columns import rows_of
 from lexnet.data.groups import by_class, subset, units
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.random import address
@@ -88,7 +89,7 @@ def is_divided(manifest: Manifest) -> bool:
     return bool(len(manifest.where("val")) or len(manifest.where("test")))
 
 
-def choose(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
+def cut_down(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
     """The manifest cut down as the settings say; the rest is recorded as skipped."""
     if config.limit is None and config.per_class is None:
         return manifest
@@ -141,12 +142,9 @@ def resolve_copies(manifest: Manifest, skip_bad: bool) -> Manifest:
     Raises `DataError` naming them. With `skip_bad`, a picture under two labels is left out wholly,
     and of a picture on two sides the copies outside the last side (test over val over train) are.
     """
-    copies: dict[str, list[int]] = defaultdict(list)
-    for i, digest in enumerate(manifest.digests):
-        copies[digest].append(i)
     drop: dict[int, str] = {}
     rank = {"": 0, "train": 0, "val": 1, "test": 2}
-    for rows in copies.values():
+    for rows in rows_of(manifest.digests).values():
         if len({int(manifest.labels[i]) for i in rows}) > 1:
             for i in rows:
                 other = next(j for j in rows if manifest.labels[j] != manifest.labels[i])

@@ -17,8 +17,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lexnet.data.columns import Strings, spelt
-from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Known, Manifest, Skipped, Source
+from lexnet.data.columns import Strings, rows_of, spelt
+from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest, Skipped, Source
 from lexnet.data.parquet import check_twice, read_parquet
 from lexnet.data.tree import PART_NAMES, Progress, know_all, refuse_unknown
 from lexnet.errors import DataError, PictureError
@@ -104,22 +104,7 @@ def digested(manifest: Manifest, progress: Progress) -> Manifest:
             f"{manifest.name}: none of the {len(found):,} pictures is there, such as "
             f"{manifest.source.where(manifest.paths[0])}; paths are relative to the table's folder"
         )
-    reasons = list(map(_fault, found, manifest.digests))
-    bad = [
-        Skipped(path, reason, bad=True)
-        for path, reason in zip(manifest.paths, reasons, strict=True)
-        if reason
-    ]
-    sound = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
-    left = manifest.take(np.flatnonzero([reason is None for reason in reasons]), bad) if bad else manifest
-    return left.with_known([one for one in sound if isinstance(one, Known)])
-
-
-def _fault(found: Known | PictureError, given: str) -> str | None:
-    """Why a picture with this sha256 cannot be that of the row, if it cannot."""
-    if isinstance(found, PictureError):
-        return found.reason
-    return None if given in ("", found.digest) else "has another sha256 than the table says"
+    return manifest.with_known(found)
 
 
 def _csv_columns(path: Path) -> dict[str, Strings]:
@@ -237,12 +222,10 @@ def _repeated(columns: dict[str, Strings]) -> dict[int, tuple[str, bool]]:
     """Rows of a picture that is listed again: all but the first, or all where they contradict each other."""
     if columns["path"].repeated() is None:  # for a million rows without an object for each
         return {}
-    rows_of: dict[str, list[int]] = {}
-    for row, name in enumerate(columns["path"]):
-        if columns["label"][row]:
-            rows_of.setdefault(name, []).append(row)
+    labelled = np.flatnonzero(columns["label"].lengths).tolist()
     found: dict[int, tuple[str, bool]] = {}
-    for rows in rows_of.values():
+    for places in rows_of(columns["path"][row] for row in labelled).values():
+        rows = [labelled[place] for place in places]
         labels, parts = (
             list(dict.fromkeys(columns[name][row] for row in rows)) for name in ("label", "split")
         )

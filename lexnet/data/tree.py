@@ -6,7 +6,7 @@ The tree may be a folder or what an archive holds; only its names matter here, a
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -80,25 +80,18 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
         )
     unknown = ((label, path.rpartition("/")[0]) for path, label, _ in rows if label not in index)
     refuse_unknown(((label, tree.source.where(folder)) for label, folder in unknown), classes)
-    found = know_all(tree.source, [path for path, _, _ in rows], progress)
-    known = {i: one for i, one in enumerate(found) if isinstance(one, Known)}
-    good = list(known)
-    bad = [
-        Skipped(path, one.reason, bad=True)
-        for (path, _, _), one in zip(rows, found, strict=True)
-        if isinstance(one, PictureError)
-    ]
+    paths, labels, parts = zip(*rows, strict=True)
     manifest = Manifest(
         name=tree.name,
         source=tree.source,
         classes=classes,
-        paths=Strings.of(rows[i][0] for i in good),
-        labels=np.asarray([index[rows[i][1]] for i in good], np.int64),
-        parts=Strings.of(rows[i][2] for i in good),
-        digests=Strings.empty(len(good)),
-        skipped=skipped + bad,
+        paths=Strings.of(paths),
+        labels=np.asarray([index[label] for label in labels], np.int64),
+        parts=Strings.of(parts),
+        digests=Strings.empty(len(rows)),
+        skipped=skipped,
     )
-    return manifest.with_known(list(known.values()))
+    return manifest.with_known(know_all(tree.source, paths, progress))
 
 
 def is_divided(tree: Tree) -> bool:
@@ -125,7 +118,7 @@ def _holds_classes(tree: Tree, names: list[str], others: list[str]) -> bool:
     return len(inside) > 1 and (not any(beside) or any(inside & folders for folders in beside))
 
 
-def know_all(source: Source, paths: list[str], progress: Progress) -> list[Known | PictureError]:
+def know_all(source: Source, paths: Sequence[str], progress: Progress) -> list[Known | PictureError]:
     """What each picture is, or why it cannot be used, as far as its header tells."""
 
     def know(path: str) -> Known | PictureError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lexnet.data.fixes import apply_fixes, counted_fixes, read_fixes
 from lexnet.data.groups import group_by, is_plain, units
@@ -70,33 +71,41 @@ def evaluate(
     if len(manifest) and known.all():
         raise DataError(f"the bundle was made with all pictures of {manifest.name}; score it on others")
     manifest = resolve_copies(manifest.take(np.flatnonzero(~known)), skip_bad)
-    bad = [skip for skip in manifest.skipped if skip.bad]
-    unit_of, rows = units(manifest), range(len(manifest))
-    probabilities, answered = [], []
-    results = stream(rows, lambda row: load_row_views(manifest, row, predictor.spec), predictor.engine)
-    for done, (i, result) in enumerate(results, start=1):
-        if isinstance(result, PictureError):
-            bad.append(Skipped(manifest.paths[i], result.reason, bad=True))
-        else:
-            if not np.isfinite(result["probabilities"]).all():
-                raise BundleError(f"{predictor.bundle.path} gives no finite probabilities; get it again")
-            probabilities.append(result["probabilities"][0])
-            answered.append(i)
-        progress(done, len(rows))
+    unit_of = units(manifest)
+    answers, bad = _answers(predictor, manifest, progress)
+    bad = [*(skip for skip in manifest.skipped if skip.bad), *bad]
     refuse_bad(bad, skip_bad)
-    if not answered:
+    if not answers:
         raise DataError(
             f"{manifest.name} has no usable picture; give a folder with one folder for each class"
         )
-    labels = manifest.labels[answered]
-    scores = score(np.stack(probabilities), labels, manifest.classes, predictor.threshold, unit_of[answered])
-    copies = len(answered) - len(set(manifest.digests.take(np.asarray(answered))))
+    rows, probabilities = np.asarray([*answers]), np.stack([*answers.values()])
     return Valuation(
-        scores=scores,
+        scores=score(
+            probabilities, manifest.labels[rows], manifest.classes, predictor.threshold, unit_of[rows]
+        ),
         part=part,
         skipped=bad,
         trained_on=int(known.sum()),
-        copies=copies,
+        copies=len(rows) - len(set(manifest.digests.take(rows))),
         corrected=corrected,
         ungrouped=ungrouped,
     )
+
+
+def _answers(
+    predictor: Predictor, manifest: Manifest, progress: Callable[[int, int], None]
+) -> tuple[dict[int, NDArray[np.float32]], list[Skipped]]:
+    """(row → (classes,) probabilities, those that could not be used). Raises `BundleError` for no numbers."""
+    answers, bad = dict[int, NDArray[np.float32]](), list[Skipped]()
+    rows = range(len(manifest))
+    results = stream(rows, lambda row: load_row_views(manifest, row, predictor.spec), predictor.engine)
+    for done, (row, result) in enumerate(results, start=1):
+        if isinstance(result, PictureError):
+            bad.append(Skipped(manifest.paths[row], result.reason, bad=True))
+        elif np.isfinite(result["probabilities"]).all():
+            answers[row] = result["probabilities"][0]
+        else:
+            raise BundleError(f"{predictor.bundle.path} gives no finite probabilities; get it again")
+        progress(done, len(rows))
+    return answers, bad

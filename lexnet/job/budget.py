@@ -40,7 +40,8 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     fits = len(config.probe.candidates) * (config.probe.cv - 1)
     head = HEAD * train * classes * fits / USUAL_FITS
 
-    def look(speeds: Speeds) -> float:
+    def bare(speeds: Speeds) -> float:
+        """A head on the frozen net's features, and nothing more."""
         first = n * speeds.new * (speeds.look + speeds.decode)
         return FIXED + first + head + tta_views * test * speeds.look
 
@@ -57,7 +58,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         return copied + fitted + staged + (tta_views > 1) * n * tta_views * speeds.look
 
     def probe(speeds: Speeds) -> Option:
-        return Option(mode="probe", seconds=look(speeds) + more(speeds))
+        return Option(mode="probe", seconds=bare(speeds) + more(speeds))
 
     few = job.deadline is not None and too_few(train, val) is not None
     quarter = math.inf if job.deadline is None else time.perf_counter() + _left(job) / 4
@@ -65,14 +66,14 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     def enough(speeds: Speeds) -> bool:
         """A head is all, or there is no time to measure more: on a busy machine that takes long itself."""
         late = not speeds.tail and time.perf_counter() > quarter
-        head = few or late or not _fits(job, probe(speeds))
-        return config.mode == "probe" or (config.mode == "auto" and head)
+        only_a_head = few or late or not _fits(job, probe(speeds))
+        return config.mode == "probe" or (config.mode == "auto" and only_a_head)
 
     with job.clock.step("measure"), apart(job.workers):
         speeds = measure(job, manifest, enough)
     if enough(speeds):
         return [probe(speeds)], SPARE * (FIXED + tta_views * test * speeds.look)
-    looked = look(speeds)
+    begun = bare(speeds)
     kept = (SMALL + val * speeds.look) * (job.keep is not None)  # a bundle of the head to use until then
     judged = tta_views * (val + test) * (speeds.decode + speeds.forward)
     undone = head + more(speeds) if config.mode == "auto" else 0.0  # where the tail turns out to be no better
@@ -80,10 +81,10 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     for views, epochs in _tails(job.plan, train):
         judgings = epochs if config.fit.patience is not None else min(epochs, JUDGE_AT_MOST)
         trained = (epochs * train + judgings * val / 3) * speeds.tail  # forth alone is a third of it
-        took = looked + kept + undone + judged + (train * (views or 1) + val) * speeds.view + trained
+        took = begun + kept + undone + judged + (train * (views or 1) + val) * speeds.view + trained
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
-    modes: tuple[tuple[Mode, float], ...] = (("finetune", looked + kept), ("scratch", seen))
+    modes: tuple[tuple[Mode, float], ...] = (("finetune", begun + kept), ("scratch", seen))
     for mode, before in modes:
         epochs, fit = config.fit.epochs or int(MODES[mode]["epochs"]), config.fit.resolved(mode)
         before += STEPS * min(fit.batch_size, train) * speeds.whole if fit.find_lr else 0.0
@@ -97,7 +98,7 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     return [one for one in found if config.mode in (one.mode, "auto")], reserve
 
 
-def choose_within(job: Job, manifest: Manifest) -> tuple[Plan, float]:
+def within_budget(job: Job, manifest: Manifest) -> tuple[Plan, float]:
     """The best that fits into the plan's budget, or of a mode that was asked for as much as fits.
 
     Also the seconds that will be needed once the weights are trained.

@@ -4,12 +4,9 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
 from lexnet.check.propose import proposals
@@ -25,6 +22,7 @@ from lexnet.job.events import Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import RUNS, name_of, refuse_inside
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.report.check import Case, Section, Shot, render_check
+from lexnet.report.sheet import jpeg, picture
 from lexnet.transfer.trunk import open_trunk
 
 PAGE, FIXES = "check.html", "fixes.csv"
@@ -167,12 +165,11 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
 
     def shot(row: int) -> Shot:
         if row not in shots:
-            pixels = load_row(manifest, row, THUMBNAIL)
-            buffer = BytesIO()
-            Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
-            label = manifest.classes[manifest.labels[row]]
             shots[row] = Shot(
-                path=manifest.paths[row], label=label, part=manifest.parts[row], thumbnail=buffer.getvalue()
+                path=manifest.paths[row],
+                label=manifest.classes[manifest.labels[row]],
+                part=manifest.parts[row],
+                thumbnail=jpeg(picture(load_row(manifest, row, THUMBNAIL))),
             )
         return shots[row]
 

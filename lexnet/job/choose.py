@@ -23,7 +23,7 @@ from lexnet.files import write_atomic
 from lexnet.job.divide import divide
 from lexnet.job.events import ignore
 from lexnet.job.features import examples_of
-from lexnet.job.finish import apart, started
+from lexnet.job.finish import apart
 from lexnet.job.folder import CHOICE, RESERVE
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
@@ -144,7 +144,7 @@ def _pilot(
     epochs = -(-TAIL_STEPS // 2 * fit.batch_size // taught)
     with job.clock.step("pilot"), apart(job.workers):
         return try_tail(
-            lambda probe: started(trunk, probe),
+            trunk,
             cut,
             Activated(extraction=seen, labels=some.labels, weights=some.weights, rows=np.arange(len(some))),
             examples,

@@ -29,7 +29,6 @@ from lexnet.config import (
     SplitConfig,
     TrainConfig,
     Tta,
-    seconds,
 )
 from lexnet.data.listing import named_by_content, read_listing
 from lexnet.data.manifest import Manifest
@@ -38,12 +37,12 @@ from lexnet.errors import DataError
 from lexnet.evaluate.folder import evaluate
 from lexnet.files import write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Event, Listener, Narrator, Warned
+from lexnet.job.events import Event, Heard, Listener, Narrator, Warned
 from lexnet.job.folder import refuse_inside
 from lexnet.job.job import Clock
 from lexnet.job.learn import learn
 from lexnet.job.plan import Plan, announce, make_plan
-from lexnet.job.run import Heard, carry_out, check_bundle, foresee, plan_for, warn_small
+from lexnet.job.run import carry_out, check_bundle, foresee, plan_for, warn_small
 from lexnet.job.wording import in_python, raised_in_python
 from lexnet.preprocess import Picture
 from lexnet.runtime.bundle import parse_bundle
@@ -153,9 +152,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 command = f"lexnet.{self!r}.fit(..., out={os.fspath(out)!r})"
                 outcome = carry_out(pictures, plan, Path(out), "", clock, heard, command).outcome
             else:
-                deadline = None if self.budget is None else clock.start + seconds(self.budget)
                 announce(plan, heard)
-                outcome = learn(pictures, plan, clock, heard, deadline=deadline)
+                outcome = learn(pictures, plan, clock, heard)
                 check_bundle(outcome.bundle)
                 warn_small(outcome, heard)
         self._predictor = self._open(outcome.bundle)

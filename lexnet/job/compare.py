@@ -15,7 +15,7 @@ from lexnet.check.examine import near_copies
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import choose_within, examples_of, latency
+from lexnet.job.features import cheapest, examples_of, latency
 from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed, probe_stages, reason
@@ -64,7 +64,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     curve.sort(key=lambda one: one.place.macs)
     of_net = {trunk.weights.net: one for trunk, one in zip(trunks, jobs, strict=True)}
     classes = len(pictures.classes)
-    chosen = choose_within(job, curve, classes, lambda one: latency(of_net[str(one.net)], one))
+    chosen = cheapest(job, curve, classes, lambda one: latency(of_net[str(one.net)], one))
     job.tell(Note(reason(curve, chosen)))
     if config.split.folds is not None:
         job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")

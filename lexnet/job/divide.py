@@ -18,7 +18,7 @@ from lexnet.data.splits import (
     MIN_UNDIVIDED,
     assign_parts,
     check_classes,
-    choose,
+    cut_down,
     is_divided,
     prefixes,
     resolve_copies,
@@ -48,7 +48,7 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
         if len(listed.where(part)) and not len(left.where(part)):
             tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
     tell_alike(left.classes, tell)
-    manifest = choose(left, config.split, config.seed)
+    manifest = cut_down(left, config.split, config.seed)
     if config.mode in MODES and not config.split.val and not len(manifest.where("val")):
         raise DataError(
             f"mode={config.mode} needs a val part to calibrate on, and --val 0 leaves none; raise it"
@@ -86,28 +86,12 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
             many = f"{len(pairs):,} pairs of" if len(pairs) > 1 else "two"
             tell(Warned(f"{many} near copies {what}, such as {a} and {b}; `lexnet check` shows them"))
     known = known_before(manifest, config)
-    if not is_divided(manifest):
+    if is_divided(manifest):
+        divided = _as_given(manifest, near, config, tell)
+    else:
         divided = _together(manifest, near, config, known, tell)
         counts = ", ".join(f"{part} {len(divided.where(part)):,}" for part in PARTS)
         tell(Note(f"divided: {counts}"))
-    else:
-        divided = manifest
-        for name in ("test", "val"):
-            share, usual = (getattr(one, name) for one in (config.split, SplitConfig))
-            if share != usual and (name == "test" or config.mode == "probe" or len(manifest.where("val"))):
-                tell(Warned(f"--{name} {share:g} does nothing: the pictures are divided already"))
-        if config.mode != "probe" and not len(manifest.where("val")):
-            joined = [pair.rows for pair in near]
-            divided = with_val(manifest, config.split.val, config.seed, joined)
-            check_classes(divided, config.split)
-            count = len(divided.where("val"))
-            tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
-        if groups := straddling(manifest):
-            lie = "groups lie" if len(groups) > 1 else "group lies"
-            found = f"{len(groups)} {lie} in two parts, such as {next(iter(groups))}"
-            if not config.skip_bad and not groups.keys() <= _agreed_groups(manifest, config.fixes):
-                raise DataError(f"{found}; `lexnet check` proposes what to drop, --skip-bad goes on")
-            tell(Warned(found))
     measured = np.arange(len(divided)) if config.split.folds else divided.held_out()
     if count := int(known[measured].sum()):
         tell(
@@ -116,25 +100,47 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
                 f"{config.from_} was trained on: the accuracy looks better than it is"
             )
         )
-    few = [name for name, n in zip(divided.classes, divided.counts("train"), strict=True) if n < FEW]
-    if few:
-        tell(
-            Warned(
-                f"under {FEW} training pictures of {_named(few)}: they will hardly be recognised; add some"
-            )
-        )
+    if few := _with_under(FEW, divided, "train"):
+        what = f"under {FEW} training pictures of {_named(few)}"
+        tell(Warned(f"{what}: they will hardly be recognised; add some"))
     sizes = divided.counts("train")
     if sizes.max() > RATIO * sizes.min() and config.class_weight == "none":
         most, least = (divided.classes[i] for i in (sizes.argmax(), sizes.argmin()))
         many = f"{sizes.max():,} training pictures of {most} and {sizes.min():,} of {least}"
         tell(Warned(f"{many}: --class-weight balanced lets the classes count the same"))
     for part in ("val", "test"):
-        counts_of = divided.counts(part)
-        empty = [name for name, n in zip(divided.classes, counts_of, strict=True) if not n]
-        if empty and len(divided.where(part)):
+        if len(divided.where(part)) and (empty := _with_under(1, divided, part)):
             what = f"the {part} part has no picture of {_named(empty)}"
             tell(Warned(f"{what}: accuracy on them is not measured there"))
     return divided.balanced() if config.class_weight == "balanced" else divided
+
+
+def _as_given(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
+    """In the source's own parts, with a val part where the mode needs one. Raises `DataError` for a group in
+    two parts."""
+    divided = manifest
+    for name in ("test", "val"):
+        share, usual = (getattr(one, name) for one in (config.split, SplitConfig))
+        if share != usual and (name == "test" or config.mode == "probe" or len(manifest.where("val"))):
+            tell(Warned(f"--{name} {share:g} does nothing: the pictures are divided already"))
+    if config.mode != "probe" and not len(manifest.where("val")):
+        divided = with_val(manifest, config.split.val, config.seed, [pair.rows for pair in near])
+        check_classes(divided, config.split)
+        count = len(divided.where("val"))
+        tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
+    if groups := straddling(manifest):
+        lie = "groups lie" if len(groups) > 1 else "group lies"
+        found = f"{len(groups)} {lie} in two parts, such as {next(iter(groups))}"
+        if not config.skip_bad and not groups.keys() <= _agreed_groups(manifest, config.fixes):
+            raise DataError(f"{found}; `lexnet check` proposes what to drop, --skip-bad goes on")
+        tell(Warned(found))
+    return divided
+
+
+def _with_under(least: int, manifest: Manifest, part: str) -> list[str]:
+    """The classes with fewer pictures in the part."""
+    counts = manifest.counts(part)
+    return [name for name, count in zip(manifest.classes, counts, strict=True) if count < least]
 
 
 def _agreed_groups(manifest: Manifest, fixes: str | None) -> set[str]:

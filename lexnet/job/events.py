@@ -1,7 +1,7 @@
 """What the job tells whoever listens; it prints nothing itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lexnet.config import Mode
 from lexnet.data.manifest import Manifest
@@ -122,6 +122,24 @@ class Narrator:
         elif event.step != self._step:
             self._step = event.step
             self._say(f"{event.step} ({event.total:,})")
+
+
+class Heard:
+    """A listener that keeps what was decided and what was warned of, and passes on each once, worded so."""
+
+    def __init__(self, tell: Listener, wording: Callable[[str], str] = str) -> None:
+        self._tell, self._wording = tell, wording
+        self.decisions, self.warnings = list[str](), list[str]()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Note | Warned):
+            event = replace(event, text=self._wording(event.text))
+            texts = self.warnings if isinstance(event, Warned) else self.decisions
+            if event.text in texts:  # where a tail is not kept, much is said again of its head
+                return
+            if isinstance(event, Warned) or event.lasting:
+                texts.append(event.text)
+        self._tell(event)
 
 
 def ignore(event: Event) -> None:

@@ -79,18 +79,25 @@ def _probed(
             job.workers,
             partial(job.progress, "probes"),
         )
-    chosen = choose_within(job, curve, classes, lambda one: latency(job, one))
+    chosen = cheapest(job, curve, classes, lambda one: latency(job, one))
     job.tell(Note(reason(curve, chosen)))
     if config.split.folds is not None:
         job.warn("the cut was chosen on pictures that are measured in turn: that accuracy is a little high")
     return chosen.place, curve
 
 
-def choose_within(job: Job, curve: list[Probed], classes: int, latency: Callable[[Probed], float]) -> Probed:
+def cheapest(job: Job, curve: list[Probed], classes: int, latency: Callable[[Probed], float]) -> Probed:
     """The cheapest place that is shown to lose at most a point, within the plan's limits."""
     config = job.plan.config
-    limits = config.max_macs, config.max_size, latency, config.max_latency
-    return choose_cut(curve, classes, TTA_VIEWS[config.tta], *limits)
+    return choose_cut(
+        curve,
+        classes,
+        tta_views=TTA_VIEWS[config.tta],
+        max_macs=config.max_macs,
+        max_size=config.max_size,
+        latency=latency,
+        max_latency=config.max_latency,
+    )
 
 
 def latency(job: Job, probed: Probed) -> float:

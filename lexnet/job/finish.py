@@ -23,25 +23,13 @@ from lexnet.job.learned import Learned
 from lexnet.nets.adapt import with_classes
 from lexnet.nets.net import Net
 from lexnet.runtime.stream import in_order, sound
+from lexnet.train.allocator import freed_memory_kept
 from lexnet.train.loop import History
-from lexnet.train.memory import freed_memory_kept
 from lexnet.train.pixels import normalised
 from lexnet.transfer.probe import Probe, softmax
-from lexnet.transfer.trunk import Trunk, pretrained
 
 BATCH = 16
 CPU = torch.device("cpu")
-
-
-def started(trunk: Trunk, probe: Probe) -> Net:
-    """The trunk's net with the probe's head: it answers as the probe does."""
-    net = pretrained(trunk.weights, trunk.spec.channels, len(probe.bias))
-    fc = net.head.fc
-    assert isinstance(fc, torch.nn.Linear)
-    with torch.no_grad():
-        fc.weight.copy_(torch.from_numpy(probe.weight))
-        fc.bias.copy_(torch.from_numpy(probe.bias))
-    return net
 
 
 def finished(

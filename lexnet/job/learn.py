@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from lexnet.config import TAIL_STEPS, available_cores, tail_epochs
+from lexnet.config import TAIL_STEPS, available_cores, seconds, tail_epochs
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import is_divided
 from lexnet.errors import DataError
@@ -29,48 +29,62 @@ def learn(
     clock: Clock,
     tell: Listener,
     keep: Path | None = None,
-    deadline: float | None = None,
+    before: float = 0.0,
 ) -> Outcome:
     """Trains on the train part, measures on what was held out, and verifies the file that ships.
 
-    In the folder `keep` lies what an interrupted training goes on from. All should be done when the
-    clock of `time.perf_counter` stands at `deadline`.
+    In the folder `keep` lies what an interrupted training goes on from. A budget counts from so many seconds
+    `before` the clock.
 
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
     if plan.config.mode != "scratch" and plan.config.budget is None:  # nor is anything timed meanwhile
         threading.Thread(target=load_solver).start()
-    workers = plan.config.workers or available_cores()
+    workers, budget = plan.config.workers or available_cores(), plan.config.budget
+    deadline = None if budget is None else clock.start + seconds(budget) - before
     job = Job(plan=plan, clock=clock, tell=tell, workers=workers, keep=keep, deadline=deadline)
     _warn_of_changes(job, manifest)
     job, admitted, looked, rivals = look(job, manifest)
     divided = _divided(job, admitted, looked)
-    tried = plan.config.mode == "auto" and job.plan.config.mode == "tail"
-    held: list[Event] = []  # warnings of what may be thrown away
-    if tried:
-        job = replace(job, tell=lambda event: (held.append if isinstance(event, Warned) else tell)(event))
-    if job.plan.recipe() != plan.recipe():
-        _warn_of_changes(job, admitted)
-    taught = _taught(job, looked, divided, tried)
-    if not tried:
-        _warn_of_no_gain(taught, divided)
+    if plan.config.mode == "auto" and job.plan.config.mode == "tail":
+        taught, divided = _tail_or_head(job, plan, admitted, looked, divided)
+        judged = True
     else:
-        better, seen = _beside_the_head(taught, divided)
-        why = f"mode {'tail' if better else 'probe'}: {seen}"
-        tell(Note(why))
-        if better:
-            for event in held:
-                tell(event)
-        else:
-            config = job.plan.config
-            head = decided(plan, mode="probe", net=config.net, why=why, limit=config.split.limit)
-            job = replace(job, plan=head, tell=tell)
-            divided = _divided(job, admitted, looked)  # no part has to calibrate a head
-            taught = _taught(job, looked, divided, tried=False)
-    settled = replace(taught.job.plan, judged=tried or job.plan.judged)
-    taught = replace(taught, job=replace(taught.job, tell=tell, plan=settled), curve=rivals or taught.curve)
+        if job.plan.recipe() != plan.recipe():
+            _warn_of_changes(job, admitted)
+        taught, judged = _taught(job, looked, divided, tried=False), job.plan.judged
+        _warn_of_no_gain(taught, divided)
+    settled = replace(taught.job, plan=replace(taught.job.plan, judged=judged))
+    taught = replace(taught, job=settled, curve=rivals or taught.curve)
     return shipped(taught, looked, divided, is_divided(admitted))
+
+
+def _tail_or_head(
+    job: Job, asked: Plan, admitted: Manifest, looked: Looked, divided: Manifest
+) -> tuple[Taught, Manifest]:
+    """A tail, if it is right on more of the val part than the head that it began with, else a head; and the
+    pictures in their parts, as that one is taught."""
+    held: list[Event] = []  # warnings of what may be thrown away
+
+    def tell(event: Event) -> None:
+        (held.append if isinstance(event, Warned) else job.tell)(event)
+
+    trying = replace(job, tell=tell)
+    if job.plan.recipe() != asked.recipe():
+        _warn_of_changes(trying, admitted)
+    taught = _taught(trying, looked, divided, tried=True)
+    better, seen = _beside_the_head(taught, divided)
+    why = f"mode {'tail' if better else 'probe'}: {seen}"
+    job.tell(Note(why))
+    if better:
+        for event in held:
+            job.tell(event)
+        return replace(taught, job=replace(taught.job, tell=job.tell)), divided
+    config = job.plan.config
+    head = replace(job, plan=decided(asked, mode="probe", net=config.net, why=why, limit=config.split.limit))
+    divided = _divided(head, admitted, looked)  # no part has to calibrate a head
+    return _taught(head, looked, divided, tried=False), divided
 
 
 def _divided(job: Job, admitted: Manifest, looked: Looked) -> Manifest:
@@ -96,7 +110,7 @@ def _taught(job: Job, looked: Looked, manifest: Manifest, tried: bool) -> Taught
     plan, config = job.plan, job.plan.config
     spec, trunk, extraction = replace(looked.spec, tta=config.tta), looked.trunk, looked.extraction
     if trunk is None or extraction is None:
-        from lexnet.job.whole import learn_scratch, measured  # loads torch
+        from lexnet.job.scratch import learn_scratch, measured  # loads torch
 
         spec = measured(job, manifest, spec)
         return Taught(job=job, spec=spec, learned=learn_scratch(job, spec, manifest))

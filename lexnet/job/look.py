@@ -10,7 +10,7 @@ from dataclasses import replace
 from lexnet.check.examine import memory_of, near_copies
 from lexnet.config import TTA_VIEWS
 from lexnet.data.manifest import Manifest, refuse_bad
-from lexnet.data.splits import choose as choose_pictures
+from lexnet.data.splits import cut_down
 from lexnet.job.doubts import tell_doubts
 from lexnet.job.events import Note
 from lexnet.job.job import Job
@@ -39,21 +39,21 @@ def look(job: Job, manifest: Manifest) -> tuple[Job, Manifest, Looked, list[Prob
         plan = (None if rivals else choose.without_a_look(job.plan, manifest)) or job.plan
         if plan.config.budget is not None:
             job = replace(job, plan=plan)
-            plan, reserve = budget.choose_within(job, manifest)
+            plan, reserve = budget.within_budget(job, manifest)
             job = replace(job, reserve=reserve)
         elif plan.config.mode == "auto":
             looked = look_once(job, manifest)
             plan = choose.with_a_pilot(job, looked)
     job = choose.keep_choice(job, plan)
     if plan.config.split.limit != asked.split.limit:
-        manifest = choose_pictures(manifest, plan.config.split, asked.seed)
+        manifest = cut_down(manifest, plan.config.split, asked.seed)
     return job, manifest, looked or look_once(job, manifest), rivals
 
 
 def look_once(job: Job, manifest: Manifest) -> Looked:
     """Every picture once: by the frozen net, or for a new one by the eye that finds copies."""
     if job.plan.config.mode == "scratch":
-        from lexnet.job.whole import look_at  # loads torch
+        from lexnet.job.scratch import look_at  # loads torch
 
         return look_at(job, manifest)
     job.progress("frozen net", 0, len(manifest))

@@ -15,12 +15,13 @@ from torch.nn import functional as F
 
 from lexnet.config import Fit, Recipe
 from lexnet.cost import cost
-from lexnet.data.loader import load_row, read_row
+from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.job.job import Job
 from lexnet.job.plan import Plan, decided
-from lexnet.job.whole import device_of, new_spec, open_eye
+from lexnet.job.scratch import new_spec, open_eye
+from lexnet.job.whole import device_of
 from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out
 from lexnet.nets.net import evaluating
 from lexnet.runtime.engines import open_engine
@@ -81,7 +82,7 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
         looks = augmented(recipe, config.seed, 1, None)
 
         def changed(row: int) -> Any:
-            return engine.run(looks.show(*read_row(manifest, row, trunk.spec), manifest.digests[row]))
+            return engine.run(looks.show_row(manifest, row, trunk.spec))
 
         speeds = replace(speeds, view=_timed(rows, changed, engine.callers))
     if enough(speeds):

@@ -22,14 +22,12 @@ PLAN_VERSION = 2
 DEFAULT_NET = "efficientnet_lite0"
 NEW_NET = "resnet20"
 SMALL = 64
+TRAINED = "changed copies keep what is trained from overfitting"
 RECIPE_OF = {
-    "probe": (
-        "none",
-        "no augmentation; --recipe photo adds changed copies, each as slow as a picture",
-    ),
-    "tail": ("photo", "changed copies keep what is trained from overfitting"),
-    "finetune": ("photo", "changed copies keep what is trained from overfitting"),
-    "scratch": ("cifar", "changed copies keep what is trained from overfitting"),
+    "probe": ("none", "no augmentation; --recipe photo adds changed copies, each as slow as a picture"),
+    "tail": ("photo", TRAINED),
+    "finetune": ("photo", TRAINED),
+    "scratch": ("cifar", TRAINED),
 }
 """Where nobody chose, and why."""
 
@@ -67,15 +65,12 @@ class Plan:
 
     def risks(self, classes: Sequence[str]) -> list[str]:
         """How pictures of one class may come to show another."""
-        views = {
-            f"recipe {self.recipe_name()} may change what a picture shows": self.recipe(),
-            f"tta {self.config.tta} also looks at what a picture does not show": (
-                Recipe(mirror=1.0) if self.config.tta in ("mirror", "ten") else Recipe()
-            ),
-        }
-        return [
-            f"{what}: {risk}" for what, recipe in views.items() for risk in breaks_labels(recipe, classes)
-        ]
+        what = f"recipe {self.recipe_name()} may change what a picture shows"
+        risks = [f"{what}: {risk}" for risk in breaks_labels(self.recipe(), classes)]
+        if self.config.tta in ("mirror", "ten"):
+            what = f"tta {self.config.tta} also looks at what a picture does not show"
+            risks += [f"{what}: {risk}" for risk in breaks_labels(Recipe(mirror=1.0), classes)]
+        return risks
 
     def summary(self) -> str:
         """The decisions in one line."""
@@ -151,17 +146,25 @@ def make_plan(data: str, config: TrainConfig, classes: Sequence[str] = ()) -> Pl
 def _chosen_net(config: TrainConfig) -> tuple[str, list[str]]:
     """The net that was named, that of the bundle to go on from, or the usual one; and why."""
     if config.from_ is not None:
-        net, bundle = _net_of(config), read_bundle(config.from_)
-        anew = ", whose head alone was learned, and is fitted anew" * (
-            not bundle.manifest.get("split", {}).get("taught", True)
-        )
-        return net, [f"net {net}: that of {config.from_}{anew}"]
+        return _net_of_bundle(config, config.from_)
     if config.net != "auto":
         return config.net, []
     if config.mode == "scratch":
         return NEW_NET, [f"net {NEW_NET}: small enough to be trained from nothing"]
     why = "the smallest whose ImageNet weights come with the installation"
     return DEFAULT_NET, [f"net {DEFAULT_NET}: {why}"]
+
+
+def _net_of_bundle(config: TrainConfig, path: str) -> tuple[str, list[str]]:
+    """The net to go on from, and why. Raises `BundleError`, and `ConfigError` where another was asked for."""
+    facts = read_bundle(path).manifest
+    net, taught = str(facts.get("net")), facts.get("split", {}).get("taught", True)
+    if config.net not in ("auto", net):
+        raise ConfigError(f"net={config.net!r}, but {path} holds a {net}; leave one of them out")
+    if config.mode == "scratch":
+        raise ConfigError(f"mode=scratch starts from nothing, and from={path!r} from a bundle; leave one out")
+    anew = "" if taught else ", whose head alone was learned, and is fitted anew"
+    return net, [f"net {net}: that of {path}{anew}"]
 
 
 def _chosen_recipe(
@@ -258,18 +261,6 @@ def _forced(config: TrainConfig) -> tuple[Mode, str]:
     if given:
         return "tail", f"mode tail: {given[0]} is for weights that are trained"
     return "auto", ""
-
-
-def _net_of(config: TrainConfig) -> str:
-    """The net of the bundle to go on from. Raises `BundleError`, and `ConfigError` for another net."""
-    net = str(read_bundle(str(config.from_)).manifest.get("net"))
-    if config.net not in ("auto", net):
-        raise ConfigError(f"net={config.net!r}, but {config.from_} holds a {net}; leave one of them out")
-    if config.mode == "scratch":
-        raise ConfigError(
-            f"mode=scratch starts from nothing, and from={config.from_!r} from a bundle; leave one out"
-        )
-    return net
 
 
 def _is_small(net: str) -> bool:

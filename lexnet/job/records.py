@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from lexnet import __version__
-from lexnet.config import MODES, TTA_VIEWS, PreprocessSpec, Recipe, TrainConfig, available_cores
+from lexnet.config import MODES, TTA_VIEWS, Recipe, TrainConfig, available_cores
 from lexnet.data.manifest import PARTS, Manifest
 from lexnet.data.splits import prefixes, split_hash
 from lexnet.evaluate.metrics import Scores
 from lexnet.export.graph import Headed
 from lexnet.export.parity import Parity
-from lexnet.job.learned import Learned
+from lexnet.job.learned import Learned, Looked, Taught
 from lexnet.job.plan import Plan
 from lexnet.runtime.bundle import read_bundle
 from lexnet.transfer.cross_validate import CrossValidation
 from lexnet.transfer.cut import Probed
 from lexnet.transfer.extract import Extraction
-from lexnet.transfer.probe import Probe
 from lexnet.transfer.trunk import Trunk
 
 PACKAGES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "openvino", "scikit-learn")
@@ -30,22 +29,12 @@ PACKAGES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "openvin
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class RunFindings:
     """All that was decided, fitted and measured."""
 
-    plan: Plan
-    trunk: Trunk | None
-    """The frozen net that learning started from, where there was one."""
-    looking: Trunk | None
-    """The same before it was cut short."""
-    spec: PreprocessSpec
-    """How pictures are prepared by the bundle."""
-    learned: Learned
-    curve: list[Probed]
-    """What a head makes of each stage, where that was asked."""
+    taught: Taught
+    looked: Looked
     manifest: Manifest
-    extraction: Extraction | None
-    probe: Probe | None
     headed: Headed
     seen_before: int
     """Of these pictures, by the net of the bundle that it goes on from."""
@@ -53,38 +42,44 @@ class Findings:
     parity: Parity
     validation: CrossValidation | None
 
+    @property
+    def plan(self) -> Plan:
+        """What was followed, nothing left open."""
+        return self.taught.job.plan
 
-def bundle_facts(found: Findings) -> dict[str, Any]:
+
+def bundle_facts(found: RunFindings) -> dict[str, Any]:
     """The bundle's manifest: nothing in it depends on when, where or how fast it was made."""
-    manifest, scores = found.manifest, found.scores
+    manifest, scores, taught = found.manifest, found.scores, found.taught
+    config, learned = found.plan.config, taught.learned
     return {
         "lexnet": __version__,
-        "net": found.plan.config.net,
-        "mode": found.plan.config.mode,
-        "cut": found.trunk.end if found.trunk else None,
+        "net": config.net,
+        "mode": config.mode,
+        "cut": taught.trunk.end if taught.trunk else None,
         "whole": _whole(found),
         "classes": manifest.classes,
-        "preprocess": asdict(found.spec),
+        "preprocess": asdict(taught.spec),
         "threshold": 0.0,
         "guard": None,
-        "temperature": found.learned.temperature,
+        "temperature": learned.temperature,
         "split": {
             "sha256": split_hash(manifest),
-            "seen": _seen(manifest, _unseen(found), found.plan.config.from_),
-            "taught": _taught(found.plan.config),
-            "counts": _counts(manifest, found.learned),
-            "seed": found.plan.config.seed,
-            **asdict(found.plan.config.split),
+            "seen": _seen(manifest, _unseen(manifest, learned), config.from_),
+            "taught": _taught(config),
+            "counts": _counts(manifest, learned),
+            "seed": config.seed,
+            **asdict(config.split),
         },
         "training": {
-            "seed": found.plan.config.seed,
-            "C": found.probe.C if found.probe else None,
-            "frozen": found.learned.frozen,
+            "seed": config.seed,
+            "C": taught.probe.C if taught.probe else None,
+            "frozen": learned.frozen,
             "fit": _fit(found),
-            "steps": found.learned.steps,
-            "cv": found.plan.config.probe.cv,
-            "class_weight": found.plan.config.class_weight,
-            "engine": found.extraction.engine if found.extraction else None,
+            "steps": learned.steps,
+            "cv": config.probe.cv,
+            "class_weight": config.class_weight,
+            "engine": found.looked.extraction.engine if found.looked.extraction else None,
             "augmentation": _augmentation(found),
             "versions": _versions(),
         },
@@ -101,18 +96,19 @@ def bundle_facts(found: Findings) -> dict[str, Any]:
     }
 
 
-def run_metrics(found: Findings) -> dict[str, Any]:
+def run_metrics(found: RunFindings) -> dict[str, Any]:
     """metrics.json, without what depends on where the run is written and how long it took."""
-    manifest, scores, probe = found.manifest, found.scores, found.probe
+    manifest, scores, taught = found.manifest, found.scores, found.taught
+    config, learned, probe = found.plan.config, taught.learned, taught.probe
     part = manifest.held_out_part()
     tested = part == "test"
     return {
-        "net": found.plan.config.net,
-        "mode": found.plan.config.mode,
-        "cut": found.trunk.end if found.trunk else None,
+        "net": config.net,
+        "mode": config.mode,
+        "cut": taught.trunk.end if taught.trunk else None,
         "whole": _whole(found),
         "classes": manifest.classes,
-        "counts": _counts(manifest, found.learned),
+        "counts": _counts(manifest, learned),
         "measured_on": part,
         "seen_before": found.seen_before,
         "units": scores.units,
@@ -129,7 +125,7 @@ def run_metrics(found: Findings) -> dict[str, Any]:
         "cross_validation": _validation(found),
         "majority_accuracy": _majority_accuracy(manifest, part),
         "params": found.headed.params,
-        "macs": TTA_VIEWS[found.spec.tta] * found.headed.macs,
+        "macs": TTA_VIEWS[taught.spec.tta] * found.headed.macs,
         "verification": asdict(found.parity),
         "per_class": scores.per_class,
         "confusion": scores.confusion,
@@ -142,32 +138,32 @@ def run_metrics(found: Findings) -> dict[str, Any]:
             "cv_log_loss": probe.cv_log_loss,
             "cv_accuracy": probe.cv_accuracy,
         },
-        "temperature": found.learned.temperature,
+        "temperature": learned.temperature,
         "augmentation": _augmentation(found),
-        "frozen": found.learned.frozen,
-        "history": found.learned.epochs,
+        "frozen": learned.frozen,
+        "history": learned.epochs,
         "fit": _fit(found),
-        "stopped": found.learned.stopped,
-        "rates": found.learned.rates,
-        "stages": stages(found.curve),
-        "tta": found.spec.tta,
-        "trunk": run_of(found.extraction),
-        "weights": _weights(found.trunk) if found.trunk else None,
+        "stopped": learned.stopped,
+        "rates": learned.rates,
+        "stages": stages(taught.curve),
+        "tta": taught.spec.tta,
+        "trunk": run_of(found.looked.extraction),
+        "weights": _weights(taught.trunk) if taught.trunk else None,
         "versions": _versions(),
         "machine": f"{platform.machine()}, {available_cores()} cores, {platform.system()}",
         "lexnet": __version__,
-        "seed": found.plan.config.seed,
+        "seed": config.seed,
     }
 
 
-def _whole(found: Findings) -> dict[str, int] | None:
+def _whole(found: RunFindings) -> dict[str, int] | None:
     """What the net would cost that was cut short, had it not been: `params` and `macs`, its head's too."""
-    whole, cut = found.looking, found.trunk.cut if found.trunk else None
+    whole, cut = found.looked.trunk, found.taught.trunk.cut if found.taught.trunk else None
     if cut is None or whole is None or whole.end is not None:  # an end: of a bundle that was cut before
         return None
     place, classes = whole.places()[-1], len(found.manifest.classes)
     params = place.params + classes * (place.width + 1)
-    return {"params": params, "macs": TTA_VIEWS[found.spec.tta] * (place.macs + classes * place.width)}
+    return {"params": params, "macs": TTA_VIEWS[found.taught.spec.tta] * (place.macs + classes * place.width)}
 
 
 def run_of(extraction: Extraction | None) -> dict[str, Any] | None:
@@ -176,12 +172,12 @@ def run_of(extraction: Extraction | None) -> dict[str, Any] | None:
     return None if extraction is None else {key: getattr(extraction, key) for key in keys}
 
 
-def _fit(found: Findings) -> dict[str, Any] | None:
+def _fit(found: RunFindings) -> dict[str, Any] | None:
     """How weights were trained, where they were."""
     mode = found.plan.config.mode
     if mode not in MODES:
         return None
-    fit, learned = asdict(found.plan.config.fit.resolved(mode)), found.learned
+    fit, learned = asdict(found.plan.config.fit.resolved(mode)), found.taught.learned
     stopped = {"steps": learned.steps} if learned.stopped else {}
     decided = {"lr": learned.lr, "compile": learned.compile}
     return fit | stopped | {name: value for name, value in decided.items() if value is not None}
@@ -203,7 +199,7 @@ def stages(curve: Sequence[Probed]) -> list[dict[str, Any]]:
     ]
 
 
-def _augmentation(found: Findings) -> dict[str, Any] | None:
+def _augmentation(found: RunFindings) -> dict[str, Any] | None:
     recipe = found.plan.recipe()
     if recipe == Recipe():
         return None
@@ -211,7 +207,7 @@ def _augmentation(found: Findings) -> dict[str, Any] | None:
         "name": found.plan.recipe_name(),
         "views": found.plan.config.views,
         "recipe": asdict(recipe),
-        "colour_axes": None if found.learned.axes is None else found.learned.axes.tolist(),
+        "colour_axes": None if found.taught.learned.axes is None else found.taught.learned.axes.tolist(),
     }
 
 
@@ -226,11 +222,11 @@ def _seen(manifest: Manifest, held_out: str, earlier: str | None) -> str:
     return base64.b64encode(known.tobytes()).decode("ascii")
 
 
-def _unseen(found: Findings) -> str:
+def _unseen(manifest: Manifest, learned: Learned) -> str:
     """The part that nothing was learned from. A val part says how sure a trained net may be, also where there
     is no test part and it is measured on."""
-    part = found.manifest.held_out_part()
-    return "" if part == "val" and found.learned.steps else part
+    part = manifest.held_out_part()
+    return "" if part == "val" and learned.steps else part
 
 
 def val_chose(plan: Plan) -> list[str]:
@@ -250,15 +246,15 @@ def _counts(manifest: Manifest, learned: Learned) -> dict[str, int]:
     return {"train": train, "val": val, "calibration": val if learned.steps else 0, "test": test}
 
 
-def _val_accuracy(found: Findings) -> float | None:
+def _val_accuracy(found: RunFindings) -> float | None:
     manifest = found.manifest
     val = manifest.where("val")
     if not len(val):
         return None
-    return float((found.learned.val.argmax(axis=1) == manifest.labels[val]).mean())
+    return float((found.taught.learned.val.argmax(axis=1) == manifest.labels[val]).mean())
 
 
-def _validation(found: Findings) -> dict[str, Any] | None:
+def _validation(found: RunFindings) -> dict[str, Any] | None:
     if found.validation is None:
         return None
     return asdict(found.validation) | {"interval": list(found.validation.interval)}
@@ -274,11 +270,11 @@ def _weights(trunk: Trunk) -> dict[str, str]:
     return {key: getattr(trunk.weights, key) for key in ("net", "tag", "source", "licence", "sha256")}
 
 
-def _origins(found: Findings) -> list[dict[str, str]]:
+def _origins(found: RunFindings) -> list[dict[str, str]]:
     """The weights that it began with, and where those came from a bundle the ones which that began with."""
     from_ = found.plan.config.from_
     earlier = read_bundle(from_).manifest.get("weights", []) if from_ is not None else []
-    return [*([_weights(found.trunk)] if found.trunk else []), *earlier]
+    return [*([_weights(found.taught.trunk)] if found.taught.trunk else []), *earlier]
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
@@ -14,11 +14,11 @@ from lexnet.config import TrainConfig, available_cores, seconds
 from lexnet.data.manifest import Manifest
 from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data, read_data
-from lexnet.data.splits import choose, split_csv
+from lexnet.data.splits import cut_down, split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
-from lexnet.job.events import Choices, Event, Listener, Note, Progress, Warned, ignore
+from lexnet.job.events import Choices, Heard, Listener, Note, Progress, Warned, ignore
 from lexnet.job.folder import (
     ASKED,
     CHECKPOINT,
@@ -54,24 +54,6 @@ class Run:
     folder: Path
     metrics: dict[str, Any]
     outcome: Outcome
-
-
-class Heard:
-    """A listener that keeps what was decided and what was warned of, and passes on each once, worded so."""
-
-    def __init__(self, tell: Listener, wording: Callable[[str], str] = str) -> None:
-        self._tell, self._wording = tell, wording
-        self.decisions, self.warnings = list[str](), list[str]()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Note | Warned):
-            event = replace(event, text=self._wording(event.text))
-            texts = self.warnings if isinstance(event, Warned) else self.decisions
-            if event.text in texts:  # where a tail is not kept, much is said again of its head
-                return
-            if isinstance(event, Warned) or event.lasting:
-                texts.append(event.text)
-        self._tell(event)
 
 
 def train(
@@ -125,13 +107,11 @@ def carry_out(
             heard(Note(f"{other} {what}: this run is {folder}", lasting=False))
         _clear(folder)
         if resumed:
-            manifest = choose(manifest, plan.config.split, plan.config.seed)  # by what was decided since
+            manifest = cut_down(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
             what = f"run of {earlier[-1]} epochs" if earlier else "unfinished run"
             heard(Note(f"going on with the {what} in {folder}", lasting=False))
-        budget = plan.config.budget
-        deadline = None if budget is None else clock.start + seconds(budget) - before
-        outcome = learn(manifest, plan, clock, heard, folder, deadline)
+        outcome = learn(manifest, plan, clock, heard, folder, before)
         with clock.step("verify"):
             check_bundle(outcome.bundle)
         warn_small(outcome, heard)

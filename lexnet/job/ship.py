@@ -27,12 +27,12 @@ from lexnet.job.folder import HEAD
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned, Looked, Taught
 from lexnet.job.plan import Plan
-from lexnet.job.records import Findings, bundle_facts, run_metrics
+from lexnet.job.records import RunFindings, bundle_facts, run_metrics
 from lexnet.job.specimens import golden_pictures, training_sheet, worst_mistakes
 from lexnet.report.page import Mistake
 from lexnet.runtime.engines import Engine, OnnxRuntime
 from lexnet.runtime.stream import sound, stream
-from lexnet.transfer.cross_validate import cross_validate
+from lexnet.transfer.cross_validate import CrossValidation, cross_validate
 from lexnet.transfer.probe import Examples, Probe
 from lexnet.transfer.trunk import Trunk
 
@@ -61,7 +61,7 @@ class Outcome:
 def shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) -> Outcome:
     """The verified bundle, and all that is said of it; `given` where the source itself has parts."""
     job, learned, spec = taught.job, taught.learned, taught.spec
-    config, part, held_out = job.plan.config, manifest.held_out_part(), manifest.held_out()
+    config, held_out = job.plan.config, manifest.held_out()
     calibrated = "train" if config.mode == "probe" else "val"
     rows = manifest.where(calibrated)
     if count := int(known_before(manifest, config)[rows].sum()):
@@ -69,37 +69,17 @@ def shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) -> 
             f"{count:,} of the {len(rows):,} {calibrated} pictures were among those that {config.from_} was "
             "trained on: the probabilities may be too sure"
         )
-    validation = None
-    if config.split.folds is not None and taught.examples is not None:
-        with job.clock.step("folds"):  # on all but what the source itself keeps back to measure on
-            rows = np.asarray([i for i, p in enumerate(manifest.parts) if not given or p != part], np.int64)
-            validation = cross_validate(
-                taught.examples.take(rows),
-                manifest.classes,
-                config,
-                job.workers,
-                partial(job.progress, "folds"),
-            )
-        if validation.folds < config.split.folds:
-            job.warn(
-                f"--folds {config.split.folds} are {validation.folds} here: a class has no more pictures"
-            )
+    validation = _cross_validated(taught, manifest, given)
     with job.clock.step("verify"):
         headed = append_head(learned.graph, learned.weight, learned.bias, learned.temperature)
         engine = OnnxRuntime(headed.graph, job.workers)
         exported = _run(engine, spec, manifest, held_out, job.tell)
         parity = check_parity(learned.held_out, exported, [manifest.paths[i] for i in held_out])
     together = unit_of(manifest, looked.near)[held_out]
-    found = Findings(
-        plan=job.plan,
-        trunk=taught.trunk,
-        looking=looked.trunk,
-        spec=spec,
-        learned=learned,
-        curve=taught.curve,
+    found = RunFindings(
+        taught=taught,
+        looked=looked,
         manifest=manifest,
-        extraction=looked.extraction,
-        probe=taught.probe,
         headed=headed,
         seen_before=int(known_before(manifest, config)[held_out].sum()),
         scores=score(exported, manifest.labels[held_out], manifest.classes, units=together),
@@ -129,6 +109,22 @@ def shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) -> 
         seen=seen,
         given=given,
     )
+
+
+def _cross_validated(taught: Taught, manifest: Manifest, given: bool) -> CrossValidation | None:
+    """The head measured in turn on all but what the source itself keeps back, where that was asked for."""
+    job, config = taught.job, taught.job.plan.config
+    if config.split.folds is None or taught.examples is None:
+        return None
+    kept_back = manifest.held_out_part() if given else None
+    rows = np.asarray([i for i, part in enumerate(manifest.parts) if part != kept_back], np.int64)
+    with job.clock.step("folds"):
+        found = cross_validate(
+            taught.examples.take(rows), manifest.classes, config, job.workers, partial(job.progress, "folds")
+        )
+    if found.folds < config.split.folds:
+        job.warn(f"--folds {config.split.folds} are {found.folds} here: a class has no more pictures")
+    return found
 
 
 def keep_head(

@@ -1,21 +1,20 @@
 """Pictures that a run keeps: golden ones for its bundle, its worst mistakes for the report."""
 
 from collections import Counter
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from lexnet.config import Golden, PreprocessSpec
-from lexnet.data.loader import load_row, read_row
+from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.export.bundle import synthetic_pictures
 from lexnet.job.plan import Plan
 from lexnet.preprocess import Pixels
 from lexnet.report.page import Mistake
-from lexnet.report.sheet import Row, draw_sheet, picture
+from lexnet.report.sheet import Row, draw_sheet, jpeg, picture
 from lexnet.transfer.views import augmented
 
 GOLDEN = 8
@@ -81,9 +80,7 @@ def training_sheet(
         views = _views(plan, manifest, row, spec, axes, count)
         plain = load_row(manifest, row, spec)
         rows.append(Row(manifest.paths[row], _fitted(plain), [_fitted(view) for view in views]))
-    buffer = BytesIO()
-    draw_sheet(rows, explain=False).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+    return jpeg(draw_sheet(rows, explain=False), quality=85)
 
 
 def _views(
@@ -97,8 +94,7 @@ def _views(
     """(count, size, size, channels): views that were learned from; of whole nets, by the first epochs."""
     recipe, seed, digest = plan.recipe(), plan.config.seed, manifest.digests[row]
     if plan.config.mode not in ("finetune", "scratch"):
-        content, _, where = read_row(manifest, row, spec)
-        return augmented(recipe, seed, count, axes).show(content, spec, where, digest)
+        return augmented(recipe, seed, count, axes).show_row(manifest, row, spec)
     from lexnet.augment.apply import Changes
     from lexnet.augment.sample import sample_all
 
@@ -120,6 +116,4 @@ def _fitted(pixels: Pixels) -> Pixels:
 def _thumbnail(pixels: Pixels) -> bytes:
     image = picture(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue()
+    return jpeg(image)

@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 
 from lexnet.data.manifest import Manifest
 from lexnet.job.events import Note
-from lexnet.job.finish import apart, finished, identity, started
+from lexnet.job.finish import apart, finished, identity
 from lexnet.job.job import Job
 from lexnet.job.learned import Learned
 from lexnet.transfer.extract import Extraction
 from lexnet.transfer.probe import Probe
-from lexnet.transfer.tail import Activated, train_tail
+from lexnet.transfer.tail import Activated, started, train_tail
 from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import augmented, colour_axes
 
@@ -31,21 +31,21 @@ def learn_tail(job: Job, trunk: Trunk, manifest: Manifest, probe: Probe, timely:
     axes = colour_axes(recipe, manifest, train, trunk.spec, config.seed)
     frozen = job.trunk(cut, pooled=False)
     look = None if config.views is None else augmented(recipe, config.seed, config.views, axes)
-    judged = job.extract(frozen, manifest.take(val), "activations", timely=timely)
-    seen = job.extract(frozen, manifest.take(train), "activations", look=look, timely=timely)
+    of_val = job.extract(frozen, manifest.take(val), "activations", timely=timely)
+    of_train = job.extract(frozen, manifest.take(train), "activations", look=look, timely=timely)
     with apart(job.workers):
         net = started(trunk, probe)
         with job.clock.step("train"):
             history = train_tail(
                 net,
                 cut,
-                _activated(seen, manifest, train, config.views),
-                _activated(judged, manifest, val, None),
+                _activated(of_train, manifest, train, config.views),
+                _activated(of_val, manifest, val, None),
                 fit,
                 config.seed,
                 sampled=config.class_weight == "sampled",
                 checkpoint=job.checkpoint,
-                of=identity(job, manifest, cut, seen.engine, probe, "depthwise frozen"),
+                of=identity(job, manifest, cut, of_train.engine, probe, "depthwise frozen"),
                 watch=job.watch(),
             )
         return finished(job, net, trunk.spec, manifest, history, axes=axes, frozen=cut)

@@ -66,6 +66,17 @@ def _scale(norm: nn.BatchNorm2d) -> torch.Tensor:
 
 
 @contextmanager
+def arranged_to_learn(part: nn.Module, *, fold: bool) -> Iterator[None]:
+    """Inside, convolutions lie in the order in memory in which they are fastest, and have taken in their
+    batch norms where these do not learn. Nothing is put back where the block raises."""
+    folds = fold_norms(part) if fold else []
+    laid_out(part, torch.channels_last)
+    yield
+    laid_out(part, torch.contiguous_format)
+    unfold_norms(folds)
+
+
+@contextmanager
 def depthwise_frozen(part: nn.Module) -> Iterator[None]:
     """Inside, convolutions of each channel by itself do not learn.
 

@@ -62,6 +62,13 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(image: Image.Image, quality: int = 80) -> bytes:
+    """The image as a JPEG file's bytes."""
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def shown(value: object) -> str:
     """A view's number, or several, for people."""
     if isinstance(value, bool):

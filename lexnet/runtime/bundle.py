@@ -41,9 +41,9 @@ MAX_MEMBERS, MAX_DEPTH, MAX_BYTES = 100, 32, 2**31
 ANEW = "make the bundle anew with this lexnet, from its plan.yaml"
 MANIFEST, MODEL = "manifest.json", "model.onnx"
 BUNDLE = "model.lexnet"
+"""What a run's folder calls its bundle."""
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF")
 """How files begin that are often given in a bundle's place."""
-"""What a run's folder calls its bundle."""
 MEMBER_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)  # nothing absolute, no `..`
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lexnet.config import available_cores
 from lexnet.errors import ConfigError, DataError, PictureError
 from lexnet.files import display, is_loss, walk
-from lexnet.preprocess import SUFFIXES, Picture, Pixels, load_views
+from lexnet.preprocess import SUFFIXES, Picture, load_views
 from lexnet.runtime.bundle import Bundle, read_bundle
 from lexnet.runtime.engines import Outputs, open_engine
 from lexnet.runtime.stream import stream
@@ -62,12 +62,10 @@ class Predictor:
         return partial(type(self), self.bundle, threshold=self.threshold, **self._settings), ()
 
     def __repr__(self) -> str:
-        net, accuracy = (
-            self.bundle.manifest.get("net"),
-            self.bundle.manifest.get("measured", {}).get("accuracy"),
-        )
+        facts = self.bundle.manifest
+        accuracy = facts.get("measured", {}).get("accuracy")
         measured = "" if accuracy is None else f", accuracy {accuracy:.3f}"
-        return f"<{type(self).__name__}: {net}, {len(self.bundle.classes)} classes{measured}>"
+        return f"<{type(self).__name__}: {facts.get('net')}, {len(self.bundle.classes)} classes{measured}>"
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -119,10 +117,7 @@ class Predictor:
         return problems
 
     def _run(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Outputs | PictureError]]:
-        def pixels(picture: Picture) -> Pixels:
-            return load_views(picture, self.spec)
-
-        return stream(pictures, pixels, self.engine)
+        return stream(pictures, lambda picture: load_views(picture, self.spec), self.engine)
 
     def _collect(self, pictures: Picture | Iterable[Picture], output: str) -> NDArray[np.float32]:
         rows = []

@@ -31,7 +31,7 @@ SAFE = 10.0
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRate:
     """A rate, and what it was chosen from."""
 
     rate: float
@@ -40,7 +40,7 @@ class Found:
     reason: str
 
 
-def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fit) -> Found:
+def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fit) -> FoundRate:
     """The net is as before when it is done. Raises `TrainingError` where even the least rate is too high."""
     optimiser, curve = make_optimiser(net, config), list[tuple[float, float]]()
     mean, coming = 0.0, batches()
@@ -67,6 +67,6 @@ def find_rate(net: nn.Module, batches: Callable[[], Iterator[Batch]], config: Fi
         )
     lowest = min(loss for _, loss in curve[SETTLED:] or curve)
     highest = max(rate for rate, loss in curve if loss <= NEARLY * lowest)
-    return Found(
+    return FoundRate(
         highest / SAFE, curve, f"a tenth of {highest:.2g}, up to which the loss was nearly its lowest"
     )

@@ -118,9 +118,7 @@ def fit(
             )
             set_rate(run.optimiser, rate)
             some = islice(coming, config.accumulate)
-            first, last = number * config.accumulate + 1, (number + 1) * config.accumulate
-            which = f"batch {first}" if first == last else f"batches {first} to {last}"
-            where = f"{which} of epoch {epoch + 1}; {kept}"
+            where = f"{_which(number, config.accumulate)} of epoch {epoch + 1}; {kept}"
             loss, count = step(net, model or net, run.optimiser, some, config, where)
             history.steps += 1
             run.average(config.ema)
@@ -128,9 +126,8 @@ def fit(
             watch.progress(history.steps, config.epochs * per_epoch)
         if not pictures:
             break
-        end = ends[epoch]
-        every = 1 if judge_at_most is None or config.patience is not None else -(-end // judge_at_most)
-        if not (history.stopped or epoch + 1 == end or (epoch + 1) % every == 0):
+        at_most = None if config.patience is not None else judge_at_most
+        if not (history.stopped or _is_judged(epoch + 1, ends[epoch], at_most)):
             continue
         with run.averages_in():
             seen = judge(net)
@@ -155,6 +152,18 @@ def _why_stop(steps: int, config: Fit, late: Callable[[], bool]) -> str | None:
     if late() and steps:
         return f"after {steps} step{'s' * (steps > 1)}, to end in time"
     return None
+
+
+def _which(step: int, accumulate: int) -> str:
+    """The batches, from 1, of an epoch's step, from 0."""
+    first, last = step * accumulate + 1, (step + 1) * accumulate
+    return f"batch {first}" if first == last else f"batches {first} to {last}"
+
+
+def _is_judged(done: int, epochs: int, at_most: int | None) -> bool:
+    """Whether the net is measured after so many of the epochs: after the last, and as often as is allowed."""
+    every = 1 if at_most is None else -(-epochs // at_most)
+    return done == epochs or done % every == 0
 
 
 def _go_on(run: "_Running", checkpoint: Path, of: str, config: Fit) -> None:

@@ -33,7 +33,7 @@ Made = tuple[NDArray[np.uint8], Prepared | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pixels:
+class TrainingPictures:
     """Labelled pictures, and how they are changed for training."""
 
     pictures: Pictures
@@ -68,8 +68,15 @@ class Pixels:
         with ThreadPoolExecutor(self.workers) as pool:
             made = ahead(pieces, lambda now: self._made(chosen[now], names[now], epoch, pool))
             for now, (pictures, prepared) in made:
-                rows, of = chosen[now], names[now]
-                yield self._batch(pictures, prepared, rows, of, epoch, weights, config.smoothing)
+                labels = torch.from_numpy(self.labels[chosen[now]]).to(self.device)
+                counts = weights[chosen[now]].to(self.device)
+                pixels, share = _on(pictures, self.device), None
+                if prepared is not None:
+                    pixels = apply_batch(pixels, prepared.to(self.device))
+                inputs = _normalised(pixels, self.spec)
+                if mixing := sample_mixing(self.recipe, self.seed, epoch, names[now]):
+                    inputs, share = mix(inputs, mixing)
+                yield inputs, soft_labels(labels, self.classes, share, config.smoothing, counts)
 
     def _names(self, chosen: NDArray[np.int64]) -> list[str]:
         """What each picture's changes are drawn for: its digest, numbered where an epoch has it again, drawn
@@ -97,27 +104,6 @@ class Pixels:
 
         list(pool.map(change, range(0, len(rows), PIECE)))
         return result, None
-
-    def _batch(
-        self,
-        pictures: NDArray[np.uint8],
-        prepared: Prepared | None,
-        rows: NDArray[np.int64],
-        names: list[str],
-        epoch: int,
-        weights: Tensor,
-        smoothing: float,
-    ) -> Batch:
-        labels = torch.from_numpy(self.labels[rows]).to(self.device)
-        pixels = _on(pictures, self.device)
-        if prepared is not None:
-            pixels = apply_batch(pixels, prepared.to(self.device))
-        inputs = _normalised(pixels, self.spec)
-        share = None
-        if mixing := sample_mixing(self.recipe, self.seed, epoch, names):
-            inputs, share = mix(inputs, mixing)
-        counts = weights[rows].to(self.device)
-        return inputs, soft_labels(labels, self.classes, share, smoothing, counts)
 
 
 def cuts(count: int, size: int) -> list[tuple[int, int]]:
@@ -156,7 +142,7 @@ def _normalised(pixels: Tensor, spec: PreprocessSpec) -> Tensor:
 
 
 @torch.no_grad()
-def judged(
+def val_scores(
     net: nn.Module, pictures: Pictures, labels: NDArray[np.int64], config: Fit, device: torch.device
 ) -> dict[str, float]:
     """Accuracy and log loss of a net in evaluation mode; nothing where there are no pictures."""

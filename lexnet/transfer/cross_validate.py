@@ -57,9 +57,7 @@ def cross_validate(
         right = np.zeros(len(labels), bool)
         for fold in range(folds):
             train, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            probe = fit_probe(
-                examples.take(train), len(classes), config.probe, seed, workers, lambda done, total: None
-            )
+            probe = fit_probe(examples.take(train), len(classes), config.probe, seed, workers)
             answers = probe.probabilities(examples.take(held).measured())
             right[held] = answers.argmax(axis=1) == labels[held]
             progress(repeat * folds + fold + 1, repeats * folds)

@@ -61,7 +61,7 @@ def probe_stages(
     ends = [one for one in stages if one is whole or one.macs < whole.macs]
     for done, place in enumerate(ends, start=1):
         own = examples.part(columns(stages, place))
-        probe = fit_probe(own, classes, config, seed, workers, lambda done, total: None)
+        probe = fit_probe(own, classes, config, seed, workers)
         found.append(
             Probed(
                 place=place,
@@ -112,8 +112,8 @@ def choose_cut(
         allowed = [one for one, each in zip(allowed, costs, strict=True) if each <= limit]
     return next(
         one
-        for place, one in enumerate(allowed, start=1)
-        if all(most_lost(one.right, other.right, one.units) <= MARGIN for other in allowed[place:])
+        for number, one in enumerate(allowed, start=1)
+        if all(most_lost(one.right, dearer.right, one.units) <= MARGIN for dearer in allowed[number:])
     )
 
 

@@ -84,8 +84,7 @@ def extract(
 
     def features(row: int) -> NDArray[Any]:
         if look is not None:
-            views = look.show(*read_row(manifest, row, trunk.spec), manifest.digests[row])
-            found = _kept(trunk, engine, views)
+            found = _kept(trunk, engine, look.show_row(manifest, row, trunk.spec))
         else:
             found = _kept(trunk, engine, load_row(manifest, row, trunk.spec)[None])[0]
         return found if trunk.pooled else _halved(found)
@@ -115,7 +114,7 @@ def extract_each(
 
     def features(row: int) -> Features:
         """Of those nets that lack them; zeros, which nobody keeps, for the others."""
-        content, _, name = read_row(manifest, row, trunks[0].spec)
+        content, name = read_row(manifest, row)
         wanted = [i for i, rows in enumerate(lacking) if rows[row]]
         found = [np.zeros(width, np.float32) for width in widths]
         for i, square in zip(wanted, load_each(content, [trunks[i].spec for i in wanted], name), strict=True):

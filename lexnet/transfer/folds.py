@@ -1,11 +1,11 @@
 """Which pictures are left out together in cross-validation."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lexnet.data.columns import rows_of
 from lexnet.data.groups import by_class
 from lexnet.data.random import address
 
@@ -34,8 +34,6 @@ def assign_folds(
 
 def units_of(labels: NDArray[np.int64], units: Sequence[str]) -> dict[int, list[list[int]]]:
     """For each class the rows of each of its units; see `by_class`."""
-    together: dict[str, list[int]] = defaultdict(list)
-    for row, unit in enumerate(units):
-        together[unit].append(row)
-    found = by_class([together[unit] for unit in sorted(together)], labels, int(labels.max()) + 1, least=2)
+    together = [rows for _, rows in sorted(rows_of(units).items())]
+    found = by_class(together, labels, int(labels.max()) + 1, least=2)
     return {label: found[label] for label in np.unique(labels).tolist()}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lexnet.config import Fit, ProbeConfig
 from lexnet.evaluate.intervals import clustered_error
-from lexnet.nets.net import Net
 from lexnet.train.loop import Watch
-from lexnet.transfer.probe import Examples, Probe, fit_probe
-from lexnet.transfer.tail import Activated, answers, train_tail
+from lexnet.transfer.probe import Examples, fit_probe
+from lexnet.transfer.tail import Activated, answers, started, train_tail
+from lexnet.transfer.trunk import Trunk
 
 LUCK = 3  # answers
 
@@ -50,7 +50,7 @@ class Trial:
 
 
 def try_tail(
-    start: Callable[[Probe], Net],
+    trunk: Trunk,
     cut: str,
     seen: Activated,
     examples: Examples,
@@ -62,14 +62,11 @@ def try_tail(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Trial:
-    """`seen` and `examples` are of the same N pictures, of which the first `taught` are trained on.
-
-    `start` gives the net with a head.
-    """
+    """`seen` and `examples` are of the same N pictures, of which the first `taught` are trained on."""
     some, others = np.arange(taught), np.arange(taught, len(examples.labels))
-    probe = fit_probe(examples.take(some), classes, probe_config, seed, workers, lambda done, total: None)
+    probe = fit_probe(examples.take(some), classes, probe_config, seed, workers)
     head = probe.logits(examples.features[others]).argmax(axis=1) == examples.labels[others]
-    net, began = start(probe), time.perf_counter()
+    net, began = started(trunk, probe), time.perf_counter()
     train_tail(
         net,
         cut,

@@ -113,7 +113,7 @@ def fit_probe(
     config: ProbeConfig,
     seed: int,
     workers: int,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Probe:
     """Fits the head. Only these examples choose the regularisation (by log loss over stratified folds)
     and the temperature (on the same out-of-fold predictions).
@@ -124,25 +124,11 @@ def fit_probe(
     from threadpoolctl import threadpool_limits
 
     seen, measured, labels = examples.seen(), examples.measured(), examples.labels
-    many = seen.shape[1]
+    many, views, candidates = seen.shape[1], measured.shape[1], sorted(config.candidates)
     weights = examples.weights / examples.weights.mean()  # the regularisation stays what it says
-    if not np.isfinite(seen).all():
-        odd = int((~np.isfinite(seen).all(axis=(1, 2))).sum())
-        of = f"{odd:,} of {len(seen):,} pictures"
-        raise DataError(f"the net gives no finite features for {of}: its weights are not sound")
-    centre, scale = seen.mean(axis=(0, 1)), np.float32(seen.std())
-    if not np.isfinite(scale):
-        raise DataError(f"the net's features reach {np.abs(seen).max():.3g}: its weights are not sound")
-    if not scale > 0:
-        raise DataError("all pictures look the same to the net; check that the files hold different pictures")
+    centre, scale = _centre_and_scale(seen)
+    _refuse_too_many(len(labels), views, classes)
     x, answered = (seen - centre) / scale, (measured - centre) / scale
-    views, candidates = measured.shape[1], sorted(config.candidates)
-    memory = 4 * 2 * len(labels) * views * classes  # of one candidate, and of the best before it
-    if memory > MAX_MEMORY:
-        raise DataError(
-            f"the answers to {len(labels):,} pictures, {classes:,} classes each, need "
-            f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give --limit, or fewer classes"
-        )
     fold_of, rows = assign_folds(labels, examples.units, config.cv, seed), np.arange(len(labels))
     models = [_model(classes, TO_CHOOSE) for _ in range(int(fold_of.max()) + 1)]
 
@@ -192,6 +178,31 @@ def fit_probe(
         cv_accuracy=hits,
         right=best_right,
     )
+
+
+def _centre_and_scale(seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], np.float32]:
+    """(width,) the mean of the features (N, 1 + K, width), and the deviation of them all. Raises `DataError`
+    for what cannot be fitted."""
+    if not np.isfinite(seen).all():
+        odd = int((~np.isfinite(seen).all(axis=(1, 2))).sum())
+        of = f"{odd:,} of {len(seen):,} pictures"
+        raise DataError(f"the net gives no finite features for {of}: its weights are not sound")
+    centre, scale = seen.mean(axis=(0, 1)), np.float32(seen.std())
+    if not np.isfinite(scale):
+        raise DataError(f"the net's features reach {np.abs(seen).max():.3g}: its weights are not sound")
+    if not scale > 0:
+        raise DataError("all pictures look the same to the net; check that the files hold different pictures")
+    return centre, scale
+
+
+def _refuse_too_many(pictures: int, views: int, classes: int) -> None:
+    """Raises `DataError` where the out-of-fold logits would not fit into `MAX_MEMORY`."""
+    memory = 4 * 2 * pictures * views * classes  # of one candidate, and of the best before it
+    if memory > MAX_MEMORY:
+        raise DataError(
+            f"the answers to {pictures:,} pictures, {classes:,} classes each, need "
+            f"{memory / 2**30:.1f} GiB, over {MAX_MEMORY / 2**30:.0f}; give --limit, or fewer classes"
+        )
 
 
 def load_solver() -> None:

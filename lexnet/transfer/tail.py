@@ -21,11 +21,13 @@ from torch.nn import functional as F
 from lexnet.augment.mix import soft_labels
 from lexnet.config import Fit
 from lexnet.data.columns import repeats
-from lexnet.nets.fold import depthwise_frozen, fold_norms, laid_out, unfold_norms
+from lexnet.nets.fold import arranged_to_learn, depthwise_frozen
 from lexnet.nets.net import Net
 from lexnet.train.loop import UNWATCHED, Batch, History, Watch, fit, refuse_single
 from lexnet.train.pixels import cuts, order
 from lexnet.transfer.extract import Extraction
+from lexnet.transfer.probe import Probe
+from lexnet.transfer.trunk import Trunk, pretrained
 
 JUDGED = 64  # pictures at a time, when nothing has to be remembered for the way back
 JUDGE_AT_MOST = 20  # few pictures have hundreds of epochs, each of which takes less time than judging it
@@ -51,6 +53,17 @@ class Activated:
         return replace(self, labels=labels, weights=weights, rows=rows)
 
 
+def started(trunk: Trunk, probe: Probe) -> Net:
+    """The trunk's net with the probe's head: it answers as the probe does."""
+    net = pretrained(trunk.weights, trunk.spec.channels, len(probe.bias))
+    fc = net.head.fc
+    assert isinstance(fc, torch.nn.Linear)
+    with torch.no_grad():
+        fc.weight.copy_(torch.from_numpy(probe.weight))
+        fc.bias.copy_(torch.from_numpy(probe.bias))
+    return net
+
+
 def train_tail(
     net: Net,
     cut: str,
@@ -70,8 +83,6 @@ def train_tail(
     """
     _, tail = net.cut(cut)
     refuse_single(tail, config)
-    folds = fold_norms(tail) if config.norms == "frozen" else []
-    laid_out(tail, torch.channels_last)
     classes, count = _classes(net), len(train.labels)
     weights = torch.from_numpy(train.weights / train.weights.mean())
 
@@ -85,21 +96,19 @@ def train_tail(
             labels = torch.from_numpy(train.labels[rows])
             yield inputs, soft_labels(labels, classes, smoothing=config.smoothing, weights=weights[rows])
 
-    with depthwise_frozen(tail):
+    with arranged_to_learn(tail, fold=config.norms == "frozen"), depthwise_frozen(tail):
         history = fit(
             tail,
             batches,
             len(cuts(count, config.batch_size)),
             config,
             seed=seed,
-            judge=lambda part: _judged(part, val),
+            judge=lambda part: _val_scores(part, val),
             judge_at_most=JUDGE_AT_MOST,
             checkpoint=checkpoint,
             of=of,
             watch=watch,
         )
-    laid_out(tail, torch.contiguous_format)
-    unfold_norms(folds)
     net.eval()  # the norms that were put back too
     return history
 
@@ -124,7 +133,7 @@ def answers(tail: nn.Module, seen: Activated) -> NDArray[np.float32]:
     return np.concatenate(logits)
 
 
-def _judged(tail: nn.Module, val: Activated) -> dict[str, float]:
+def _val_scores(tail: nn.Module, val: Activated) -> dict[str, float]:
     """Accuracy and log loss on the validation part; nothing where there is none."""
     if not len(val.labels):
         return {}

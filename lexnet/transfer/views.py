@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.config import PreprocessSpec, Recipe
-from lexnet.data.loader import load_row
+from lexnet.data.loader import load_row, read_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
 from lexnet.preprocess import Pixels, decode, load_views
@@ -26,6 +26,11 @@ class Look:
     """All that they depend on besides the picture and the preprocessing: part of the cache's key."""
     show: Callable[[bytes, PreprocessSpec, str, str], Pixels]
     """(its bytes, spec, name, sha256) → (views, size, size, channels) uint8"""
+
+    def show_row(self, manifest: Manifest, row: int, spec: PreprocessSpec) -> Pixels:
+        """`show` of a manifest's picture."""
+        content, name = read_row(manifest, row)
+        return self.show(content, spec, name, manifest.digests[row])
 
 
 def answering(spec: PreprocessSpec) -> Look:

@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from lexnet.check import duplicates
 from lexnet.check.duplicates import FEW, Pair, near_duplicates
-from lexnet.check.look import SIDE, Squares, squares
+from lexnet.check.squares import SIDE, Squares, squares
 from lexnet.data.folder import read_folder
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.transfer.extract import extract

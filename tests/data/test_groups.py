@@ -15,7 +15,7 @@ from lexnet.config import SplitConfig
 from lexnet.data.folder import read_folder
 from lexnet.data.groups import FEW, LEFT, by_class, group_by, is_plain, join_groups, subset, units
 from lexnet.data.manifest import Files, Manifest, Skipped
-from lexnet.data.splits import assign_parts, choose
+from lexnet.data.splits import assign_parts, cut_down
 from lexnet.errors import ConfigError, DataError
 
 PARTS = ("train", "val", "test")
@@ -114,7 +114,7 @@ def test_a_pattern_that_finds_only_nothing_is_no_grouping() -> None:
 
 
 def test_where_no_picture_is_left_grouping_is_no_crash() -> None:
-    assert len(choose(listing([]), SplitConfig(group_by="a"), seed=0)) == 0
+    assert len(cut_down(listing([]), SplitConfig(group_by="a"), seed=0)) == 0
 
 
 def test_a_pattern_takes_the_place_of_the_tables_own_groups() -> None:
@@ -292,7 +292,7 @@ def test_a_class_that_is_never_the_commonest_of_its_groups_is_divided_too() -> N
 def test_a_subset_takes_a_picture_of_each_group_before_a_second_of_any() -> None:
     manifest = listing([0] * 60 + [1] * 60, [f"g{i // 15}" for i in range(120)])  # four groups a class
     for seed in range(5):
-        some = choose(manifest, SplitConfig(per_class=5), seed)
+        some = cut_down(manifest, SplitConfig(per_class=5), seed)
         for k in (0, 1):
             assert len({some.groups[row] for row in np.flatnonzero(some.labels == k)}) == 4
 
@@ -340,7 +340,7 @@ def test_a_subset_is_within_its_limits_and_keeps_the_shares(
 
 def test_what_was_skipped_before_stays_recorded() -> None:
     manifest = listing([0] * 5 + [1] * 5).take(np.arange(1, 10), [Skipped("gone.png", "is bad", bad=True)])
-    chosen = choose(manifest, SplitConfig(per_class=3), seed=0)
+    chosen = cut_down(manifest, SplitConfig(per_class=3), seed=0)
     assert chosen.skipped[0] == Skipped("gone.png", "is bad", bad=True)
     assert [skip.reason for skip in chosen.skipped[1:]] == [LEFT] * 3
 
@@ -351,7 +351,7 @@ def test_pictures_keep_their_order_part_and_group() -> None:
         groups=[f"g{i}" for i in range(20)],
         parts=[PARTS[i % 3] for i in range(20)],
     )
-    chosen = choose(manifest, SplitConfig(limit=12), seed=0)
+    chosen = cut_down(manifest, SplitConfig(limit=12), seed=0)
     rows = [int(path.split("/")[1].removesuffix(".png")) for path in chosen.paths]
     assert rows == sorted(rows)
     assert chosen.groups == [f"g{row}" for row in rows]
@@ -364,22 +364,22 @@ def test_pictures_keep_their_order_part_and_group() -> None:
 def test_the_seed_decides_and_the_order_of_the_listing_does_not() -> None:
     manifest = listing([0] * 40 + [1] * 20)
     config = SplitConfig(limit=30)
-    first, again, other = (choose(manifest, config, seed) for seed in (1, 1, 2))
+    first, again, other = (cut_down(manifest, config, seed) for seed in (1, 1, 2))
     assert first.paths == again.paths != other.paths
-    turned = choose(manifest.take(np.arange(60)[::-1]), config, 1)
+    turned = cut_down(manifest.take(np.arange(60)[::-1]), config, 1)
     assert set(turned.digests) == set(first.digests)
 
 
 def test_a_smaller_subset_lies_within_a_larger_one() -> None:
     """So that a learning curve adds pictures and does not change them."""
     manifest = listing([0] * 40 + [1] * 20)
-    sets = [set(choose(manifest, SplitConfig(per_class=n), 0).paths) for n in (2, 5, 10, 20)]
+    sets = [set(cut_down(manifest, SplitConfig(per_class=n), 0).paths) for n in (2, 5, 10, 20)]
     assert all(a < b for a, b in pairwise(sets))
 
 
 def test_without_a_limit_or_a_pattern_nothing_changes() -> None:
     manifest = listing([0] * 4 + [1] * 4)
-    assert choose(manifest, SplitConfig(), seed=0) is manifest
+    assert cut_down(manifest, SplitConfig(), seed=0) is manifest
 
 
 @pytest.mark.parametrize("name", ["limit", "per_class"])

@@ -25,7 +25,7 @@ from lexnet.data.splits import (
     MIN_UNDIVIDED,
     assign_parts,
     check_classes,
-    choose,
+    cut_down,
     resolve_copies,
     split_csv,
     split_hash,
@@ -62,7 +62,7 @@ def distinct(*counts: int) -> Manifest:
     ("config", "flag"), [(SplitConfig(limit=4), "--limit"), (SplitConfig(per_class=2), "--per-class")]
 )
 def test_where_a_subset_leaves_too_few_the_subset_is_named(config: SplitConfig, flag: str) -> None:
-    manifest = choose(distinct(9, 9), config, 0)
+    manifest = cut_down(distinct(9, 9), config, 0)
     with pytest.raises(DataError, match=f"add some or drop the class, or raise {flag}$"):
         assign_parts(manifest, config, 0)
 
@@ -298,14 +298,14 @@ def test_one_huge_group_leaves_the_other_parts_something() -> None:
 
 def test_a_subset_too_small_to_divide_is_an_error_that_names_the_class() -> None:
     with pytest.raises(DataError, match="class 'class0' has 2 different pictures, at least 3 are needed"):
-        assign_parts(choose(distinct(9, 9), SplitConfig(per_class=2), 0), CONFIG, 0)
+        assign_parts(cut_down(distinct(9, 9), SplitConfig(per_class=2), 0), CONFIG, 0)
 
 
 def test_a_subset_and_its_split_do_not_follow_each_other() -> None:
     """Chosen and divided by different draws: else the first chosen would all be tested on."""
     manifest = distinct(200, 200)
     config = SplitConfig(per_class=100)
-    divided = assign_parts(choose(manifest, config, 0), config, 0)
+    divided = assign_parts(cut_down(manifest, config, 0), config, 0)
     whole = part_of(assign_parts(manifest, config, 0))
     tested = [digest for digest in divided.digests if whole[digest] == "test"]
     assert 20 <= len(tested) <= 60, "about a fifth of the chosen, as of all"
@@ -313,7 +313,7 @@ def test_a_subset_and_its_split_do_not_follow_each_other() -> None:
 
 @pytest.mark.parametrize("limit", [2, 12, 25, 60, 119, 120, 121])
 def test_a_limit_keeps_the_shares_of_unequal_classes(limit: int) -> None:
-    chosen = choose(distinct(80, 30, 10), SplitConfig(limit=limit), 0)
+    chosen = cut_down(distinct(80, 30, 10), SplitConfig(limit=limit), 0)
     kept = np.bincount(chosen.labels)
     expected = np.asarray([80, 30, 10]) * min(1, limit / 120)
     assert (np.abs(kept - expected) <= 2).all() and kept.min() >= min(3, max(1, limit // 3))
@@ -379,14 +379,14 @@ def test_copies_of_one_file_count_once_in_a_subset() -> None:
     """Thirty pictures of the rare class, each three times."""
     rare = [f"r{i // 3}" for i in range(90)]
     manifest = listing([0] * 2000 + [1] * 90, [*map(str, range(2000)), *rare])
-    chosen = choose(manifest, SplitConfig(limit=60), 0)
+    chosen = cut_down(manifest, SplitConfig(limit=60), 0)
     kept = [d for d, label in zip(chosen.digests, chosen.labels, strict=True) if label == 1]
     assert len(set(kept)) == len(kept) == 3
     assign_parts(chosen, SplitConfig(), 0)
 
 
 def test_a_rare_class_is_not_cut_down_to_what_cannot_be_divided() -> None:
-    chosen = choose(distinct(2000, 1000, 30), SplitConfig(limit=100), 0)
+    chosen = cut_down(distinct(2000, 1000, 30), SplitConfig(limit=100), 0)
     assert np.bincount(chosen.labels).tolist() == [65, 32, 3]
     assign_parts(chosen, SplitConfig(), 0)
 

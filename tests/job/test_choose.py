@@ -135,7 +135,7 @@ def test_a_tail_that_begins_inside_a_stage_is_measured(folder: Path) -> None:
 def test_what_the_user_gave_is_left_alone(folder: Path, speeds: None) -> None:
     config = replace(SMALL, mode="tail", views=7, recipe="mirror", fit=FitConfig(epochs=9))
     wanted = job(folder, config, 300)
-    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    plan, _ = budget.within_budget(wanted, read_data(str(folder)))
     assert (plan.config.mode, plan.config.views, plan.config.fit.epochs) == ("tail", 7, 9)
     assert plan.config.budget is None and plan.config.recipe == "mirror"
     usual = replace(config, views=4)  # what is usual is left alone too, where it was given
@@ -147,10 +147,10 @@ def test_a_budget_trains_no_more_than_a_head_of_few_pictures_or_without_a_val_pa
 ) -> None:
     pictures = read_data(str(folder))
     unjudged = replace(SMALL, split=SplitConfig(val=0.0))
-    plan, _ = budget.choose_within(job(folder, unjudged, 300), pictures)
+    plan, _ = budget.within_budget(job(folder, unjudged, 300), pictures)
     assert plan.config.mode == "probe"
     monkeypatch.setattr(choose, "LEAST_TO_TRAIN", 43)
-    plan, _ = budget.choose_within(job(folder, SMALL, 300), pictures)
+    plan, _ = budget.within_budget(job(folder, SMALL, 300), pictures)
     assert plan.config.mode == "probe"
     assert plan.reasons[0].startswith("mode probe: 42 training and 6 validation pictures are too few")
     tail, *_ = budget.options(job(folder, SMALL), pictures)[0]
@@ -179,7 +179,7 @@ def test_what_a_probe_is_told_to_do_counts(folder: Path, speeds: None) -> None:
 
 def test_a_tail_of_unchanged_pictures_has_no_views(folder: Path, speeds: None) -> None:
     wanted = job(folder, replace(SMALL, recipe="none"), 30)
-    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    plan, _ = budget.within_budget(wanted, read_data(str(folder)))
     assert (plan.config.mode, plan.config.views, plan.config.recipe) == ("tail", None, "none")
 
 
@@ -228,7 +228,7 @@ def test_a_net_that_is_open_stays_open_in_the_plan(folder: Path) -> None:
 
 def test_of_a_mode_that_was_asked_for_as_many_epochs_as_fit(folder: Path, speeds: None) -> None:
     wanted = job(folder, replace(SMALL, mode="finetune"), 20)
-    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    plan, _ = budget.within_budget(wanted, read_data(str(folder)))
     assert plan.config.mode == "finetune"
     assert plan.config.fit.epochs is not None and 1 <= plan.config.fit.epochs < 6
 
@@ -284,7 +284,7 @@ def test_what_is_kept_back_behind_the_training_is_kept_with_the_choice(folder: P
 def test_where_nothing_fits_fewer_pictures_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure", lambda job, manifest, enough: replace(QUICK, look=1.0))
     wanted = job(folder, SMALL, 40)
-    plan, _ = budget.choose_within(wanted, read_data(str(folder)))
+    plan, _ = budget.within_budget(wanted, read_data(str(folder)))
     assert plan.config.mode == "probe"
     assert plan.config.split.limit is not None and 20 <= plan.config.split.limit < 60
     assert "more would take longer than 5m" in plan.reasons[0]
@@ -429,7 +429,7 @@ def test_whoever_goes_on_does_not_measure_again(
         with pytest.raises(KeyboardInterrupt):
             train(str(folder), config)
     assert yaml.safe_load((tmp_path / "runs/pictures/choice.yaml").read_text())["mode"] == "tail"
-    monkeypatch.setattr(budget, "choose_within", killed)
+    monkeypatch.setattr(budget, "within_budget", killed)
     told: list[Event] = []
     run = train(str(folder), config, tell=told.append)
     why = "mode tail: the best that fits into 10m"
@@ -486,7 +486,7 @@ def test_a_budget_that_cannot_be_kept_is_told(folder: Path, monkeypatch: pytest.
         given = replace(SMALL, mode="probe", split=SplitConfig(limit=60))  # which is never cut down
         wanted = replace(job(folder, given, left), tell=lambda event: told.append(getattr(event, "text", "")))
         told.clear()
-        budget.choose_within(wanted, read_data(str(folder)))
+        budget.within_budget(wanted, read_data(str(folder)))
         assert sum("budget=5m will not be kept to: mode probe takes some" in text for text in told) == warned
 
 

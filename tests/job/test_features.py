@@ -15,7 +15,7 @@ from lexnet.data.manifest import Manifest
 from lexnet.data.splits import assign_parts
 from lexnet.export.places import Place
 from lexnet.job import features
-from lexnet.job.features import choose_within, examples_of, with_views
+from lexnet.job.features import cheapest, examples_of, with_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed
@@ -67,4 +67,4 @@ def test_multiply_adds_are_those_of_all_views_to_answer_by(tta: Any, stage: str 
         for name, macs, hits in (("stage1", 1_000_000, 50), (None, 10_000_000, 90))
     ]
     config = TrainConfig(mode="probe", cut="auto", max_macs=20e6, tta=tta)
-    assert choose_within(job(config), curve, 2, lambda one: 0.0).place.stage == stage
+    assert cheapest(job(config), curve, 2, lambda one: 0.0).place.stage == stage

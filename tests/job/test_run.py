@@ -136,8 +136,8 @@ def test_of_several_commonest_classes_the_best_is_the_baseline() -> None:
     ("part", "steps", "unseen"), [("test", 9, "test"), ("val", 0, "val"), ("val", 9, "")]
 )
 def test_a_val_part_that_calibrates_a_trained_net_is_seen(part: str, steps: int, unseen: str) -> None:
-    manifest = SimpleNamespace(held_out_part=lambda: part)
-    assert _unseen(SimpleNamespace(manifest=manifest, learned=SimpleNamespace(steps=steps))) == unseen
+    manifest, learned = SimpleNamespace(held_out_part=lambda: part), SimpleNamespace(steps=steps)
+    assert _unseen(manifest, learned) == unseen
 
 
 def test_the_split_is_recorded_and_divides(run: Run) -> None:

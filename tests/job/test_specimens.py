@@ -13,7 +13,7 @@ from lexnet.data.folder import read_folder
 from lexnet.data.loader import open_pictures
 from lexnet.job.plan import make_plan
 from lexnet.job.specimens import _views
-from lexnet.train.pixels import Pixels, order
+from lexnet.train.pixels import TrainingPictures, order
 
 
 @pytest.mark.parametrize("mode", ["scratch", "finetune"])
@@ -23,7 +23,7 @@ def test_the_views_of_a_whole_net_are_those_of_its_first_epochs(tmp_path: Path, 
     spec = PreprocessSpec(size=32, short_side=40, mean=(0.0,) * 3, std=(1.0,) * 3)
     plan = make_plan(str(tmp_path), TrainConfig(mode=mode, recipe="photo", seed=3))
     pictures = open_pictures(manifest, spec.around(), 1, warn=pytest.fail, progress=lambda i, n: None)
-    pixels = Pixels(
+    pixels = TrainingPictures(
         pictures=pictures, labels=manifest.labels, weights=manifest.weights, spec=spec, classes=2,
         recipe=plan.recipe(), axes=None, seed=3, sampled=False, workers=1, device=torch.device("cpu"),
         batched=False,

@@ -33,7 +33,7 @@ from lexnet.preprocess import Pixels, load, load_views
 from lexnet.runtime.engines import OnnxRuntime
 from lexnet.runtime.predictor import Predictor
 from lexnet.train import compiled, finder
-from lexnet.train.pixels import Pixels as Batches
+from lexnet.train.pixels import TrainingPictures as Batches
 from lexnet.transfer.views import colour_axes
 
 SCRATCH = TrainConfig(
@@ -130,14 +130,14 @@ def test_a_picture_that_is_gone_after_the_first_look_is_named(
     of: str, two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it, those behind it would be trained on under the label of another."""
-    root, again = tmp_path / "pictures", whole._decoded_again
+    root, again = tmp_path / "pictures", whole.decoded_again
     shutil.copytree(two, root)
 
     def meddle(job: Job, manifest: Manifest, part: str, spec: PreprocessSpec) -> Pictures:
         (root / manifest.paths[manifest.where(of)[0]]).unlink(missing_ok=True)
         return again(job, manifest, part, spec)
 
-    monkeypatch.setattr(whole, "_decoded_again", meddle)
+    monkeypatch.setattr(whole, "decoded_again", meddle)
     monkeypatch.setenv("LEXNET_CACHE", str(tmp_path / "cache"))
     with pytest.raises(
         DataError, match=r"png cannot be read \(No such .*\), after it was seen once; run again"
@@ -320,7 +320,7 @@ def test_balanced_classes_count_alike_in_every_step_and_in_the_temperature(
         return Batches(**named)
 
     monkeypatch.setattr(finish, "fit_temperature", noted)
-    monkeypatch.setattr(whole, "Pixels", given)
+    monkeypatch.setattr(whole, "TrainingPictures", given)
     config = replace(SCRATCH, class_weight="balanced", split=SplitConfig(), fit=FitConfig(epochs=1))
     run = train(str(tmp_path / "d"), config, tmp_path / "run")
     for (labels, weights), name in zip(asked, ("train", "val"), strict=True):

@@ -3,8 +3,7 @@
 import pytest
 
 from lexnet.errors import ConfigError, PictureError
-from lexnet.job.events import Event, Note, Progress, Warned
-from lexnet.job.run import Heard
+from lexnet.job.events import Event, Heard, Note, Progress, Warned
 from lexnet.job.wording import in_python, raised_in_python
 
 

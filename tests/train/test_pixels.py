@@ -15,7 +15,7 @@ from lexnet.augment.recipes import RECIPES
 from lexnet.config import Fit, FitConfig, PreprocessSpec, Recipe
 from lexnet.data.folder import read_folder
 from lexnet.data.loader import Pictures, open_pictures
-from lexnet.train.pixels import Pixels, cuts, judged, normalised, order
+from lexnet.train.pixels import TrainingPictures, cuts, normalised, order, val_scores
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(size=32, short_side=32, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
@@ -33,17 +33,17 @@ def opened(folder: Path, spec: PreprocessSpec = SPEC) -> Pictures:
     return open_pictures(read_folder(folder), spec, 1, warn=pytest.fail, progress=lambda done, total: None)
 
 
-def made(pictures: Pictures, **changed: Any) -> Pixels:
+def made(pictures: Pictures, **changed: Any) -> TrainingPictures:
     labels = pictures.manifest.labels
     usual: dict[str, Any] = {
         "pictures": pictures, "labels": labels, "weights": np.ones(len(labels), np.float32), "spec": SPEC,
         "classes": 2, "recipe": Recipe(), "axes": None, "seed": 0, "sampled": False, "workers": 2,
         "device": CPU, "batched": False,
     }  # fmt: skip
-    return Pixels(**usual | changed)
+    return TrainingPictures(**usual | changed)
 
 
-def epoch_of(pixels: Pixels, epoch: int = 0, config: Fit = CONFIG) -> tuple[Tensor, Tensor]:
+def epoch_of(pixels: TrainingPictures, epoch: int = 0, config: Fit = CONFIG) -> tuple[Tensor, Tensor]:
     inputs, targets = zip(*pixels.batches(epoch, config), strict=True)
     return torch.cat(inputs), torch.cat(targets)
 
@@ -160,7 +160,7 @@ def test_a_net_is_judged_by_its_hits_and_its_log_loss(folder: Path) -> None:
     means = ((pictures.read(np.arange(COUNT)) - np.array(SPEC.mean)) / SPEC.std).mean((1, 2, 3))
     labels = pictures.manifest.labels
     likely = 1 / (1 + np.exp(-2 * np.where(labels == 0, means, -means)))
-    seen = judged(Brightness(), pictures, labels, CONFIG, CPU)
+    seen = val_scores(Brightness(), pictures, labels, CONFIG, CPU)
     assert seen["val_accuracy"] == (likely > 0.5).mean() and 0 < seen["val_accuracy"] < 1
     assert seen["val_log_loss"] == pytest.approx(-np.log(likely).mean(), rel=1e-4)
 
@@ -170,7 +170,7 @@ def test_without_pictures_nothing_is_judged(folder: Path) -> None:
     none = open_pictures(
         manifest.take(np.array([], np.int64)), SPEC, 1, warn=pytest.fail, progress=lambda *_: None
     )
-    assert judged(Brightness(), none, none.manifest.labels, CONFIG, CPU) == {}
+    assert val_scores(Brightness(), none, none.manifest.labels, CONFIG, CPU) == {}
 
 
 def test_a_picture_that_is_drawn_again_in_an_epoch_is_changed_otherwise(folder: Path) -> None:

@@ -258,7 +258,7 @@ def test_the_whole_net_says_what_its_trained_tail_says(
             said.append(part.eval()(x))
         return {}
 
-    monkeypatch.setattr(module, "_judged", judged)
+    monkeypatch.setattr(module, "_val_scores", judged)
     net, _ = trained(manifest, ema=0.0)  # the average is then what was trained
     _, tail = net.cut("stage5")
     with torch.inference_mode():

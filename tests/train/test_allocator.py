@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lexnet.train.memory import MIB, freed_memory_kept
+from lexnet.train.allocator import MIB, freed_memory_kept
 
 on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 
@@ -58,7 +58,7 @@ def test_it_goes_back_behind_an_error_too() -> None:
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr("lexnet.train.memory.ctypes", None)  # whatever asks it for anything fails
+    monkeypatch.setattr("lexnet.train.allocator.ctypes", None)  # whatever asks it for anything fails
     with freed_memory_kept():
         step()
 
