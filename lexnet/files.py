@@ -195,8 +195,14 @@ def is_printable(name: str) -> bool:
 
 
 def display(path: os.PathLike[str] | str) -> str:
-    """The path as it can be printed and written: bytes that are no UTF-8 are escaped."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """The path as it can be printed and written: bytes that are no UTF-8 are escaped, and letters that steer
+    a terminal or turn text around."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return text if is_printable(text) else "".join(map(_shown, text))
+
+
+def _shown(letter: str) -> str:
+    return letter if is_printable(letter) else letter.encode("unicode_escape").decode()
 
 
 def natural(name: str) -> str:

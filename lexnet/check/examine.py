@@ -1,6 +1,5 @@
 """Everything that can be told of a set of pictures before training, in one pass."""
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +16,7 @@ from lexnet.config import EngineChoice, available_cores
 from lexnet.data.columns import rows_of
 from lexnet.data.groups import units
 from lexnet.data.manifest import PARTS, Manifest, Skipped
-from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, is_divided, stratified
+from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, is_divided, straddling, stratified
 from lexnet.memory import refuse_too_many
 from lexnet.transfer.extract import Extraction, extract
 from lexnet.transfer.trunk import Trunk
@@ -226,12 +225,3 @@ def _different(manifest: Manifest, part: str) -> list[int]:
     different = {(manifest.labels[row], manifest.digests[row]) for row in manifest.where(part)}
     labels = np.array([label for label, _ in different], np.int64)
     return np.bincount(labels, minlength=len(manifest.classes)).tolist()
-
-
-def straddling(manifest: Manifest) -> dict[str, list[str]]:
-    """The parts of each group that has pictures in several."""
-    parts: dict[str, set[str]] = defaultdict(set)
-    for group, part in zip(manifest.groups, manifest.parts, strict=True):
-        if group:
-            parts[group].add(part)
-    return {group: sorted(found) for group, found in parts.items() if len(found) > 1}

@@ -11,8 +11,7 @@ from lexnet.check.examine import Findings
 from lexnet.data.columns import rows_of
 from lexnet.data.fixes import Fix
 from lexnet.data.groups import units
-
-RANK = {"": 0, "train": 1, "val": 2, "test": 3}
+from lexnet.data.splits import RANK
 
 
 def proposals(found: Findings) -> list[Fix]:
@@ -53,7 +52,8 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
         best = max((parts[row] for row in left), key=RANK.__getitem__, default="")
         keep: dict[str, int] = {}
         leak = "keep" if found.settled(tuple(rows), "leaks") else "drop"
-        for row in sorted(left, key=lambda row: (-RANK[parts[row]], row)):
+        # of equal ones the shorter name stays: "a.jpg", not "a (1).jpg"
+        for row in sorted(left, key=lambda row: (-RANK[parts[row]], len(paths[row]), row)):
             first = keep.setdefault(manifest.digests[row], row)
             if parts[row] != best:
                 why = f"nearly or wholly the same as {paths[next(iter(keep.values()))]}"

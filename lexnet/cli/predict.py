@@ -129,9 +129,12 @@ def _print_rows(
         code = code if best else BAD_INPUT
         if as_csv:
             cells = [cell for label, share in best for cell in (label, f"{share:.6f}")] or [""] * 2 * top
+            cells[0] = prediction.label or ""  # none where it abstains
             writer.writerow((in_csv(display(path)), *cells, prediction.reason or ""))
             sys.stdout.flush()
         else:
+            if best and prediction.label is None:
+                best[0] = (f"({best[0][0]})", best[0][1])
             shown = "  ".join(f"{label.ljust(name)} {percent(share):>7}" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""
             say(f"{plain(display(path)).ljust(wide)}  {shown}{reason}".rstrip())

@@ -83,9 +83,10 @@ def summary(metrics: dict[str, Any]) -> str:
         f"{_saved(metrics)}",
         f"verified       {check['pictures']:,} held-out pictures through the shipped graph: "
         f"{percent(check['agreement'])} equal, probabilities at most {check['max_difference']:.2g} apart",
-        f"time           {metrics['seconds']:.1f} s{' since it went on' * metrics['resumed']} ({steps})",
+        f"time           {metrics['seconds']:.1f} s{' since it was resumed' * metrics['resumed']} ({steps})",
         f"bundle         {metrics['bundle']}  ({metrics['bundle_bytes'] / 1e6:.1f} MB)",
         f"report         {metrics['report']}",
+        f"next           lexnet predict {shlex.quote(metrics['run'])} PICTURE...",
     ]
     if turns := metrics["cross_validation"]:
         low, high = turns["interval"]

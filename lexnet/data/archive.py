@@ -12,12 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lexnet.config import MAX_BYTES
+from lexnet.data.layout import find_layout, is_shard
 from lexnet.data.manifest import Manifest
 from lexnet.data.members import LEAVES, Members, TarMembers, ZipMembers
 from lexnet.data.parquet import Rows
 from lexnet.data.shards import join_shards
-from lexnet.data.table import digested, is_listing, is_table, list_table
-from lexnet.data.tree import PART_NAMES, Progress, Tree, read_tree
+from lexnet.data.table import digested, is_listing, list_table
+from lexnet.data.tree import Progress, Tree, read_tree
 from lexnet.errors import DataError, LexNetError, OutputError, PictureError
 from lexnet.files import (
     atomic_file,
@@ -30,7 +31,6 @@ from lexnet.files import (
     sha256,
     write_atomic,
 )  # fmt: skip
-from lexnet.preprocess import SUFFIXES
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -43,10 +43,9 @@ def is_archive(path: Path) -> bool:
 def read_archive(
     path: Path, classes: list[str] | None = None, progress: Progress = lambda done, total: None
 ) -> Manifest:
-    """The pictures of an archive, by its table, the shards of one, or else its folders; see `read_tree`.
+    """The pictures of an archive, as of the folder it would unpack to; see `find_layout` and `read_tree`.
 
-    Where everything lies in one folder, as archives often have it, that folder is looked into. Raises
-    `DataError` for an archive that is damaged.
+    Raises `DataError` for an archive that is damaged.
     """
     try:
         members: Members = ZipMembers(path) if path.suffix.lower() == ".zip" else _tar_members(path)
@@ -55,14 +54,19 @@ def read_archive(
     except Exception as error:
         raise _damaged(path, error) from error
     names = sorted(members.reasons, key=lambda name: natural(name.replace("/", "\0")))  # a/b before a!
-    sound = [name for name in names if members.reasons[name] is None]
-    if tables := _tables(path, members, sound):
-        found = [_listed(path, members, file, name, classes) for name, file in tables.items()]
-        if len(found) == 1:
-            return digested(found[0], progress)
-        shards = dict(zip((PurePosixPath(name).name for name in tables), found, strict=True))
-        return join_shards(str(path), shards, classes, progress)
-    top = _only_folder(sound)
+    files: dict[str, Path] = {}
+
+    def lists(name: str) -> bool:
+        if members.reasons[name] is None and (file := _by_itself(path, members, name)):
+            files[name] = file
+        return name in files
+
+    top, tables = find_layout(lambda top: _children(members, names, top), lists, classes)
+    if tables:
+        found = {name: _listed(path, members, files[top + name], top + name, classes) for name in tables}
+        if all(map(is_shard, tables)):
+            return join_shards(str(path), found, classes, progress)
+        return digested(found[tables[0]], progress)
     folders: dict[str, set[str]] = {"": set()}
     for name in (*names, *members.folders):
         pieces = name.removeprefix(top).split("/")
@@ -72,10 +76,21 @@ def read_archive(
             continue
         for depth in range(min(len(inner), 2)):  # parts and classes; a name may go 100,000 folders down
             folders.setdefault("/".join(pieces[:depth]), set()).add(pieces[depth])
-    files = ((name.removeprefix(top), members.reasons[name]) for name in names)
+    rest = ((name.removeprefix(top), members.reasons[name]) for name in names)
     source = Archive(path, members, top)
-    tree = Tree(str(path), source, files, lambda folder: sorted(folders.get(folder, ())))
+    tree = Tree(str(path), source, rest, lambda folder: sorted(folders.get(folder, ())))
     return read_tree(tree, classes, progress)
+
+
+def _children(members: Members, names: list[str], top: str) -> tuple[list[str], list[str]]:
+    """The names of the folders and of the files in a folder of the archive."""
+    folders, files = set[str](), set[str]()
+    for name in (*names, *members.folders):
+        if name.startswith(top) and members.reasons.get(name) != LEAVES:
+            first, below, _ = name.removeprefix(top).partition("/")
+            if not left_out(first):
+                (folders if below or name in members.folders else files).add(first)
+    return sorted(folders), sorted(files)
 
 
 @dataclass(frozen=True)
@@ -102,37 +117,6 @@ class Archive:
 
     def where(self, path: str) -> str:
         return f"{self.path}/{self.top}{path}"
-
-
-def _only_folder(names: list[str]) -> str:
-    """`top/`, or `top/inner/`, where all pictures lie in folders of that one folder, which is no part; else
-    nothing."""
-    pictures = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
-    top = ""
-    while all(name.count("/") >= 2 for name in pictures):
-        tops = {name.split("/")[0] for name in pictures}
-        if len(tops) != 1 or (inner := tops.pop()).lower() in PART_NAMES:
-            break
-        top, pictures = f"{top}{inner}/", [name.removeprefix(f"{inner}/") for name in pictures]
-    return top
-
-
-def _tables(path: Path, members: Members, names: list[str]) -> dict[str, Path]:
-    """The one table of pictures, or the Parquet files that are its shards, each as a file of its own.
-
-    They lie at the top or in the only folder there; where the archive has no pictures beside them, in any
-    one folder. A table without the columns that it takes is none; where there is none, folders are looked at.
-    """
-    tables = [name for name in names if is_table(Path(name))]
-    if any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in names):
-        tops = {name.split("/")[0] for name in names}
-        depth = 1 if len(tops) == 1 else 0
-        tables = [name for name in tables if name.count("/") == depth]
-    kinds = {PurePosixPath(name).suffix.lower() for name in tables}
-    if len({name.rpartition("/")[0] for name in tables}) > 1 or (len(tables) > 1 and kinds != {".parquet"}):
-        return {}
-    files = {name: _by_itself(path, members, name) for name in tables}
-    return {name: file for name, file in files.items() if file}
 
 
 def _by_itself(path: Path, members: Members, table: str) -> Path | None:

@@ -119,8 +119,8 @@ class Strings:
 
 def spelt(head: Iterable[str]) -> dict[str, str]:
     """Our name of a column → its name in this head, where that is another and there is but one."""
-    names = set(head)
-    found = {ours: [name for name in theirs if name in names] for ours, theirs in SPELT.items()}
+    names = {name.replace(" ", "_"): name for name in head}
+    found = {ours: [names[name] for name in theirs if name in names] for ours, theirs in SPELT.items()}
     return {ours: theirs[0] for ours, theirs in found.items() if len(theirs) == 1 and ours not in names}
 
 

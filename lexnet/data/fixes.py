@@ -8,6 +8,7 @@ Nothing in the source is changed: the corrections are applied to what is read fr
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields, replace
 from io import StringIO
@@ -19,7 +20,6 @@ from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Skipped
 from lexnet.data.table import delimiter
 from lexnet.errors import DataError, listed
-from lexnet.files import is_printable
 
 FORMULA = ("=", "+", "-", "@")
 PROPOSALS = ("drop", "relabel", "regroup", "keep")
@@ -50,8 +50,7 @@ def fixes_csv(fixes: Iterable[Fix]) -> str:
     text.write("\ufeff")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    shown = (fix for fix in fixes if is_printable(fix.path))  # the others are left out whatever is agreed
-    writer.writerows([_inert(cell) for cell in astuple(fix)] for fix in shown)
+    writer.writerows([_inert(cell) for cell in astuple(fix)] for fix in fixes)
     return text.getvalue()
 
 
@@ -79,6 +78,7 @@ def read_fixes(file: Path) -> list[Fix]:
         if missing := [name for name in ("path", "proposal") if not row.get(name)]:
             raise DataError(f"{file} line {line} has no {missing[0]}; its columns are {', '.join(COLUMNS)}")
         fix = Fix(*(_as_meant(row.get(name) or "") for name in COLUMNS))
+        fix = replace(fix, proposal=fix.proposal.strip().lower())
         if fix.proposal not in PROPOSALS:
             raise DataError(f"{file} line {line} proposes {fix.proposal!r}; use {', '.join(PROPOSALS)}")
         if fix.proposal in ("relabel", "regroup") and not fix.value:
@@ -126,9 +126,19 @@ def apply_fixes(manifest: Manifest, fixes: list[Fix], name: str) -> Manifest:
 
 
 def counted_fixes(manifest: Manifest, fixes: list[Fix]) -> str:
-    """How many rows of each proposal there are, and how many are of pictures that are gone."""
-    there = {*manifest.paths, *(skip.path for skip in manifest.skipped)}
-    counts = {one: sum(fix.proposal == one and fix.path in there for fix in fixes) for one in PROPOSALS}
-    gone = sum(fix.path not in there for fix in fixes)
-    told = [f"{name} {count:,}" for name, count in counts.items() if count]
-    return ", ".join(told + [f"{gone:,} of pictures that are gone"] * bool(gone)) or "no rows"
+    """How many rows of each proposal count, and why the others do not."""
+    usable, unusable = {*manifest.paths}, {skip.path for skip in manifest.skipped}
+    dropped = {fix.path for fix in fixes if fix.proposal == "drop"}
+    counts = Counter[str]()
+    for fix in fixes:
+        changes = fix.proposal in ("relabel", "regroup")
+        if fix.path not in usable | unusable:
+            counts["of pictures that are gone"] += 1
+        elif changes and fix.path in dropped:
+            counts[f"{fix.proposal} of pictures that another row drops"] += 1
+        elif changes and fix.path not in usable:
+            counts[f"{fix.proposal} of pictures that cannot be used"] += 1
+        else:
+            counts[fix.proposal] += 1
+    told = [f"{name} {counts.pop(name):,}" for name in PROPOSALS if name in counts]
+    return ", ".join(told + [f"{count:,} {why}" for why, count in counts.items()]) or "no rows"

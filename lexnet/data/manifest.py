@@ -1,7 +1,7 @@
 """Labelled pictures as columns: what every source of pictures becomes."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -148,6 +148,12 @@ class Manifest:
         """The same pictures, grouped otherwise."""
         return replace(self, groups=Strings.of(groups))
 
+    def without_classes(self, names: Collection[str]) -> "Manifest":
+        """The same pictures, none of which is of these classes."""
+        left = [name for name in self.classes if name not in names]
+        place = np.asarray([left.index(name) if name in left else -1 for name in self.classes], np.int64)
+        return replace(self, classes=left, labels=place[self.labels])
+
     def balanced(self) -> "Manifest":
         """With weights by which each class counts alike in the train part, however many pictures it has."""
         train = self.where("train")
@@ -180,5 +186,6 @@ def refuse_bad(skipped: list[Skipped], skip_bad: bool) -> None:
     if lines and not skip_bad:
         raise DataError(
             f"{len(lines)} picture{'s' * (len(lines) > 1)} cannot be used:{listed(lines)}\n"
-            "mend or remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
+            "mend or remove them (`lexnet check` lists all faults, for --fixes), or go on without them with "
+            "--skip-bad"
         )

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from io import StringIO
 
 import numpy as np
@@ -17,6 +17,8 @@ from lexnet.data.random import address
 from lexnet.errors import DataError, listed
 
 MIN_TRAIN = 2  # per class: cross-validation has to leave one out and still know the class
+RANK = {"": 0, "train": 1, "val": 2, "test": 3}
+"""Of what lies in several parts, that in the last of them stays."""
 MIN_UNDIVIDED = 3  # per class: two to train on and one to test on
 
 
@@ -143,14 +145,13 @@ def resolve_copies(manifest: Manifest, skip_bad: bool) -> Manifest:
     and of a picture on two sides the copies outside the last side (test over val over train) are.
     """
     drop: dict[int, str] = {}
-    rank = {"": 0, "train": 0, "val": 1, "test": 2}
     for rows in rows_of(manifest.digests).values():
         if len({int(manifest.labels[i]) for i in rows}) > 1:
             for i in rows:
                 other = next(j for j in rows if manifest.labels[j] != manifest.labels[i])
                 drop[i] = f"is the same file as {manifest.paths[other]}, which has another label"
         elif len({manifest.parts[i] for i in rows}) > 1:
-            keep = max(rows, key=lambda i: rank[manifest.parts[i]])
+            keep = max(rows, key=lambda i: RANK[manifest.parts[i]])
             for i in rows:
                 if manifest.parts[i] != manifest.parts[keep]:
                     drop[i] = f"is the same file as {manifest.paths[keep]}, which is in another part"
@@ -160,12 +161,47 @@ def resolve_copies(manifest: Manifest, skip_bad: bool) -> Manifest:
         lines = [f"{manifest.paths[i]} {reason}" for i, reason in sorted(drop.items())]
         raise DataError(
             f"{len(drop)} pictures have copies under another label or in another part:{listed(lines)}\n"
-            "remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
+            "remove them (`lexnet check` lists all faults, for --fixes), or go on without them with "
+            "--skip-bad"
         )
     keep_rows = np.asarray([i for i in range(len(manifest)) if i not in drop], np.int64)
     return manifest.take(
         keep_rows, [Skipped(manifest.paths[i], reason, bad=True) for i, reason in drop.items()]
     )
+
+
+def resolve_groups(manifest: Manifest, skip_bad: bool, agreed: Container[str]) -> Manifest:
+    """Finds groups, but for those agreed on, that lie in several parts.
+
+    Raises `DataError` naming one. With `skip_bad`, what lies outside the last part (test over val over train)
+    is left out.
+    """
+    found = {group: parts for group, parts in straddling(manifest).items() if group not in agreed}
+    if not found:
+        return manifest
+    if not skip_bad:
+        lie = "groups lie" if len(found) > 1 else "group lies"
+        raise DataError(
+            f"{len(found)} {lie} in two parts, such as {next(iter(found))}; `lexnet check` proposes what to "
+            "drop, for --fixes; --skip-bad drops it"
+        )
+    last = {group: max(parts, key=RANK.__getitem__) for group, parts in found.items()}
+    drop = {
+        row: f"is of the group {group}, which is in the {last[group]} part too"
+        for row, (group, part) in enumerate(zip(manifest.groups, manifest.parts, strict=True))
+        if last.get(group, part) != part
+    }
+    skipped = [Skipped(manifest.paths[row], reason, bad=True) for row, reason in drop.items()]
+    return manifest.take(np.delete(np.arange(len(manifest)), [*drop]), skipped)
+
+
+def straddling(manifest: Manifest) -> dict[str, list[str]]:
+    """The parts of each group that has pictures in several."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for group, part in zip(manifest.groups, manifest.parts, strict=True):
+        if group:
+            parts[group].add(part)
+    return {group: sorted(found) for group, found in parts.items() if len(found) > 1}
 
 
 def split_csv(manifest: Manifest) -> str:

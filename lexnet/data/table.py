@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TextIO
 
 import numpy as np
@@ -32,7 +32,7 @@ GONE = os.strerror(errno.ENOENT)
 PRINTABLE = bytes(byte for byte in range(32, 256) if byte != 127)  # or a letter's piece in UTF-8
 
 
-def is_table(path: Path) -> bool:
+def is_table(path: PurePath) -> bool:
     """Whether the name is that of a table."""
     return path.suffix.lower() in TABLES
 

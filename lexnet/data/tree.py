@@ -107,6 +107,13 @@ def is_divided(tree: Tree) -> bool:
             f"{tree.name} has folders for {', '.join(parts)} and others beside them:{listed(others)}"
             "\ncall them train, val or test, move them elsewhere, or put all pictures in class folders"
         )
+    inside = [{name for name in tree.folders(other) if name.lower() in PART_NAMES} for other in others]
+    if inside and all(len(found) > 1 for found in inside):
+        part = min(inside[0])
+        raise DataError(
+            f"{tree.name} has train, val or test inside its classes, such as {others[0]}/{part}; put them "
+            f"around the classes ({part}/{others[0]}), or list the pictures in a CSV file: path, label, split"
+        )
     return bool(names) and not others
 
 

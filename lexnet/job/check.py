@@ -11,14 +11,13 @@ from typing import Any
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
 from lexnet.check.propose import proposals
 from lexnet.config import EngineChoice, PreprocessSpec
-from lexnet.data.fixes import apply_fixes, counted_fixes, fixes_csv, kept, read_fixes
-from lexnet.data.groups import group_by
+from lexnet.data.fixes import fixes_csv, kept, read_fixes
 from lexnet.data.loader import load_row
 from lexnet.data.source import find_data, read_data
 from lexnet.errors import ConfigError, OutputError
 from lexnet.files import display, write_atomic
-from lexnet.job.divide import tell_alike, tell_groups
-from lexnet.job.events import Listener, Note, Progress, Warned, ignore
+from lexnet.job.divide import corrected, grouped, tell_alike
+from lexnet.job.events import Listener, Progress, Warned, ignore
 from lexnet.job.folder import RUNS, name_of, refuse_inside
 from lexnet.job.plan import DEFAULT_NET
 from lexnet.report.check import Case, Section, Shot, render_check
@@ -63,12 +62,10 @@ def check(
     folder = _folder(out, name_of(root), root)
     manifest = read_data(data, progress=lambda done, total: tell(Progress("read pictures", done, total)))
     if grouping is not None:
-        manifest = group_by(manifest, grouping)
-        tell_groups(manifest, grouping, tell)
+        manifest = grouped(manifest, grouping, tell)
     agreed = read_fixes(fixes) if fixes is not None else []
     if fixes is not None:
-        tell(Note(f"{display(fixes)}: {counted_fixes(manifest, agreed)}"))
-        manifest = apply_fixes(manifest, agreed, display(fixes))
+        manifest = corrected(manifest, agreed, display(fixes), tell)
     tell_alike(manifest.classes, tell)
     found = examine(
         manifest,

@@ -3,15 +3,17 @@
 import re
 import unicodedata
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.duplicates import Pair
-from lexnet.check.examine import RATIO, straddling
+from lexnet.check.examine import RATIO
 from lexnet.config import MODES, SplitConfig, TrainConfig
-from lexnet.data.fixes import apply_fixes, counted_fixes, kept, read_fixes
+from lexnet.data.columns import rows_of
+from lexnet.data.fixes import Fix, apply_fixes, counted_fixes, kept, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
 from lexnet.data.splits import (
@@ -22,6 +24,8 @@ from lexnet.data.splits import (
     is_divided,
     prefixes,
     resolve_copies,
+    resolve_groups,
+    straddling,
     stratified,
     with_val,
 )
@@ -37,13 +41,14 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     """The manifest without what would spoil it, corrected and cut down as asked. Raises `DataError`."""
     listed = manifest
     if config.split.group_by is not None:  # before the fixes, which may join or part groups
-        manifest = group_by(manifest, config.split.group_by)
-        tell_groups(manifest, config.split.group_by, tell)
+        manifest = grouped(manifest, config.split.group_by, tell)
+    elif manifest.groups.lengths.any():
+        sizes = {group: len(rows) for group, rows in rows_of(manifest.groups).items() if group}
+        largest = max(sizes, key=sizes.__getitem__)
+        tell(Note(f"{len(sizes):,} groups; the largest, {largest!r}, has {sizes[largest]:,} pictures"))
     if config.fixes is not None:
-        fixes = read_fixes(Path(config.fixes))
-        tell(Note(f"{config.fixes}: {counted_fixes(manifest, fixes)}"))
-        manifest = apply_fixes(manifest, fixes, config.fixes)
-    left = _sound(manifest, config.skip_bad)
+        manifest = corrected(manifest, read_fixes(Path(config.fixes)), config.fixes, tell)
+    left = _sound(manifest, config)
     for part in ("val", "test"):
         if len(listed.where(part)) and not len(left.where(part)):
             tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
@@ -58,17 +63,20 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     return manifest
 
 
-def _sound(manifest: Manifest, skip_bad: bool) -> Manifest:
-    """The pictures but for copies that contradict one another. One `DataError` names all that is wrong."""
+def _sound(manifest: Manifest, config: TrainConfig) -> Manifest:
+    """The pictures but for copies and groups that contradict the parts or one another. One `DataError` names
+    all that is wrong."""
     left, wrong = manifest, list[str]()
     try:
-        left = resolve_copies(manifest, skip_bad)
+        refuse_bad(manifest.skipped, config.skip_bad)
     except DataError as error:
         wrong.append(str(error))
-    try:
-        refuse_bad(manifest.skipped, skip_bad)
-    except DataError as error:
-        wrong.insert(0, str(error))
+    agreed = _agreed_groups(manifest, config.fixes)
+    for resolve in (resolve_copies, partial(resolve_groups, agreed=agreed)):
+        try:
+            left = resolve(left, config.skip_bad)
+        except DataError as error:
+            wrong.append(str(error))
     if wrong:
         raise DataError("\n".join(wrong))
     return left
@@ -116,8 +124,7 @@ def divide(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: List
 
 
 def _as_given(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: Listener) -> Manifest:
-    """In the source's own parts, with a val part where the mode needs one. Raises `DataError` for a group in
-    two parts."""
+    """In the source's own parts, with a val part where the mode needs one."""
     divided = manifest
     for name in ("test", "val"):
         share, usual = (getattr(one, name) for one in (config.split, SplitConfig))
@@ -128,12 +135,8 @@ def _as_given(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: L
         check_classes(divided, config.split)
         count = len(divided.where("val"))
         tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
-    if groups := straddling(manifest):
-        lie = "groups lie" if len(groups) > 1 else "group lies"
-        found = f"{len(groups)} {lie} in two parts, such as {next(iter(groups))}"
-        if not config.skip_bad and not groups.keys() <= _agreed_groups(manifest, config.fixes):
-            raise DataError(f"{found}; `lexnet check` proposes what to drop, --skip-bad goes on")
-        tell(Warned(found))
+    if groups := straddling(manifest):  # which a person keeps so
+        tell(Warned(f"groups in two parts: {_named([*groups])}"))
     return divided
 
 
@@ -166,8 +169,25 @@ def tell_alike(classes: list[str], tell: Listener) -> None:
             tell(Warned(f"the classes {' and '.join(map(repr, names))} are spelt alike: are they one?"))
 
 
-def tell_groups(manifest: Manifest, pattern: str, tell: Listener) -> None:
-    """How many groups a pattern has made, and which pictures it does not fit."""
+def corrected(manifest: Manifest, fixes: list[Fix], name: str, tell: Listener) -> Manifest:
+    """The manifest with the corrections made, and without the classes of which they leave nothing; see
+    `apply_fixes`."""
+    tell(Note(f"{name}: {counted_fixes(manifest, fixes)}"))
+    left = apply_fixes(manifest, fixes, name)
+    sizes = [np.bincount(one.labels, minlength=len(one.classes)) for one in (manifest, left)]
+    emptied = [name for name, before, now in zip(left.classes, *sizes, strict=True) if before and not now]
+    if not emptied:
+        return left
+    tell(Note(f"{name} leaves no picture of {_named(emptied)}: no class any more"))
+    return left.without_classes(emptied)
+
+
+def grouped(manifest: Manifest, pattern: str, tell: Listener) -> Manifest:
+    """With the groups that a pattern makes; tells how many, what they replace, and which pictures it does not
+    fit."""
+    if given := len(set(manifest.groups) - {""}):
+        tell(Warned(f"group-by {pattern} takes the place of the {given:,} groups that {manifest.name} gives"))
+    manifest = group_by(manifest, pattern)
     tell(Note(f"group-by {pattern}: {len(set(manifest.groups) - {''}):,} groups"))
     alone = [path for path, group in zip(manifest.paths, manifest.groups, strict=True) if not group]
     if alone:
@@ -177,6 +197,7 @@ def tell_groups(manifest: Manifest, pattern: str, tell: Listener) -> None:
                 f"{alone[0]}: each of these is a group of its own"
             )
         )
+    return manifest
 
 
 def known_before(manifest: Manifest, config: TrainConfig) -> NDArray[np.bool_]:

@@ -37,7 +37,10 @@ def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
     """
     if out is not None:
         if (taken := _take(out, plan, named=True)) is None:
-            raise OutputError(f"{out} exists already; choose another --out, or none" + _longer_by(out))
+            raise OutputError(
+                f"{out} exists already; choose another --out, or leave it out for a new folder in {RUNS}"
+                + _longer_by(out)
+            )
         return out, *taken
     for number in count(1):
         folder = RUNS / (name if number == 1 else f"{name}-{number}")
@@ -86,7 +89,10 @@ def name_of(root: Path) -> str:
 def refuse_inside(out: Path, root: Path) -> None:
     """Raises `OutputError` where results would land among the pictures."""
     if out.resolve().is_relative_to(root.resolve()):
-        raise OutputError(f"{out} lies inside the pictures' folder {root}; choose another --out")
+        raise OutputError(
+            f"{out} lies inside the pictures' folder {root}; go to the folder above it, or give an --out "
+            f"elsewhere, such as --out ../{RUNS / name_of(root)}"
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from lexnet.check.examine import memory_of, near_copies
 from lexnet.config import TTA_VIEWS
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.data.splits import cut_down
+from lexnet.errors import listed
 from lexnet.job.doubts import tell_doubts
 from lexnet.job.events import Note
 from lexnet.job.job import Job
@@ -64,6 +65,8 @@ def look_once(job: Job, manifest: Manifest) -> Looked:
     refuse_too_many(len(manifest), memory_of(trunk, views))
     extraction = job.extract(trunk, manifest, "frozen net", first=True)
     refuse_bad(extraction.manifest.skipped, config.skip_bad)
+    if damaged := extraction.manifest.skipped[len(manifest.skipped) :]:
+        job.warn(f"left out:{listed([f'{skip.path} {skip.reason}' for skip in damaged])}")
     if config.engine == "auto" and not extraction.engine.startswith("torch"):  # of which there is a warning
         job.tell(Note(f"engine {extraction.engine}: the first of OpenVINO and ONNX Runtime that is here"))
     with job.clock.step("near copies"):

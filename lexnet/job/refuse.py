@@ -17,7 +17,7 @@ def refuse_unused(config: TrainConfig, mode: str) -> None:
         unused = [f.name for f in fields(FitConfig) if getattr(config.fit, f.name) != f.default]
         if unused:
             raise ConfigError(
-                f"{', '.join(unused)}: of no use to a linear head; leave it out, or take --mode tail"
+                f"{', '.join(unused)}: of no use to a linear head; leave it out, or take another --mode"
             )
         if config.class_weight == "sampled":
             raise ConfigError(

@@ -43,6 +43,8 @@ from lexnet.runtime.bundle import BUNDLE, parse_bundle
 from lexnet.runtime.predictor import Predictor
 
 REPORT, SPLIT, PREDICTIONS, HISTORY = "report.html", "split.csv", "predictions.csv", "history.csv"
+FIXES = "fixes.csv"
+"""The corrections that were made, as they were given."""
 SMALL_TEST = 300
 STARTED = 1.5  # seconds that the command has taken before the clock starts
 
@@ -130,6 +132,8 @@ def _written(
         write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
         write_atomic(folder / BUNDLE, outcome.bundle)
+        if outcome.plan.config.fixes is not None:
+            write_atomic(folder / FIXES, Path(outcome.plan.config.fixes).read_bytes())
     metrics = {
         "run": display(folder),
         "bundle": display(folder / BUNDLE),
@@ -193,10 +197,10 @@ def foresee(manifest: Manifest, plan: Plan, tell: Listener) -> dict[str, Any]:
         tell(Note("without --budget: first a head, then a tail, which is kept where it proves better"))
     tell(Note("measuring this machine takes up to half a minute"))
     found, _ = options(replace(job, deadline=None), manifest)
-    chosen = None if left is None else best(job, manifest, found)
+    chosen = found[0] if left is None else best(job, manifest, found)
     tell(Choices(tuple(found), chosen, left))
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}
-    return document | {"chosen": chosen and asdict(chosen)}
+    return document | {"chosen": asdict(chosen)}
 
 
 def is_plan(data: str) -> bool:

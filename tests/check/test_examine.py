@@ -352,3 +352,21 @@ def test_what_was_looked_at_once_comes_from_the_cache(clean: Path) -> None:
         )
         steps.append(told)
     assert steps == [{"frozen net", "headers", "decode"}, {"headers"}]
+
+
+def test_a_train_part_alone_is_not_divided(divided: Path) -> None:
+    """As train sees it, which sets something aside: two of a class are too few."""
+    for part in ("val", "test"):
+        shutil.rmtree(divided / part)
+    for file in sorted((divided / "train/flags").iterdir())[2:]:
+        file.unlink()
+    assert examined(divided).classes == [("flags", "has 2 different pictures")]
+
+
+def test_pictures_that_are_all_one_are_no_doubt_of_labels(tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / "one" / label).mkdir(parents=True)
+        for number in range(2):
+            noise(0).save(tmp_path / "one" / label / f"{number}.png")
+    findings = examined(tmp_path / "one")
+    assert findings.doubts == [] and findings.counts()["label_conflicts"] == 1

@@ -191,7 +191,7 @@ def test_from_inside_the_pictures_folder_it_asks_for_an_out(
 ) -> None:
     monkeypatch.chdir(folder)
     said = call("check", ".")
-    assert said.code == 2 and "choose another --out" in said.err and not (folder / "runs").exists()
+    assert said.code == 2 and "such as --out ../runs/pictures" in said.err and not (folder / "runs").exists()
     assert call("check", ".", "--out", tmp_path / "out").code == 0
 
 
@@ -251,7 +251,7 @@ def test_group_by_names_a_group_that_straddles(call: Call, tmp_path: Path) -> No
     assert call("check", tmp_path / "divided", *settled).code == 0
     settled = ("--group-by", r"(shoot0-a)", "--fixes", fixes, "--out", tmp_path / "run", "--mode", "probe")
     trained = call("train", tmp_path / "divided", *settled)
-    assert trained.code == 0 and "warning: 1 group lies in two parts, such as shoot0-a" in trained.err
+    assert trained.code == 0 and "warning: groups in two parts: shoot0-a" in trained.err
 
 
 def test_what_was_agreed_to_is_in_the_next_file_too(call: Call, tmp_path: Path) -> None:
@@ -307,3 +307,58 @@ def test_a_bomb_is_named_once_and_by_us(folder: Path, tmp_path: Path) -> None:
         unreadable["path"] == "birds/bomb.png" and "9500x9500 pixels, over 64,000,000" in unreadable["reason"]
     )
     assert "Warning" not in done.stderr and "bomb" not in done.stderr
+
+
+def test_what_the_corrections_leave_nothing_of_is_no_class(call: Call, tmp_path: Path) -> None:
+    for label, kind, start in (("Flag", "flags", 0), ("flag", "flags", 8), ("music", "music", 0)):
+        target = tmp_path / "data" / label
+        target.mkdir(parents=True)
+        for file in sorted((CLIPART / kind).iterdir())[start : start + 8]:
+            shutil.copy(file, target)
+    rows = [f"Flag/{file.name},,relabel,flag,\n" for file in sorted((tmp_path / "data/Flag").iterdir())]
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text("path,fault,proposal,value,why\n" + "".join(rows))
+    said = call("check", tmp_path / "data", "--fixes", fixes, "--out", tmp_path / "o")
+    assert said.code == 0 and "leaves no picture of Flag: no class any more" in said.err
+    asked = ("train", tmp_path / "data", "--fixes", fixes, "--mode", "probe", "--out", tmp_path / "run")
+    metrics = json.loads(call(*asked, "--json").out)
+    assert metrics["classes"] == ["flag", "music"] and sum(metrics["counts"].values()) == 24
+    assert (tmp_path / "run/fixes.csv").read_text() == fixes.read_text(), "the run says what was corrected"
+
+
+def test_a_pattern_that_takes_the_place_of_groups_says_so(call: Call, tmp_path: Path) -> None:
+    rows = ["path,label,group"]
+    for number in range(16):
+        label = "flags" if number % 2 else "music"
+        file = sorted((CLIPART / label).iterdir())[number]
+        shutil.copy(file, tmp_path / f"{label}-{number}.png")
+        rows.append(f"{label}-{number}.png,{label},{'all of them' if number < 9 else 'others'}")
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    asked = ("train", tmp_path / "list.csv", "--mode", "probe", "--dry-run")
+    assert "2 groups; the largest, 'all of them', has 9 pictures" in call(*asked).err
+    asked = ("check", tmp_path / "list.csv", "--out", tmp_path / "o", "--group-by", r"-(\d+)")
+    assert "takes the place of the 2 groups that" in call(*asked).err
+
+
+def test_a_damaged_picture_that_is_gone_on_without_is_named(call: Call, tmp_path: Path) -> None:
+    for label in ("flags", "music"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for file in sorted((CLIPART / label).iterdir())[:8]:
+            shutil.copy(file, tmp_path / "data" / label)
+    file = sorted((tmp_path / "data/music").iterdir())[0]
+    file.write_bytes(file.read_bytes()[:-40])
+    asked = ("train", tmp_path / "data", "--mode", "probe", "--skip-bad", "--out", tmp_path / "run")
+    said = call(*asked)
+    assert said.code == 0 and f"warning: left out:\n  music/{file.name} is damaged" in said.err
+
+
+def test_names_that_steer_a_terminal_can_be_dropped(call: Call, tmp_path: Path) -> None:
+    for label in ("flags", "music"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for file in sorted((CLIPART / label).iterdir())[:8]:
+            shutil.copy(file, tmp_path / "data" / label)
+    shutil.copy(CLIPART / "flags" / os.listdir(CLIPART / "flags")[0], tmp_path / "data/music/new\nline.png")
+    first = call("check", tmp_path / "data", "--out", tmp_path / "1", "--json")
+    assert first.code == 1 and json.loads(first.out)["unreadable"][0]["path"] == r"music/new\nline.png"
+    fixes = tmp_path / "1/fixes.csv"
+    assert call("check", tmp_path / "data", "--fixes", fixes, "--out", tmp_path / "2").code == 0

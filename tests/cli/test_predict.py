@@ -160,6 +160,12 @@ def test_under_the_threshold_that_is_asked_for_there_is_no_label(
         row["probability"] == low for row in rows
     ]
     assert said.code == 0
+    asked = ("predict", bundle, folder / "a.png", folder / "c.png", "--threshold", (low + high) / 2)
+    cells = [line.split(",") for line in call(*asked, "--csv").out.splitlines()[1:]]
+    assert [not cell[1] for cell in cells] == [row["probability"] == low for row in rows], "as in the JSON"
+    assert [f"({row['top'][0][0]})" in call(*asked).out for row in rows if row["probability"] == low] == [
+        True
+    ]
 
 
 def test_a_list_that_begins_with_a_byte_order_mark_loses_no_picture(call: Call, bundle: str) -> None:

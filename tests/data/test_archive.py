@@ -815,50 +815,52 @@ def test_an_archive_that_is_not_there_or_may_not_be_read(
 # --- a table inside
 
 
+LOOSE = {f"all/{place.replace('/', '-')}": content for place, content in SOUND.items()}
+"""The same pictures in one folder: of several, which would be classes, no table takes the place."""
 TABLE = "path,label,split\n" + "".join(
     f'{place}, "{"bird" if i % 2 else "fish"}",{"train" if i % 4 < 2 else "test"}\n'
-    for i, place in enumerate(SOUND)
+    for i, place in enumerate(LOOSE)
 )
-"""The same pictures under other labels than their folders'."""
+"""The labels of those."""
 
 
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("top", ["", "photos/"])
 def test_a_table_in_an_archive_says_what_its_pictures_are(tmp_path: Path, kind: str, top: str) -> None:
-    members = {f"{top}labels.csv": TABLE.encode(), **{top + place: SOUND[place] for place in SOUND}}
+    members = {f"{top}labels.csv": TABLE.encode(), **{top + place: LOOSE[place] for place in LOOSE}}
     manifest = read_archive(MAKERS[kind](tmp_path / f"a.{kind}", members))
-    assert manifest.classes == ["bird", "fish"] and list(manifest.paths) == list(SOUND)
+    assert manifest.classes == ["bird", "fish"] and list(manifest.paths) == list(LOOSE)
     assert manifest.labels.tolist() == [1, 0] * 4
     assert list(manifest.parts) == ["train", "train", "test", "test"] * 2
-    assert [manifest.read(row) for row in range(8)] == list(SOUND.values())
+    assert [manifest.read(row) for row in range(8)] == list(LOOSE.values())
     assert manifest.name == f"{tmp_path / f'a.{kind}'}/{top}labels.csv" and manifest.skipped == []
 
 
 def test_a_table_in_an_archive_is_read_as_one_outside(tmp_path: Path) -> None:
-    table = b'"path", "label"\ncat/0.png, "a"\n"dog/0.png", b\n'
-    manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table, **SOUND}))
+    table = b'"path", "label"\nall/cat-0.png, "a"\n"all/dog-0.png", b\n'
+    manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table, **LOOSE}))
     assert manifest.classes == ["a", "b"]
-    latin = "path,label\ncat/0.png,caf\u00e9\n".encode("latin-1")
+    latin = "path,label\nall/cat-0.png,caf\u00e9\n".encode("latin-1")
     with pytest.raises(DataError, match=r"a\.zip/labels\.csv cannot be read as CSV .*; save it as UTF-8"):
-        read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": latin, **SOUND}))
+        read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": latin, **LOOSE}))
 
 
 def test_a_kept_table_that_is_not_what_it_was_is_made_anew(tmp_path: Path, cache: Path) -> None:
-    path = make_zip(tmp_path / "a.zip", {"labels.csv": TABLE.encode(), **SOUND})
+    path = make_zip(tmp_path / "a.zip", {"labels.csv": TABLE.encode(), **LOOSE})
     read_archive(path)
     (kept,) = (file for file in cache.rglob("*.csv"))
-    kept.write_bytes(b"path,label\ncat/0.png,wrong\n")
+    kept.write_bytes(b"path,label\nall/cat-0.png,wrong\n")
     assert read_archive(path).classes == ["bird", "fish"] and kept.read_bytes() == TABLE.encode()
 
 
 def test_a_row_for_a_member_that_is_left_out_says_why(tmp_path: Path) -> None:
-    path = make_tar(tmp_path / "a.tar", {"labels.csv": b"path,label\n.h/0.png,a\ncat/0.png,b\n", **SOUND})
+    path = make_tar(tmp_path / "a.tar", {"labels.csv": b"path,label\n.h/0.png,a\nall/cat-0.png,b\n", **LOOSE})
     with tarfile.open(path, "a") as archive:
         add(archive, ".h/0.png", PICTURES[20])
-        add(archive, "cat/0.png", type=tarfile.SYMTYPE, linkname="1.png")  # the last of its name
+        add(archive, "all/cat-0.png", type=tarfile.SYMTYPE, linkname="1.png")  # the last of its name
     skipped = read_archive(path).skipped
     assert {skip.path: skip.reason for skip in skipped if skip.bad} == {
-        ".h/0.png": HIDDEN, "cat/0.png": "is not a regular file",
+        ".h/0.png": HIDDEN, "all/cat-0.png": "is not a regular file",
     }  # fmt: skip
 
 
@@ -869,9 +871,9 @@ def test_a_table_that_lists_no_pictures_is_not_kept(tmp_path: Path, cache: Path)
 
 
 def test_a_row_for_a_picture_that_is_not_in_the_archive_is_bad(tmp_path: Path) -> None:
-    table = "path,label\ncat/0.png,cat\n./dog/0.png,dog\nnone.png,dog\n../secret.png,dog\n"
-    manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table.encode(), **SOUND}))
-    assert list(manifest.paths) == ["cat/0.png", "./dog/0.png"]
+    table = "path,label\nall/cat-0.png,cat\n./all/dog-0.png,dog\nnone.png,dog\n../secret.png,dog\n"
+    manifest = read_archive(make_zip(tmp_path / "a.zip", {"labels.csv": table.encode(), **LOOSE}))
+    assert list(manifest.paths) == ["all/cat-0.png", "./all/dog-0.png"]
     assert [(skip.path, skip.reason, skip.bad) for skip in manifest.skipped] == [
         ("none.png", "is not in the archive", True),
         ("../secret.png", "is not in the archive", True),
@@ -887,7 +889,7 @@ def test_a_parquet_file_with_its_pictures_is_read_out_of_an_archive(tmp_path: Pa
 
 
 def test_a_faulty_row_is_named_with_its_table(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "a.zip", {"labels.csv": b"path,label\n,cat\n", **SOUND})
+    path = make_zip(tmp_path / "a.zip", {"labels.csv": b"path,label\n,cat\n", **LOOSE})
     with pytest.raises(DataError, match=r"a\.zip/labels\.csv has no path in line 2"):
         read_archive(path)
 
@@ -1079,3 +1081,33 @@ def test_a_manifest_that_is_let_go_closes_its_file(tmp_path: Path) -> None:
     for kind, maker in MAKERS.items():
         manifest = read_archive(maker(tmp_path / f"a.{kind}", SOUND))
         del manifest
+
+
+NOTES = b"file_name,label,photographer\ncat/0.png,ann,x\n"
+BACKSLASHES = TABLE.replace("all/", "all\\").encode()
+TABLED = {"labels.csv": TABLE.encode(), **LOOSE}
+LAYOUTS = {
+    "notes beside classes": {"metadata.csv": NOTES, **SOUND},
+    "notes beside parts": {
+        "sample_submission.csv": b"filename,label\n1.jpg,a\n",
+        **{f"{part}/{name}": SOUND[name] for part, name in zip(("train", "test") * 4, SOUND, strict=True)},
+    },
+    "an empty table beside classes": {"train.csv": b"path,label\n", **SOUND},
+    "paths from Windows": {"labels.csv": BACKSLASHES, **LOOSE},
+    "read me beside one folder": {"README.md": b"", **{f"set/{name}": TABLED[name] for name in TABLED}},
+    "two folders down": {f"a/b/{name}": TABLED[name] for name in TABLED},
+    "two tables": {"a.csv": TABLE.encode(), "b.csv": TABLE.encode(), **SOUND},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_an_archive_is_read_as_the_folder_that_it_unpacks_to(tmp_path: Path, kind: str, name: str) -> None:
+    for path, content in LAYOUTS[name].items():
+        file = tmp_path / "data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    there = read_folder(tmp_path / "data")
+    here = read_archive(MAKERS[kind](tmp_path / f"a.{kind}", LAYOUTS[name]))
+    assert facts(here) == facts(there) and len(there) == 8
+    assert sorted(skip.path for skip in here.skipped) == sorted(skip.path for skip in there.skipped)

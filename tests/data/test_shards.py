@@ -108,3 +108,17 @@ def test_a_damaged_picture_is_named_with_its_file(tmp_path: Path, contents: list
     write(tmp_path / "set" / "b.parquet", contents[1:3], ["cat", "dog"])
     skipped = read_folder(tmp_path / "set").skipped
     assert [(skip.path, skip.bad) for skip in skipped] == [("a.parquet/row-00000001/1.png", True)]
+
+
+def test_a_split_in_some_files_alone_is_refused(tmp_path: Path, contents: list[bytes]) -> None:
+    """The pictures of the others would be in no part."""
+    write(tmp_path / "set" / "a.parquet", contents[:2], ["cat", "dog"])
+    images = [{"bytes": content, "path": ""} for content in contents[2:]]
+    divided = pa.table(
+        {"image": images, "label": ["cat", "dog"] * 2, "split": ["train", "train", "test", "test"]}
+    )
+    pq.write_table(divided, tmp_path / "set" / "b.parquet")
+    with pytest.raises(
+        DataError, match=r"gives a split for some files, but not for a\.parquet; give all or none"
+    ):
+        read_folder(tmp_path / "set")

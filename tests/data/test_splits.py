@@ -27,8 +27,10 @@ from lexnet.data.splits import (
     check_classes,
     cut_down,
     resolve_copies,
+    resolve_groups,
     split_csv,
     split_hash,
+    straddling,
     with_val,
 )
 from lexnet.errors import DataError
@@ -415,7 +417,7 @@ def test_a_picture_under_two_labels_is_refused_by_name() -> None:
         "2 pictures have copies under another label or in another part:\n"
         "  class0/2.png is the same file as class1/8.png, which has another label\n"
         "  class1/8.png is the same file as class0/2.png, which has another label\n"
-        "remove them (`lexnet check` lists all faults), or go on without them with --skip-bad"
+        "remove them (`lexnet check` lists all faults, for --fixes), or go on without them with --skip-bad"
     )
 
 
@@ -509,3 +511,33 @@ def test_balanced_weights_make_every_class_of_the_train_part_count_alike() -> No
     weights = manifest.balanced().weights
     np.testing.assert_allclose(weights, [0.625, 0.625, 1.25, 2.5, 2.5])
     assert weights[:3].sum() == weights[3] and weights[:4].sum() == manifest.weights[:4].sum()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_group_that_is_larger_than_what_is_held_out_is_trained_on(seed: int) -> None:
+    manifest = distinct(120, 10).with_groups(["studio"] * 60 + [""] * 70)
+    divided = assign_parts(manifest, CONFIG, seed)
+    assert set(list(divided.parts)[:60]) == {"train"}
+    assert [int(divided.counts(part)[0]) for part in PARTS] == [86, 11, 23]
+
+
+STRADDLES = listing(
+    [0] * 6 + [1] * 6, [str(i) for i in range(12)], ["train", "train", "val", "train", "test", "test"] * 2
+)
+GROUPED = STRADDLES.with_groups(["a", "", "a", "b", "b", ""] + [""] * 6)
+
+
+def test_a_group_in_two_parts_is_refused_or_left_where_it_is_measured() -> None:
+    with pytest.raises(DataError, match="2 groups lie in two parts, such as a; `lexnet check` proposes"):
+        resolve_groups(GROUPED, skip_bad=False, agreed=())
+    left = resolve_groups(GROUPED, skip_bad=True, agreed=())
+    assert [(skip.path, skip.reason, skip.bad) for skip in left.skipped] == [
+        ("class0/0.png", "is of the group a, which is in the val part too", True),
+        ("class0/3.png", "is of the group b, which is in the test part too", True),
+    ]
+    assert len(left) == 10 and straddling(left) == {}
+    assert len(resolve_groups(GROUPED, skip_bad=True, agreed={"a"})) == 11
+
+
+def test_groups_that_a_person_keeps_stay() -> None:
+    assert resolve_groups(GROUPED, skip_bad=False, agreed={"a", "b"}) is GROUPED

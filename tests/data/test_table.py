@@ -889,3 +889,33 @@ def test_delta_encodings_which_share_nothing_are_read_too(tmp_path: Path) -> Non
     manifest = read_table(path)
     assert (list(manifest.groups), manifest.classes, manifest.skipped) == (["x", "y", "x"], ["a", "b"], [])
     assert manifest.digests == SHA[:3]
+
+
+@both
+def test_a_picture_listed_in_two_parts_is_in_none(root: Path, kind: str) -> None:
+    rows = [row | {"split": "train" if i % 2 else "test"} for i, row in enumerate(rows_of(root))]
+    manifest = read_table(MAKERS[kind](root / f"list.{kind}", [*rows, rows[1] | {"split": "test"}]))
+    assert bad(manifest) == {rows[1]["path"]: "is listed in train and test"} and len(manifest) == 4
+
+
+@both
+def test_a_row_without_a_label_does_not_take_the_picture_with_it(root: Path, kind: str) -> None:
+    rows = rows_of(root)
+    manifest = read_table(MAKERS[kind](root / f"list.{kind}", [rows[0] | {"label": ""}, *rows]))
+    assert list(manifest.paths) == [row["path"] for row in rows]
+    assert bad(manifest) == {rows[0]["path"]: "has no label"}
+
+
+def test_a_table_from_windows_is_known_though_its_first_picture_is_gone(root: Path) -> None:
+    rows = [row | {"path": row["path"].replace("/", "\\")} for row in rows_of(root)]
+    gone = {"path": "cat\\gone.png", "label": "cat"}
+    manifest = read_table(make_csv(root / "list.csv", [gone, *rows]))
+    assert list(manifest.paths) == [row["path"] for row in rows_of(root)] and list(bad(manifest)) == [
+        "cat/gone.png"
+    ]
+
+
+@pytest.mark.parametrize("name", ["Image Path", "image_id", "Filename"])
+def test_columns_as_many_sets_call_them(root: Path, name: str) -> None:
+    rows = [{name: row["path"], "Class": row["label"]} for row in rows_of(root)]
+    assert list(read_table(make_csv(root / "list.csv", rows)).paths) == [row["path"] for row in rows_of(root)]

@@ -2,12 +2,15 @@
 
 import hashlib
 import tracemalloc
+from pathlib import Path
 
-from picture_makers import encode, noise
+import pytest
+from picture_makers import class_folder, encode, noise
 
+from lexnet.data.folder import read_folder
 from lexnet.data.manifest import Known
 from lexnet.data.tree import know_all
-from lexnet.errors import PictureError
+from lexnet.errors import DataError, PictureError
 
 SIZE = 200_000
 
@@ -32,3 +35,12 @@ def test_a_bad_picture_leaves_its_reason_and_not_its_bytes() -> None:
     assert found[2] == Known(hashlib.sha256(encode(noise(2, 8, 8))).hexdigest(), 8, 8, "RGB")
     bad = [one for one in found if isinstance(one, PictureError)]
     assert len(bad) == 200 and bad[0].path == "half/1" and bad[0].reason.startswith("is HEIC")
+
+
+def test_parts_inside_classes_are_refused(tmp_path: Path) -> None:
+    for label in ("hat", "shoes"):
+        class_folder(tmp_path / "data" / label, train=2, Test=2)
+    with pytest.raises(
+        DataError, match=r"inside its classes, such as hat/Test; put them around .* \(Test/hat\)"
+    ):
+        read_folder(tmp_path / "data")

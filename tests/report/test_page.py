@@ -371,8 +371,8 @@ def test_what_a_run_may_lack(metrics: dict[str, Any]) -> None:
 def test_what_was_decided_is_told_with_its_reason(metrics: dict[str, Any]) -> None:
     text = Document(render(metrics, [])).text
     assert metrics["decisions"][0] in text.split("What was decided, and why")[1]
-    assert "since it went on" not in text
-    assert "since it went on" in Document(render(metrics | {"resumed": True}, [])).text
+    assert "since it was resumed" not in text
+    assert "since it was resumed" in Document(render(metrics | {"resumed": True}, [])).text
 
 
 def test_only_the_first_skipped_files_are_listed(metrics: dict[str, Any]) -> None:
