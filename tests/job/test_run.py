@@ -33,6 +33,7 @@ from lexnet.job.check import check
 from lexnet.job.divide import admit, tell_alike
 from lexnet.job.events import Event, Found, Note, Progress, Warned
 from lexnet.job.folder import name_of
+from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
 from lexnet.job.records import _majority_accuracy, _unseen, val_chose
 from lexnet.job.run import Run, train, warn_small
@@ -252,11 +253,12 @@ def test_the_time_that_the_command_took_to_start_is_of_the_budget(
 ) -> None:
     left: list[float] = []
 
-    def stop(*given: Any) -> None:
-        left.append(given[-1] - time.perf_counter())
+    def stop(job: Job, manifest: Manifest) -> None:
+        assert job.deadline is not None
+        left.append(job.deadline - time.perf_counter())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "learn", stop)
+    monkeypatch.setattr(learning, "look", stop)
     with pytest.raises(KeyboardInterrupt):
         train(str(few), TrainConfig(budget="5m"), tmp_path / "run")
     assert 0 < left[0] <= 300 - running.STARTED
