@@ -27,7 +27,7 @@ def proposals(found: Findings) -> list[Fix]:
     paths, classes = found.manifest.paths, found.manifest.classes
     for doubt in found.doubts:
         label = classes[doubt.label]
-        why = f"looks more like {label} ({doubt.confidence:.2f})"
+        why = f"looks more like {label} (confidence {doubt.confidence:.0%})"
         fixes.append(Fix(paths[doubt.row], "suspect_labels", "keep", label, why))
     for row, far in found.outliers:
         fixes.append(Fix(paths[row], "outliers", "keep", why=f"{far:.1f} spreads farther than the median"))

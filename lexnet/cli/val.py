@@ -15,6 +15,8 @@ from lexnet.config import EngineChoice
 if TYPE_CHECKING:
     from lexnet.evaluate.metrics import Scores
 
+CONFUSED = 5  # pairs that are named
+
 
 @click.command("val")
 @bundle_argument
@@ -90,6 +92,7 @@ def command(
 def describe(scores: Scores, part: str) -> str:
     """A row a class, then the totals."""
     from lexnet.cli.printing import percent, table
+    from lexnet.evaluate.metrics import confused_pairs
 
     rows = [
         (
@@ -101,6 +104,10 @@ def describe(scores: Scores, part: str) -> str:
         )
         for row in scores.per_class
     ]
+    pairs = confused_pairs([row["class"] for row in scores.per_class], scores.confusion)
+    mixed = ", ".join(f"{one['label']} as {one['predicted']} ({one['count']:,})" for one in pairs[:CONFUSED])
+    more = f", and {len(pairs) - CONFUSED:,} pairs more" * (len(pairs) > CONFUSED)
+    confused = f"confused  {mixed}{more}\n" * bool(pairs)
     low, high = scores.interval
     of_part = f" of the {part} part" if part else ""
     answered = ""
@@ -112,6 +119,7 @@ def describe(scores: Scores, part: str) -> str:
         f"{table(('class', 'pictures', 'precision', 'recall', 'F1'), rows)}\n\n"
         f"accuracy  {percent(scores.accuracy)}  (95 %: {percent(low)} to {percent(high)}; "
         f"{scores.count:,} pictures{of_part})\n"
+        f"{confused}"
         f"macro F1  {scores.macro_f1:.3f}   log loss {scores.log_loss:.3f}   "
         f"calibration error {scores.ece:.3f} (by chance {scores.ece_of_chance:.3f}){answered}"
     )

@@ -1,5 +1,6 @@
 """Scores of a classifier, from probabilities (N, classes) and labels (N,)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,17 @@ class Scores:
     per_class: list[dict[str, Any]]
     confusion: list[list[int]]
     """Row: true class; column: likeliest class."""
+
+
+def confused_pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """Every pair of classes confused at least once, the commonest first: label, predicted, count, of."""
+    pairs = [
+        {"label": classes[i], "predicted": classes[j], "count": count, "of": sum(row)}
+        for i, row in enumerate(confusion)
+        for j, count in enumerate(row)
+        if count and i != j
+    ]
+    return sorted(pairs, key=lambda pair: (-pair["count"], pair["of"], pair["label"], pair["predicted"]))
 
 
 def score(

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
 from lexnet.check.propose import proposals
 from lexnet.config import EngineChoice, PreprocessSpec
-from lexnet.data.fixes import fixes_csv, kept, read_fixes
+from lexnet.data.fixes import Fix, fixes_csv, kept, read_fixes
 from lexnet.data.loader import load_row
 from lexnet.data.source import find_data, read_data
 from lexnet.errors import ConfigError, OutputError
@@ -26,6 +26,7 @@ from lexnet.transfer.trunk import open_trunk
 
 PAGE, FIXES = "check.html", "fixes.csv"
 SHOWN = 60  # cases of one fault on the page
+ALIKE = ("label_conflicts", "leaks", "exact_duplicates")  # of these pictures one may stay
 THUMBNAIL = PreprocessSpec(size=160, short_side=160)
 
 
@@ -89,7 +90,7 @@ def check(
     again = {(fix.path, fix.fault) for fix in new}
     before = [fix for fix in agreed if fix.proposal == "relabel" or (fix.path, fix.fault) not in again]
     write_atomic(folder / FIXES, fixes_csv([*before, *new]))
-    write_atomic(folder / PAGE, render_check(facts, list(_sections(found, fail_on))))
+    write_atomic(folder / PAGE, render_check(facts, list(_sections(found, new, fail_on))))
     document = _document(found) | {
         "blocking": blocking,
         "page": display(folder / PAGE),
@@ -156,8 +157,10 @@ def _document(found: Findings) -> dict[str, Any]:
     }
 
 
-def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
+def _sections(found: Findings, fixes: Sequence[Fix], fail_on: Sequence[str]) -> Iterable[Section]:
     manifest = found.manifest
+    proposed = {(fix.path, fix.fault): fix.proposal for fix in fixes}
+    dropped = {fix.path for fix in fixes if fix.proposal == "drop"}
     shots: dict[int, Shot] = {}
 
     def shot(row: int) -> Shot:
@@ -170,6 +173,11 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
             )
         return shots[row]
 
+    def with_proposal(shot: Shot, fault: str) -> Shot:
+        """With what is proposed: a drop for whichever fault, else what is proposed for this one."""
+        said = "drop" if shot.path in dropped else proposed.get((shot.path, fault), "")
+        return replace(shot, proposal=said or ("stays" if fault in ALIKE else ""))
+
     def sets(rows: Iterable[tuple[int, ...]]) -> list[tuple[tuple[int, ...], str]]:
         return [(some, "") for some in rows]
 
@@ -180,7 +188,7 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
         "exact_duplicates": sets(map(tuple, found.exact)),
         "near_duplicates": sets(pair.rows for pair in found.apart()),
         "suspect_labels": [
-            ((d.row,), f"looks more like {manifest.classes[d.label]} ({d.confidence:.2f})")
+            ((d.row,), f"looks more like {manifest.classes[d.label]} (confidence {d.confidence:.0%})")
             for d in found.doubts
         ],
         "outliers": [((row,), f"{far:.1f} spreads farther than the median") for row, far in found.outliers],
@@ -193,14 +201,15 @@ def _sections(found: Findings, fail_on: Sequence[str]) -> Iterable[Section]:
     }
     files = {
         name: [
-            Case([Shot(path=skip.path, label="", part="", thumbnail=None)], skip.reason)
+            Case([with_proposal(Shot(path=skip.path, label="", part="", thumbnail=None), name)], skip.reason)
             for skip in skips[:SHOWN]
         ]
         for name, skips in (("unreadable", found.unreadable), ("left_out", found.left_out()))
     }
     for name, number in found.counts().items():
         cases = files.get(name) or [
-            Case([shot(row) for row in rows], note) for rows, note in notes.get(name, [])[:SHOWN]
+            Case([with_proposal(shot(row), name) for row in rows], note)
+            for rows, note in notes.get(name, [])[:SHOWN]
         ]
         yield Section(
             name=name,

@@ -16,6 +16,8 @@ class Shot:
     part: str
     thumbnail: bytes | None
     """A small JPEG or PNG; None where it cannot be decoded."""
+    proposal: str = ""
+    """What the file of corrections says of it; "" for nothing."""
 
 
 @dataclass(frozen=True)

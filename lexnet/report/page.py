@@ -19,6 +19,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from lexnet.evaluate.metrics import confused_pairs
+
 MATRIX_CLASSES = 30  # a larger matrix is unreadable: then the pairs confused most often are listed
 PAIRS = 20
 SKIPPED = 50
@@ -74,7 +76,7 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes 
         mode=MODES.get(metrics["mode"]),
         rows=list(zip(classes, _shaded(confusion, len(classes)), strict=True)),
         as_matrix=len(classes) <= MATRIX_CLASSES,
-        pairs=_pairs(classes, confusion),
+        pairs=confused_pairs(classes, confusion),
         most_pairs=PAIRS,
         per_class=sorted(metrics["per_class"], key=_worst_first),
         mistakes=sorted(mistakes, key=lambda one: (-one.probability, one.path)),
@@ -83,6 +85,7 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes 
         most_skipped=SKIPPED,
         seen=seen,
         rates=_rates(metrics["rates"], metrics["fit"]["lr"]) if metrics["rates"] else None,
+        losses=_losses(metrics["history"]),
         zip=zip,
     )
 
@@ -111,17 +114,6 @@ def _shaded(confusion: Sequence[Sequence[int]], size: int) -> Iterator[list[tupl
         yield [(count, 0.15 + 0.85 * (count / total) ** 0.5) for count in row]
 
 
-def _pairs(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
-    """Every pair of classes confused at least once, the commonest first."""
-    pairs = [
-        {"label": classes[i], "predicted": classes[j], "count": count, "of": sum(row)}
-        for i, row in enumerate(confusion)
-        for j, count in enumerate(row)
-        if count and i != j
-    ]
-    return sorted(pairs, key=lambda pair: (-pair["count"], pair["of"], pair["label"], pair["predicted"]))
-
-
 def _worst_first(row: Mapping[str, Any]) -> tuple[float, int, str]:
     """Ascending recall; of equals the class with more pictures first; classes without any last."""
     recall = row["recall"] if row["count"] and row["recall"] is not None else 2.0
@@ -143,11 +135,34 @@ def _rates(curve: Sequence[Sequence[float]], taken: float) -> dict[str, Any] | N
     top = 1.25 * curve[0][1]  # beyond which it has gone wrong, however far
     rates, losses = [log(rate) for rate, _ in curve], [min(loss, top) for _, loss in curve]
     wide, high = rates[-1] - rates[0], (max(losses) - min(losses)) or 1.0
-    points = [
-        f"{400 * (rate - rates[0]) / wide:.1f},{145 - 140 * (loss - min(losses)) / high:.1f}"
-        for rate, loss in zip(rates, losses, strict=True)
-    ]
-    return {"points": " ".join(points), "x": 400 * max(0.0, (log(taken) - rates[0]) / wide)}
+    points = _polyline(
+        [(rate - rates[0]) / wide for rate in rates], [(loss - min(losses)) / high for loss in losses]
+    )
+    return {"points": points, "x": 400 * max(0.0, (log(taken) - rates[0]) / wide)}
+
+
+def _losses(history: Sequence[Mapping[str, float | None]]) -> dict[str, str] | None:
+    """The loss and, where there is a validation part, its log loss epoch by epoch, in one such frame."""
+    if len(history) < 2:
+        return None
+    epochs = [one["epoch"] or 0.0 for one in history]
+    places = [(epoch - epochs[0]) / (epochs[-1] - epochs[0]) for epoch in epochs]
+    found = {
+        name: [one[name] for one in history if one.get(name) is not None] for name in ("loss", "val_log_loss")
+    }
+    most = (
+        max((value for values in found.values() for value in values if value is not None), default=0.0) or 1.0
+    )
+    return {
+        name: _polyline(places, [(value or 0.0) / most for value in values])
+        for name, values in found.items()
+        if len(values) == len(places)
+    }
+
+
+def _polyline(across: Sequence[float], upwards: Sequence[float]) -> str:
+    """Points of 0..1 in a frame of 400 by 150."""
+    return " ".join(f"{400 * x:.1f},{145 - 140 * y:.1f}" for x, y in zip(across, upwards, strict=True))
 
 
 def _percent(share: float | None, digits: int = 1) -> str:

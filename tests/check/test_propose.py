@@ -145,7 +145,7 @@ def test_suspects_and_outliers_are_for_a_person_to_judge() -> None:
     found = Findings(**{**found.__dict__, "outliers": [(1, 5.25)]})
     assert [fix.__dict__ for fix in proposals(found)] == [
         {"path": "x/1", "fault": "suspect_labels", "proposal": "keep", "value": "y"}
-        | {"why": "looks more like y (0.90)"},
+        | {"why": "looks more like y (confidence 90%)"},
         {"path": "y/2", "fault": "outliers", "proposal": "keep", "value": ""}
         | {"why": "5.2 spreads farther than the median"},
     ]

@@ -72,7 +72,8 @@ def test_the_table_and_the_sums_below_it(call: Call, bundle: str, folder: Path) 
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
     assert lines[0].split() == ["class", "pictures", "precision", "recall", "F1"]
-    assert len(lines) == 2 + 12 + 1 + 2
+    assert len(lines) == 2 + 12 + 1 + 3
+    assert re.search(r"^confused  \w+ as \w+ \(\d+\)", said.out, re.M)
     assert re.search(r"^birds +6 +[\d.]+ % +[\d.]+ % +[\d.]+$", said.out, re.M)
     assert re.search(r"^tools +0 +\S.* +- ", said.out, re.M)  # a class without pictures has no recall
     assert re.search(r"accuracy +[\d.]+ % +\(95 %: [\d.]+ % to [\d.]+ %; 18 pictures\)", said.out)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lexnet.report.page import Mistake, _count, _percent, _scientific, _size, _time, render
+from lexnet.report.page import Mistake, _count, _losses, _percent, _scientific, _size, _time, render
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -488,3 +488,15 @@ def test_epochs_are_numbered_as_they_were_told_and_the_curve_marks_the_rate_that
     assert re.findall(r'<th scope="row">(\d+)</th>', epochs[: epochs.index("</table>")]) == ["1", "3"]
     line = re.search(r'<line class="chosen" x1="([0-9.]+)"', epochs)
     assert line is not None and float(line[1]) == pytest.approx(200), "half way from 1e-4 to 1"
+
+
+def test_the_losses_are_drawn_from_the_second_epoch_on(metrics: dict[str, Any]) -> None:
+    first = {"epoch": 1.0, "loss": 2.0, "lr": 0.1, "val_accuracy": 0.5, "val_log_loss": 1.0}
+    last = {"epoch": 4.0, "loss": 0.5, "val_log_loss": 1.5}
+    history = [first, first | {"epoch": 2.0, "loss": 1.0}, first | last]
+    assert "<polyline" not in render(metrics | {"history": [first], "fit": {"lr": 0.1}}, [])
+    html = render(metrics | {"history": history, "fit": {"lr": 0.1}}, [])
+    assert 'points="0.0,5.0 133.3,75.0 400.0,110.0"' in html, "the loss, from 2 at the top to 0 at the bottom"
+    assert 'class="val" points="0.0,75.0 133.3,75.0 400.0,40.0"' in html
+    unmeasured = [{"epoch": 1.0, "loss": 2.0, "lr": 0.1}, {"epoch": 2.0, "loss": 1.0, "lr": 0.1}]
+    assert _losses(unmeasured) == {"loss": "0.0,5.0 400.0,75.0"}
