@@ -3,15 +3,20 @@
 Taken as they are, they leave nothing that blocks but classes that are too small.
 """
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from lexnet.check.examine import Findings
+from lexnet.check.labels import Doubt
 from lexnet.data.columns import rows_of
 from lexnet.data.fixes import Fix
 from lexnet.data.groups import units
 from lexnet.data.splits import RANK
+
+COPY = re.compile(r"\(\d+\)|\bcopy\b", re.IGNORECASE)
+"""What a file manager writes into the name of a copy."""
 
 
 def proposals(found: Findings) -> list[Fix]:
@@ -26,12 +31,16 @@ def proposals(found: Findings) -> list[Fix]:
     fixes += _regroups(found, dropped)
     paths, classes = found.manifest.paths, found.manifest.classes
     for doubt in found.doubts:
-        label = classes[doubt.label]
-        why = f"looks more like {label} (confidence {doubt.confidence:.0%})"
-        fixes.append(Fix(paths[doubt.row], "suspect_labels", "keep", label, why))
+        why = said_of(doubt, classes)
+        fixes.append(Fix(paths[doubt.row], "suspect_labels", "keep", classes[doubt.label], why))
     for row, far in found.outliers:
         fixes.append(Fix(paths[row], "outliers", "keep", why=f"{far:.1f} spreads farther than the median"))
     return fixes
+
+
+def said_of(doubt: Doubt, classes: list[str]) -> str:
+    """What the other pictures say of a suspect label."""
+    return f"looks more like {classes[doubt.label]} (confidence {min(doubt.confidence, 0.99):.0%})"
 
 
 def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
@@ -52,8 +61,7 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
         best = max((parts[row] for row in left), key=RANK.__getitem__, default="")
         keep: dict[str, int] = {}
         leak = "keep" if found.settled(tuple(rows), "leaks") else "drop"
-        # of equal ones the shorter name stays: "a.jpg", not "a (1).jpg"
-        for row in sorted(left, key=lambda row: (-RANK[parts[row]], len(paths[row]), row)):
+        for row in sorted(left, key=lambda row: (-RANK[parts[row]], bool(COPY.search(paths[row])), row)):
             first = keep.setdefault(manifest.digests[row], row)
             if parts[row] != best:
                 why = f"nearly or wholly the same as {paths[next(iter(keep.values()))]}"

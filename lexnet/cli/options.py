@@ -45,7 +45,7 @@ workers_flag = click.option("--workers", type=click.IntRange(1), help="Threads. 
 
 
 OPTIONS = "Options"
-ALIASES = {"budget": ("--time-limit",)}
+ALIASES = {"budget": ("--time-limit",), "net": ("--model",), "lr": ("--learning-rate",)}
 """What users of other libraries type."""
 
 

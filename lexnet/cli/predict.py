@@ -76,6 +76,10 @@ def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
         for name in filter(str.strip, names):
             if re.match(r"https?://", name):
                 raise DataError(f"{name} is an address; save the picture, and give its file")
+            if name.lower().endswith((".csv", ".json")):
+                raise DataError(
+                    f"{display(name)} is no picture; --csv and --json print: end with > {display(name)}"
+                )
             found, missed = look_under(Path(name))
             if not found and not missed:
                 raise DataError(f"{display(name)} holds no pictures; give files or a folder with pictures")

@@ -153,8 +153,10 @@ def _bundle(path: Path) -> dict[str, Any]:
 
 def _facts(document: dict[str, Any]) -> str:
     """What there is to say, the accuracy first."""
-    from lexnet.cli.printing import percent
+    from lexnet.cli.printing import megabytes, percent
 
+    document = {"size": megabytes(document["bytes"]), **document}
+    del document["bytes"]
     match document.get("measured"):
         case {"accuracy": float(hits), "interval": [float(low), float(high)], "count": count, "part": part}:
             seen = f"{percent(hits)} (95 %: {percent(low)} to {percent(high)}) of {count} {part} pictures"

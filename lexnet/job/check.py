@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lexnet.check.examine import BLOCKING, FAULTS, Findings, examine
-from lexnet.check.propose import proposals
+from lexnet.check.propose import proposals, said_of
 from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.fixes import Fix, fixes_csv, kept, read_fixes
 from lexnet.data.loader import load_row
@@ -187,10 +187,7 @@ def _sections(found: Findings, fixes: Sequence[Fix], fail_on: Sequence[str]) -> 
         "leaks": sets(found.leaks()),
         "exact_duplicates": sets(map(tuple, found.exact)),
         "near_duplicates": sets(pair.rows for pair in found.apart()),
-        "suspect_labels": [
-            ((d.row,), f"looks more like {manifest.classes[d.label]} (confidence {d.confidence:.0%})")
-            for d in found.doubts
-        ],
+        "suspect_labels": [((one.row,), said_of(one, manifest.classes)) for one in found.doubts],
         "outliers": [((row,), f"{far:.1f} spreads farther than the median") for row, far in found.outliers],
         "balance": [
             ((), f"{by_balance[0][0]}: {by_balance[0][1]}, {by_balance[-1][0]}: {by_balance[-1][1]}")

@@ -326,3 +326,8 @@ def test_photos_of_a_phone(call: Call, bundle: str, test_data: Path) -> None:
     document = json.loads(said.out)
     assert len(document) == len(list((test_data / "clothing" / "test" / "hat").iterdir()))
     assert all(row["label"] for row in document)
+
+
+def test_a_file_for_the_output_is_no_picture(call: Call, bundle: str) -> None:
+    said = call("predict", bundle, FLAGS[0], "--csv", "out.csv")
+    assert (said.code, said.out) == (2, "") and "--csv and --json print: end with > out.csv" in said.err

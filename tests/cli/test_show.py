@@ -262,7 +262,8 @@ def test_what_a_bundle_is(call: Call, bundle: str) -> None:
     said = call("show", bundle)
     assert (said.code, said.err) == (0, "")
     facts = {line.split()[0]: line for line in said.out.splitlines()}
-    assert {"net", "classes", "preprocess", "threshold", "golden", "bytes"} <= set(facts)
+    assert {"net", "classes", "preprocess", "threshold", "golden"} <= set(facts)
+    assert re.search(r"^size +[\d.]+ MB$", said.out, re.M)
     assert "efficientnet_lite0" in facts["net"] and "birds, bugs, buildings" in facts["classes"]
     said = call("show", bundle, "--json")
     document = json.loads(said.out)
