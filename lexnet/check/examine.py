@@ -25,10 +25,12 @@ FAULTS = {
     "unreadable": "files that were meant as pictures and cannot be used",
     "classes": "fewer than two classes, or a class with no picture or hardly any",
     "label_conflicts": "one picture under two labels",
-    "leaks": "one picture, or nearly, in two parts",
+    "leaks": "one picture in two parts",
     "groups": "a group with pictures in two parts",
     "exact_duplicates": "copies of one file",
     "near_duplicates": "one picture recompressed, resized, cropped, brightened or mirrored",
+    "near_conflicts": "near duplicates under two labels",
+    "near_leaks": "near duplicates in two parts",
     "suspect_labels": "labels that other pictures speak against",
     "outliers": "pictures far from all others",
     "balance": "a class with over ten times the pictures of another",
@@ -36,7 +38,7 @@ FAULTS = {
     "left_out": "files that were not looked at: of another kind, hidden, or outside the class folders",
 }
 BLOCKING = ("unreadable", "classes", "label_conflicts", "leaks", "groups")
-"""What spoils training, which `train` refuses, or its measure, of which it warns."""
+"""What `train` refuses."""
 RATIO = 10
 
 Progress = Callable[[str, int, int], None]
@@ -79,24 +81,29 @@ class Findings:
         groups = self.manifest.groups
         return [p for p in self.near if not groups[p.first] or groups[p.first] != groups[p.second]]
 
-    def alike(self) -> list[tuple[int, ...]]:
-        """Rows of each set of exact copies, then of each near pair."""
-        return [tuple(rows) for rows in self.exact] + [pair.rows for pair in self.near]
+    def alike(self, *, exact: bool) -> list[tuple[int, ...]]:
+        """Rows of each set of exact copies, or of each near pair."""
+        return [tuple(rows) for rows in self.exact] if exact else [pair.rows for pair in self.near]
 
-    def conflicts(self) -> list[tuple[int, ...]]:
-        """Those of them that have several labels."""
-        found = (rows for rows in self.alike() if len({int(self.manifest.labels[row]) for row in rows}) > 1)
-        return [rows for rows in found if not self.settled(rows, "label_conflicts")]
+    def conflicts(self, *, exact: bool) -> list[tuple[int, ...]]:
+        """Those of them that have several labels, but for near ones that somebody keeps."""
+        found = (
+            rows
+            for rows in self.alike(exact=exact)
+            if len({int(self.manifest.labels[row]) for row in rows}) > 1
+        )
+        return [rows for rows in found if exact or not self.settled(rows, "near_conflicts")]
 
-    def leaks(self) -> list[tuple[int, ...]]:
-        """Those of them that lie in several parts."""
-        found = (rows for rows in self.alike() if len({self.manifest.parts[row] for row in rows}) > 1)
-        return [rows for rows in found if not self.settled(rows, "leaks")]
+    def leaks(self, *, exact: bool) -> list[tuple[int, ...]]:
+        """Those of them that lie in several parts, but for near ones that somebody keeps."""
+        found = (
+            rows for rows in self.alike(exact=exact) if len({self.manifest.parts[row] for row in rows}) > 1
+        )
+        return [rows for rows in found if exact or not self.settled(rows, "near_leaks")]
 
     def settled(self, rows: tuple[int, ...], fault: str) -> bool:
-        """Whether somebody keeps these pictures, which are not the same file."""
-        exact = len({self.manifest.digests[row] for row in rows}) == 1
-        return not exact and any((self.manifest.paths[row], fault) in self.kept for row in rows)
+        """Whether somebody keeps these pictures."""
+        return any((self.manifest.paths[row], fault) in self.kept for row in rows)
 
     def left_out(self) -> list[Skipped]:
         """Files that nobody meant as pictures, or that lie where none is looked for."""
@@ -108,11 +115,13 @@ class Findings:
         return {
             "unreadable": len(self.unreadable),
             "classes": len(self.classes),
-            "label_conflicts": len(self.conflicts()),
-            "leaks": len(self.leaks()),
+            "label_conflicts": len(self.conflicts(exact=True)),
+            "leaks": len(self.leaks(exact=True)),
             "groups": len(self.groups),
             "exact_duplicates": len(self.exact),
             "near_duplicates": len(self.apart()),
+            "near_conflicts": len(self.conflicts(exact=False)),
+            "near_leaks": len(self.leaks(exact=False)),
             "suspect_labels": len(self.doubts),
             "outliers": len(self.outliers),
             "balance": 0 if balanced else 1,

@@ -49,23 +49,25 @@ def _copies(found: Findings) -> Iterator[tuple[Fix, int]]:
     paths, labels, parts = manifest.paths, manifest.labels, manifest.parts
     suspects = {doubt.row for doubt in found.doubts}
     for rows in _sets(found):
-        left = rows
+        left, exact = rows, len({manifest.digests[row] for row in rows}) == 1
         names = sorted({manifest.classes[labels[row]] for row in rows})
         if len(names) > 1:
             sound = [row for row in rows if row not in suspects]
             left = sound if len({int(labels[row]) for row in sound}) == 1 else []
-            proposal = "keep" if found.settled(tuple(rows), "label_conflicts") else "drop"
+            fault = "label_conflicts" if exact else "near_conflicts"
+            proposal = "keep" if found.settled(tuple(rows), fault) and not exact else "drop"
             for row in set(rows) - set(left):
                 why = f"one picture, called {' and '.join(names)}"
-                yield Fix(paths[row], "label_conflicts", proposal, why=why), row
+                yield Fix(paths[row], fault, proposal, why=why), row
         best = max((parts[row] for row in left), key=RANK.__getitem__, default="")
         keep: dict[str, int] = {}
-        leak = "keep" if found.settled(tuple(rows), "leaks") else "drop"
+        fault = "leaks" if exact else "near_leaks"
+        leak = "keep" if found.settled(tuple(rows), fault) and not exact else "drop"
         for row in sorted(left, key=lambda row: (-RANK[parts[row]], bool(COPY.search(paths[row])), row)):
             first = keep.setdefault(manifest.digests[row], row)
             if parts[row] != best:
                 why = f"nearly or wholly the same as {paths[next(iter(keep.values()))]}"
-                yield Fix(paths[row], "leaks", leak, why=why), row
+                yield Fix(paths[row], fault, leak, why=why), row
             elif first != row:
                 yield Fix(paths[row], "exact_duplicates", "drop", why=f"the same file as {paths[first]}"), row
 

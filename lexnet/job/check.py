@@ -26,7 +26,13 @@ from lexnet.transfer.trunk import open_trunk
 
 PAGE, FIXES = "check.html", "fixes.csv"
 SHOWN = 60  # cases of one fault on the page
-ALIKE = ("label_conflicts", "leaks", "exact_duplicates")  # of these pictures one may stay
+ALIKE = (
+    "label_conflicts",
+    "leaks",
+    "exact_duplicates",
+    "near_conflicts",
+    "near_leaks",
+)  # of these pictures one may stay
 THUMBNAIL = PreprocessSpec(size=160, short_side=160)
 
 
@@ -135,8 +141,10 @@ def _document(found: Findings) -> dict[str, Any]:
             {**record, "alike": pair.alike, "congruent": pair.congruent}
             for record, pair in zip(listed(p.rows for p in near), near, strict=True)
         ],
-        "label_conflicts": listed(found.conflicts()),
-        "leaks": listed(found.leaks()),
+        "label_conflicts": listed(found.conflicts(exact=True)),
+        "leaks": listed(found.leaks(exact=True)),
+        "near_conflicts": listed(found.conflicts(exact=False)),
+        "near_leaks": listed(found.leaks(exact=False)),
         "suspect_labels": [
             {
                 "path": paths[doubt.row],
@@ -183,8 +191,10 @@ def _sections(found: Findings, fixes: Sequence[Fix], fail_on: Sequence[str]) -> 
 
     by_balance = sorted(found.balance()["classes"].items(), key=lambda item: item[1])
     notes: dict[str, list[tuple[tuple[int, ...], str]]] = {
-        "label_conflicts": sets(found.conflicts()),
-        "leaks": sets(found.leaks()),
+        "label_conflicts": sets(found.conflicts(exact=True)),
+        "leaks": sets(found.leaks(exact=True)),
+        "near_conflicts": sets(found.conflicts(exact=False)),
+        "near_leaks": sets(found.leaks(exact=False)),
         "exact_duplicates": sets(map(tuple, found.exact)),
         "near_duplicates": sets(pair.rows for pair in found.apart()),
         "suspect_labels": [((one.row,), said_of(one, manifest.classes)) for one in found.doubts],

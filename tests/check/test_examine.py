@@ -219,10 +219,10 @@ def test_near_copies_beside_each_other_across_labels_and_across_parts(
     mirror(clean / f"flags/{number:02}.png", clean / "flags/near.png")
     assert found(examined(clean)) == {"near_duplicates": 1}
     (clean / "flags/near.png").rename(clean / "desserts/near.png")
-    assert found(examined(clean)).items() >= {"near_duplicates": 1, "label_conflicts": 1}.items()
+    assert found(examined(clean)).items() >= {"near_duplicates": 1, "near_conflicts": 1}.items()
     source = "train" if number < 8 else "val"
     mirror(divided / f"{source}/flags/{number:02}.png", divided / "test/flags/near.png")
-    assert found(examined(divided)) == {"near_duplicates": 1, "leaks": 1}
+    assert found(examined(divided)) == {"near_duplicates": 1, "near_leaks": 1}
 
 
 def test_very_small_pictures_are_not_compared(clean: Path) -> None:

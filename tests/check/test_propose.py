@@ -89,7 +89,8 @@ def after(rows: list[Row], near: str = "") -> tuple[list[Fix], dict[str, int], M
     fixes = proposals(findings(manifest, related, suspects))
     left = apply_fixes(manifest, fixes, "fixes.csv")
     counts = findings(left, related, suspects).counts()
-    blocking = {name: counts[name] for name in ("label_conflicts", "leaks", "groups") if counts[name]}
+    spoiling = ("label_conflicts", "leaks", "groups", "near_conflicts", "near_leaks")
+    blocking = {name: counts[name] for name in spoiling if counts[name]}
     return fixes, blocking, left
 
 
@@ -112,7 +113,7 @@ def test_of_copies_in_two_parts_the_one_to_measure_by_is_kept(parts: str, kept: 
     first, second = parts.split()
     rows = [Row(f"{first}/x/1", "A"), Row(f"{second}/x/2", "B" if near else "A")]
     fixes, blocking, left = after(rows, "AB" if near else "")
-    assert brief(fixes) == [(f"{first}/x/1", "leaks", "drop")]
+    assert brief(fixes) == [(f"{first}/x/1", "near_leaks" if near else "leaks", "drop")]
     assert (blocking, list(left.parts)) == ({}, [kept])
 
 

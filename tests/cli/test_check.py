@@ -29,7 +29,7 @@ CONTRACT = {
     "groups",
     "blocking",
 }
-PATHS = ("exact_duplicates", "near_duplicates", "label_conflicts", "leaks")
+PATHS = ("exact_duplicates", "near_duplicates", "label_conflicts", "leaks", "near_conflicts", "near_leaks")
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ def first(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Checked:
 
 
 def test_what_was_planted_is_found(first: Checked) -> None:
-    expected = {"unreadable": 2, "classes": 0, "label_conflicts": 2, "leaks": 3, "groups": 0}
-    expected |= {"exact_duplicates": 3, "near_duplicates": 3}
+    expected = {"unreadable": 2, "classes": 0, "label_conflicts": 1, "leaks": 1, "groups": 0}
+    expected |= {"exact_duplicates": 3, "near_duplicates": 3, "near_conflicts": 1, "near_leaks": 2}
     assert {name: first.counts[name] for name in expected} == expected
     assert first.blocking == ["unreadable", "label_conflicts", "leaks"]
     near = [set(row["paths"]) for row in first.document["near_duplicates"]]
@@ -95,22 +95,24 @@ def test_every_fault_with_a_picture_has_its_row(first: Checked) -> None:
     with (first.folder / "fixes.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     faults = Counter(row["fault"] for row in rows)
-    assert faults["unreadable"] == 2 and faults["leaks"] == 2 and faults["exact_duplicates"] == 1
-    assert faults["near_duplicates"] == 2 and faults["label_conflicts"] >= 2
+    assert faults["unreadable"] == 2 and faults["exact_duplicates"] == 1 and faults["near_duplicates"] == 2
+    assert (faults["leaks"], faults["near_leaks"]) == (1, 1)
+    assert faults["label_conflicts"] >= 1 and faults["near_conflicts"] >= 1
     proposals = {row["path"]: row["proposal"] for row in rows if row["fault"] == "unreadable"}
     assert proposals == {"train/music/text.png": "drop", "val/fruit/half.png": "drop"}
 
 
-def test_near_copies_that_somebody_keeps_no_longer_block(data: Path, first: Checked, tmp_path: Path) -> None:
-    """Copies of one file still do: they would spoil the measure."""
+def test_near_copies_that_somebody_keeps_are_told_no_more(data: Path, first: Checked, tmp_path: Path) -> None:
+    """Copies of one file still are, and block: they would spoil the measure."""
     near = [path for pair in first.document["near_duplicates"] for path in pair["paths"]]
-    kept = [Fix(path, fault, "keep") for path in near for fault in ("leaks", "label_conflicts")]
+    kept = [Fix(path, fault, "keep") for path in near for fault in ("near_leaks", "near_conflicts")]
     (tmp_path / "fixes.csv").write_text(fixes_csv(kept), encoding="utf-8")
     again = check(str(data), tmp_path / "out", fixes=tmp_path / "fixes.csv")
     assert again.document["near_duplicates"] == first.document["near_duplicates"]
     for fault in ("leaks", "label_conflicts"):
-        exact = [found for found in first.document[fault] if not set(found["paths"]) <= set(near)]
-        assert again.document[fault] == exact and len(exact) == 1 < len(first.document[fault])
+        assert again.document[fault] == first.document[fault] and len(first.document[fault]) == 1
+    for fault in ("near_leaks", "near_conflicts"):
+        assert again.document[fault] == [] != first.document[fault]
     proposed = {(fix.path, fix.fault): fix.proposal for fix in read_fixes(again.folder / "fixes.csv")}
     before = {(fix.path, fix.fault): fix.proposal for fix in read_fixes(first.folder / "fixes.csv")}
     for path, fault in before.keys() & {(fix.path, fix.fault) for fix in kept}:

@@ -86,7 +86,7 @@ def test_what_was_found_is_said() -> None:
         "photos/clothing · 10 classes · looked over in 4.2 s",
         "--fixes fixes.csv",
         "Nothing in your pictures was changed",
-        "one picture, or nearly, in two parts; blocks",
+        "one picture in two parts; blocks",
         "test/hat/2.jpg",
         "looks more like cap (0.91)",
     ):
