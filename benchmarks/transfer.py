@@ -13,11 +13,10 @@ from statistics import mean
 
 from common import LEXNET, Benchmark, arguments, pictures, timed
 
-GOALS = {"probe": (0.885, 75), "tail": (0.925, 300)}
+GOALS = {"probe": [(0.885, 75)], "tail": [(0.925, 300), (0.93, 480)]}
 options = arguments(__doc__)
 benchmark = Benchmark("transfer")
 for mode in options.only or GOALS:
-    least, most = GOALS[mode]
     accuracy, took, memory = [], [], []
     for seed in range(1 if options.quick else 3):
         with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +28,9 @@ for mode in options.only or GOALS:
         memory.append(peak)
         print(f"{mode}, seed {seed}: {accuracy[-1]:.4f} in {seconds:.0f} s, {peak:.2f} GB", flush=True)
     benchmark.add(f"{mode}: test accuracy", accuracy, "share")
-    benchmark.add(f"{mode}: test accuracy, mean", [mean(accuracy)], "share", (">=", least))
-    benchmark.add(f"{mode}: cold, start-up included", took, "s", ("<=", most))
+    for least, most in GOALS[mode]:
+        benchmark.add(f"{mode}: mean accuracy for {most} s", [mean(accuracy)], "share", (">=", least))
+        benchmark.add(f"{mode}: the slowest of them, for {most} s", [max(took)], "s", ("<=", most))
+    benchmark.add(f"{mode}: cold, start-up included", took, "s")
     benchmark.add(f"{mode}: peak memory", memory, "GB")
 benchmark.finish()
