@@ -195,14 +195,14 @@ def is_printable(name: str) -> bool:
 
 
 def display(path: os.PathLike[str] | str) -> str:
-    """The path as it can be printed and written: bytes that are no UTF-8 are escaped, and letters that steer
-    a terminal or turn text around."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return text if is_printable(text) else "".join(map(_shown, text))
+    """The path as it can be printed and written: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _shown(letter: str) -> str:
-    return letter if is_printable(letter) else letter.encode("unicode_escape").decode()
+def listed_as(path: str) -> str:
+    """`display` with what steers a terminal or turns text around escaped too, as JSON escapes it: in a list
+    that people read and edit."""
+    return "".join(one if is_printable(one) else f"\\u{ord(one):04x}" for one in display(path))
 
 
 def natural(name: str) -> str:

@@ -19,6 +19,7 @@ from lexnet.data.manifest import PARTS, Manifest, Skipped
 from lexnet.data.splits import MIN_TRAIN, MIN_UNDIVIDED, is_divided, straddling, stratified
 from lexnet.memory import refuse_too_many
 from lexnet.transfer.extract import Extraction, extract
+from lexnet.transfer.probe import refuse_infinite
 from lexnet.transfer.trunk import Trunk
 
 FAULTS = {
@@ -177,6 +178,7 @@ def suspects(manifest: Manifest, near: list[Pair], features: NDArray[np.float32]
     """The pictures whose labels the others speak against, the most suspect first; `features` (N, width)."""
     if not 1 < len(manifest.classes) < len(manifest):
         return []
+    refuse_infinite(features)
     together = units(manifest, [pair.rows for pair in near])
     if len(np.unique(together)) < 2:
         return []

@@ -83,16 +83,25 @@ def leave_one_out(
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
     target = np.where(np.arange(classes) == labels[:, None], 1.0, -1.0)
     count, width = x.shape
-    root = linalg.cholesky(x.T @ x + PENALTY * count * np.eye(width), lower=True)
-    half = linalg.solve_triangular(root, x.T, lower=True)  # the hat matrix is half.T @ half
-    missed = target - half.T @ (half @ target) - target.mean(axis=0)  # the intercept, which is not penalised
-    leverage = (half**2).sum(axis=0)[:, None] + 1 / count
-    result = target - missed / (1 - leverage)
+    if count < width:  # only the products of pictures matter
+        x = linalg.qr(x.T, mode="economic")[1].T
+    root = linalg.cholesky(x.T @ x + PENALTY * count * np.eye(x.shape[1]), lower=True)
+    half = linalg.solve_triangular(root, x.T, lower=True)
+    half = np.vstack([half, np.full(count, count**-0.5)])  # the intercept; half.T @ half is the hat matrix
+    missed = target - half.T @ (half @ target)
+    result = target - missed / (1 - (half**2).sum(axis=0)[:, None])
     for unit in np.flatnonzero(np.bincount(units) > 1):
         rows = np.flatnonzero(units == unit)
-        together = half[:, rows].T @ half[:, rows] + 1 / count
-        result[rows] = target[rows] - np.linalg.solve(np.eye(len(rows)) - together, missed[rows])
+        result[rows] = target[rows] - _left_out(half[:, rows], missed[rows])
     return np.asarray(result)
+
+
+def _left_out(half: NDArray[np.float64], missed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What rows miss that are left out together: solves I - half.T @ half, by its smaller side."""
+    width, count = half.shape
+    if count <= width:
+        return np.asarray(np.linalg.solve(np.eye(count) - half.T @ half, missed))
+    return np.asarray(missed + half.T @ np.linalg.solve(np.eye(width) - half @ half.T, half @ missed))
 
 
 def outliers(features: NDArray[np.float32]) -> list[tuple[int, float]]:

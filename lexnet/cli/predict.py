@@ -76,7 +76,7 @@ def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
         for name in filter(str.strip, names):
             if re.match(r"https?://", name):
                 raise DataError(f"{name} is an address; save the picture, and give its file")
-            if name.lower().endswith((".csv", ".json")):
+            if name.lower().endswith((".csv", ".json")) and not os.path.isdir(name):
                 raise DataError(
                     f"{display(name)} is no picture; --csv and --json print: end with > {display(name)}"
                 )

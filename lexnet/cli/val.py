@@ -55,7 +55,7 @@ def command(
     from lexnet.runtime.predictor import load_predictor
 
     predictor = load_predictor(bundle, engine=engine, workers=workers, threshold=threshold)
-    manifest = read_data(data, predictor.bundle.classes)
+    manifest = read_data(data, None if fixes else predictor.bundle.classes)
     with Bars() as bars:
         result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"), fixes)
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]

@@ -15,7 +15,7 @@ T = TypeVar("T", bound=Hashable)
 ROWS = 65_536  # decoded at a time while iterating
 SPELT = {
     "label": ("labels", "class", "category", "target"),
-    "path": ("file_name", "filename", "filepath", "file", "image_path", "image_name", "image_id"),
+    "path": ("file_name", "filename", "filepath", "file", "image_path"),
     "image": ("img",),
 }
 """Other names of a table's columns, in sets that many have."""

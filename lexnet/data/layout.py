@@ -35,7 +35,8 @@ def find_layout(
         inside, beside = children(f"{top}{inner}/")
         leads_on = inside or any(is_table(PurePosixPath(name)) for name in beside)
         known = inner.lower() in PART_NAMES or inner in (classes or ())
-        if known or not leads_on or any(map(is_picture, beside)):
+        listed = any(is_table(PurePosixPath(name)) and is_listing(f"{top}{inner}/{name}") for name in beside)
+        if not listed and (known or not leads_on or any(map(is_picture, beside))):
             break
         top = f"{top}{inner}/"
     return top, []

@@ -1,7 +1,7 @@
 """Labelled pictures as columns: what every source of pictures becomes."""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -148,11 +148,12 @@ class Manifest:
         """The same pictures, grouped otherwise."""
         return replace(self, groups=Strings.of(groups))
 
-    def without_classes(self, names: Collection[str]) -> "Manifest":
-        """The same pictures, none of which is of these classes."""
-        left = [name for name in self.classes if name not in names]
-        place = np.asarray([left.index(name) if name in left else -1 for name in self.classes], np.int64)
-        return replace(self, classes=left, labels=place[self.labels])
+    def under(self, classes: list[str]) -> "Manifest":
+        """The same pictures, their labels by their places in these classes, which have all that occur."""
+        place = {name: i for i, name in enumerate(classes)}
+        labels = np.asarray([place.get(name, -1) for name in self.classes], np.int64)[self.labels]
+        assert (labels >= 0).all()
+        return replace(self, classes=classes, labels=labels)
 
     def balanced(self) -> "Manifest":
         """With weights by which each class counts alike in the train part, however many pictures it has."""

@@ -47,10 +47,10 @@ def assign_parts(
             mine.sort(key=lambda rows: known[rows].any())
         new = [rows for rows in mine if known is None or not known[rows].any()]
         usual, spare = sum(map(len, mine)) / len(mine), len(mine) - MIN_TRAIN
-        test = _filled(new, usual * round(config.test * len(mine)), spare) or [min(new or mine, key=len)]
+        test = _filled(new, _room(usual, config.test * len(mine)), spare) or [min(new or mine, key=len)]
         tested = {rows[0] for rows in test}
         rest = [rows for rows in mine if rows[0] not in tested]
-        val = _filled(rest, usual * round(config.val * len(mine)), spare - len(test))
+        val = _filled(rest, _room(usual, config.val * len(mine)), spare - len(test))
         for part, taken in (("train", mine), ("test", test), ("val", val)):
             for row in (row for rows in taken for row in rows):
                 parts[row] = part
@@ -97,6 +97,11 @@ def cut_down(manifest: Manifest, config: SplitConfig, seed: int) -> Manifest:
         return manifest
     order = np.asarray([address(seed, "subset", digest) for digest in manifest.digests], np.uint64)
     return subset(manifest, config.limit, config.per_class, order)
+
+
+def _room(usual: float, units: float) -> float:
+    """Pictures in so many units of the usual size, and half a unit over: of nearly equal ones as many fit."""
+    return usual * (round(units) + 0.5) if round(units) else 0.0
 
 
 def _filled(units: list[list[int]], room: float, most: int) -> list[list[int]]:
@@ -182,8 +187,8 @@ def resolve_groups(manifest: Manifest, skip_bad: bool, agreed: Container[str]) -
     if not skip_bad:
         lie = "groups lie" if len(found) > 1 else "group lies"
         raise DataError(
-            f"{len(found)} {lie} in two parts, such as {next(iter(found))}; `lexnet check` proposes what to "
-            "drop, for --fixes; --skip-bad drops it"
+            f"{len(found)} {lie} in several parts, such as {next(iter(found))}; `lexnet check` proposes what "
+            "to drop, for --fixes; --skip-bad drops it"
         )
     last = {group: max(parts, key=RANK.__getitem__) for group, parts in found.items()}
     drop = {

@@ -7,6 +7,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -16,7 +17,7 @@ from lexnet.data.columns import Strings
 from lexnet.data.manifest import Known, Manifest, Skipped, Source
 from lexnet.data.threads import quickly
 from lexnet.errors import DataError, PictureError, did_you_mean, listed, shown_plain
-from lexnet.files import OUTSIDE, display, is_loss, natural
+from lexnet.files import OUTSIDE, is_loss, listed_as, natural
 from lexnet.preprocess import SUFFIXES, read_header
 
 PART_NAMES = {
@@ -64,7 +65,7 @@ def read_tree(tree: Tree, classes: list[str] | None, progress: Progress) -> Mani
         if reason is None and not picture:
             reason = f"is no picture by its name ({os.path.splitext(path)[1] or 'no suffix'})"
         if reason:
-            skipped.append(Skipped(display(path), reason, bad=is_loss(reason, picture)))
+            skipped.append(Skipped(listed_as(path), reason, bad=is_loss(reason, picture)))
         else:
             rows.append((path, _label(inside[level]), PART_NAMES[inside[0].lower()] if divided else ""))
     if classes is None:
@@ -107,14 +108,20 @@ def is_divided(tree: Tree) -> bool:
             f"{tree.name} has folders for {', '.join(parts)} and others beside them:{listed(others)}"
             "\ncall them train, val or test, move them elsewhere, or put all pictures in class folders"
         )
-    inside = [{name for name in tree.folders(other) if name.lower() in PART_NAMES} for other in others]
-    if inside and all(len(found) > 1 for found in inside):
-        part = min(inside[0])
+    if others and all(len(_parts_in(tree, other)) > 1 for other in others):
+        part = min(_parts_in(tree, others[0]))
         raise DataError(
             f"{tree.name} has train, val or test inside its classes, such as {others[0]}/{part}; put them "
             f"around the classes ({part}/{others[0]}), or list the pictures in a CSV file: path, label, split"
         )
     return bool(names) and not others
+
+
+def _parts_in(tree: Tree, folder: str) -> set[str]:
+    """The folders in it that are called like parts; none where it cannot be read, which is told elsewhere."""
+    with suppress(DataError):
+        return {name for name in tree.folders(folder) if name.lower() in PART_NAMES}
+    return set()
 
 
 def _holds_classes(tree: Tree, names: list[str], others: list[str]) -> bool:

@@ -13,6 +13,7 @@ from lexnet.data.groups import group_by, is_plain, units
 from lexnet.data.loader import load_row_views
 from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes, resolve_copies
+from lexnet.data.tree import refuse_unknown
 from lexnet.errors import BundleError, DataError, PictureError
 from lexnet.evaluate.metrics import Scores, score
 from lexnet.files import display
@@ -47,7 +48,7 @@ def evaluate(
     fixes: Path | None = None,
 ) -> Valuation:
     """Runs the pictures of the held-out part, or all where there are no parts, and scores them, with the
-    corrections of the file `fixes`.
+    corrections of the file `fixes`, before which their classes may be others than the bundle's.
 
     Pictures that the bundle was made with are left out: it is not scored as if it had never seen them. Its
     `group_by` says which of the others belong together, where it fits their paths.
@@ -64,7 +65,12 @@ def evaluate(
     if fixes is not None:
         agreed = read_fixes(fixes)
         corrected = counted_fixes(manifest, agreed)
-        manifest = apply_fixes(manifest, agreed, display(fixes))
+        classes = predictor.bundle.classes
+        others = [name for name in manifest.classes if name not in classes]  # which the corrections may empty
+        manifest = apply_fixes(manifest.under([*classes, *others]), agreed, display(fixes))
+        left = (manifest.classes[label] for label in np.unique(manifest.labels))
+        refuse_unknown([(name, manifest.name) for name in left], classes)
+        manifest = manifest.under(classes)
     part = manifest.held_out_part()
     manifest = manifest.take(manifest.where(part))
     known = np.isin(prefixes(manifest.digests), predictor.bundle.seen)

@@ -136,7 +136,7 @@ def _as_given(manifest: Manifest, near: list[Pair], config: TrainConfig, tell: L
         count = len(divided.where("val"))
         tell(Note(f"{count:,} of the train part are its val part: the weights are not fitted to them"))
     if groups := straddling(manifest):  # which a person keeps so
-        tell(Warned(f"groups in two parts: {_named([*groups])}"))
+        tell(Warned(f"groups in several parts: {_named([*groups])}"))
     return divided
 
 
@@ -179,7 +179,7 @@ def corrected(manifest: Manifest, fixes: list[Fix], name: str, tell: Listener) -
     if not emptied:
         return left
     tell(Note(f"{name} leaves no picture of {_named(emptied)}: no class any more"))
-    return left.without_classes(emptied)
+    return left.under([name for name in left.classes if name not in emptied])
 
 
 def grouped(manifest: Manifest, pattern: str, tell: Listener) -> Manifest:

@@ -213,10 +213,17 @@ def plan_for(data: str, config: TrainConfig | None, classes: Sequence[str] = ())
     if is_plan(data):
         if config is not None:
             raise ConfigError(f"{data} brings its own settings; leave out the others, or change them in it")
-        return read_plan(Path(data), classes)
+        return _with_own_fixes(read_plan(Path(data), classes), Path(data).parent / FIXES)
     if data not in SAMPLES or Path(data).exists():
         data = str(Path(data).absolute())
     return make_plan(data, config or TrainConfig(), classes)
+
+
+def _with_own_fixes(plan: Plan, own: Path) -> Plan:
+    """The plan with the corrections that its run keeps: those it was given may have changed since."""
+    if plan.config.fixes is None or not own.is_file():
+        return plan
+    return replace(plan, config=replace(plan.config, fixes=str(own.absolute())))
 
 
 def check_bundle(content: bytes) -> None:

@@ -146,7 +146,7 @@ def _losses(history: Sequence[Mapping[str, float | None]]) -> dict[str, str] | N
     if len(history) < 2:
         return None
     epochs = [one["epoch"] or 0.0 for one in history]
-    places = [(epoch - epochs[0]) / (epochs[-1] - epochs[0]) for epoch in epochs]
+    places = [(epoch - epochs[0]) / ((epochs[-1] - epochs[0]) or 1.0) for epoch in epochs]
     found = {
         name: [one[name] for one in history if one.get(name) is not None] for name in ("loss", "val_log_loss")
     }

@@ -183,16 +183,21 @@ def fit_probe(
 def _centre_and_scale(seen: NDArray[np.float32]) -> tuple[NDArray[np.float32], np.float32]:
     """(width,) the mean of the features (N, 1 + K, width), and the deviation of them all. Raises `DataError`
     for what cannot be fitted."""
-    if not np.isfinite(seen).all():
-        odd = int((~np.isfinite(seen).all(axis=(1, 2))).sum())
-        of = f"{odd:,} of {len(seen):,} pictures"
-        raise DataError(f"the net gives no finite features for {of}: its weights are not sound")
+    refuse_infinite(seen)
     centre, scale = seen.mean(axis=(0, 1)), np.float32(seen.std())
     if not np.isfinite(scale):
         raise DataError(f"the net's features reach {np.abs(seen).max():.3g}: its weights are not sound")
     if not scale > 0:
         raise DataError("all pictures look the same to the net; check that the files hold different pictures")
     return centre, scale
+
+
+def refuse_infinite(features: NDArray[np.float32]) -> None:
+    """Raises `DataError` where the net's features (N, ...) are not all numbers."""
+    if not np.isfinite(features).all():
+        odd = int((~np.isfinite(features).reshape(len(features), -1).all(axis=1)).sum())
+        of = f"{odd:,} of {len(features):,} pictures"
+        raise DataError(f"the net gives no finite features for {of}: its weights are not sound")
 
 
 def _refuse_too_many(pictures: int, views: int, classes: int) -> None:

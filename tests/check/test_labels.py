@@ -287,3 +287,26 @@ def test_hardly_any_or_equal_pictures_have_no_outlier(count: int) -> None:
 
 def test_the_thresholds_are_those_that_the_benchmarks_were_measured_with() -> None:
     assert (PENALTY, SUSPECT, FAR) == (0.3, 0.75, 4.0)
+
+
+@pytest.mark.parametrize(("count", "width"), [(30, 50), (80, 50), (300, 20)])
+def test_leaving_out_by_formula_is_leaving_out(count: int, width: int) -> None:
+    """With fewer pictures than features, more, and a unit of more pictures than features."""
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(count, width)).astype(np.float32)
+    labels = draw.integers(0, 3, count)
+    together = np.arange(count)
+    together[: count // 2] = 0
+    scores = module.leave_one_out(features, labels, 3, together)
+    x = features.astype(np.float64)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    target = np.where(np.arange(3) == labels[:, None], 1.0, -1.0)
+    for unit in (0, count - 1):
+        left, out = together != unit, together == unit
+        ones = np.ones((left.sum(), 1))
+        design = np.hstack([x[left], ones])
+        penalty = np.diag([PENALTY * count] * width + [0.0])
+        fitted = np.linalg.solve(design.T @ design + penalty, design.T @ target[left])
+        np.testing.assert_allclose(
+            scores[out], np.hstack([x[out], np.ones((out.sum(), 1))]) @ fitted, atol=1e-9
+        )

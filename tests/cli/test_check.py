@@ -244,14 +244,16 @@ def test_group_by_names_a_group_that_straddles(call: Call, tmp_path: Path) -> No
     assert said.code == 1 and document["blocking"] == ["groups"]
     assert document["groups"] == [{"group": "shoot0-a", "parts": ["test", "train"]}]
     refused = call("train", tmp_path / "divided", "--group-by", r"(shoot0-a)", "--mode", "probe")
-    assert refused.code == 2 and "1 group lies in two parts, such as shoot0-a; `lexnet check`" in refused.err
+    assert (
+        refused.code == 2 and "1 group lies in several parts, such as shoot0-a; `lexnet check`" in refused.err
+    )
     fixes = tmp_path / "o/fixes.csv"
     fixes.write_text(fixes.read_text("utf-8").replace(",groups,drop,", ",groups,keep,"), "utf-8")
     settled = ("--group-by", r"(shoot0-a)", "--fixes", fixes, "--out", tmp_path / "kept")
     assert call("check", tmp_path / "divided", *settled).code == 0
     settled = ("--group-by", r"(shoot0-a)", "--fixes", fixes, "--out", tmp_path / "run", "--mode", "probe")
     trained = call("train", tmp_path / "divided", *settled)
-    assert trained.code == 0 and "warning: groups in two parts: shoot0-a" in trained.err
+    assert trained.code == 0 and "warning: groups in several parts: shoot0-a" in trained.err
 
 
 def test_what_was_agreed_to_is_in_the_next_file_too(call: Call, tmp_path: Path) -> None:
@@ -359,6 +361,22 @@ def test_names_that_steer_a_terminal_can_be_dropped(call: Call, tmp_path: Path) 
             shutil.copy(file, tmp_path / "data" / label)
     shutil.copy(CLIPART / "flags" / os.listdir(CLIPART / "flags")[0], tmp_path / "data/music/new\nline.png")
     first = call("check", tmp_path / "data", "--out", tmp_path / "1", "--json")
-    assert first.code == 1 and json.loads(first.out)["unreadable"][0]["path"] == r"music/new\nline.png"
+    assert first.code == 1 and json.loads(first.out)["unreadable"][0]["path"] == r"music/new\u000aline.png"
     fixes = tmp_path / "1/fixes.csv"
     assert call("check", tmp_path / "data", "--fixes", fixes, "--out", tmp_path / "2").code == 0
+
+
+def test_a_plan_is_run_again_by_the_corrections_that_its_run_keeps(call: Call, tmp_path: Path) -> None:
+    for label in ("flags", "music"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for file in sorted((CLIPART / label).iterdir())[:12]:
+            shutil.copy(file, tmp_path / "data" / label)
+    first = sorted((tmp_path / "data/music").iterdir())[0].name
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text(f"path,proposal\nmusic/{first},drop\n")
+    asked = ("train", tmp_path / "data", "--fixes", fixes, "--mode", "probe", "--out", tmp_path / "1")
+    assert call(*asked).code == 0
+    fixes.write_text("path,proposal\n")
+    assert call("train", tmp_path / "1/plan.yaml", "--out", tmp_path / "2").code == 0
+    bundles = [(tmp_path / name / "model.lexnet").read_bytes() for name in "12"]
+    assert bundles[0] == bundles[1]

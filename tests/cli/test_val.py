@@ -61,9 +61,9 @@ def test_a_picture_whose_name_cannot_be_printed_is_not_left_out_without_a_word(
 ) -> None:
     next(folder.glob("flags/*")).rename(folder / "flags/a\tb.png")
     said = call("val", bundle, folder)
-    assert said.code == 2 and r"flags/a\tb.png has a name that is not printable UTF-8" in said.err
+    assert said.code == 2 and r"flags/a\u0009b.png has a name that is not printable UTF-8" in said.err
     said = call("val", bundle, folder, "--skip-bad")
-    assert said.code == 0 and r"skipped flags/a\tb.png has a name" in said.err
+    assert said.code == 0 and r"skipped flags/a\u0009b.png has a name" in said.err
     assert "; 17 pictures)" in said.out
 
 
@@ -253,3 +253,17 @@ def test_what_training_grouped_is_grouped_here_too(call: Call, folder: Path, tmp
     intricate = replace(parsed, manifest=parsed.manifest | {"split": split})
     found = evaluate(Predictor(intricate), read_data(str(folder), parsed.classes), skip_bad=False)
     assert found.ungrouped == "(a+)+$" and found.scores.units == said["count"]
+
+
+def test_corrections_may_empty_a_class_that_the_bundle_does_not_know(
+    call: Call, bundle: str, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "flags").rename(folder / "banners")
+    assert "class 'banners'" in call("val", bundle, folder).err
+    rows = [f"banners/{file.name},relabel,flags\n" for file in sorted((folder / "banners").iterdir())]
+    (tmp_path / "fixes.csv").write_text("path,proposal,value\n" + "".join(rows))
+    said = call("val", bundle, folder, "--fixes", tmp_path / "fixes.csv")
+    assert said.code == 0 and f"relabel {len(rows)}" in said.out
+    (tmp_path / "fixes.csv").write_text("path,proposal,value\n" + "".join(rows[1:]))
+    said = call("val", bundle, folder, "--fixes", tmp_path / "fixes.csv")
+    assert said.code == 2 and "class 'banners'" in said.err, "one of them is left"

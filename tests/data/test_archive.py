@@ -1086,6 +1086,8 @@ def test_a_manifest_that_is_let_go_closes_its_file(tmp_path: Path) -> None:
 NOTES = b"file_name,label,photographer\ncat/0.png,ann,x\n"
 BACKSLASHES = TABLE.replace("all/", "all\\").encode()
 TABLED = {"labels.csv": TABLE.encode(), **LOOSE}
+BESIDE = {name.removeprefix("all/"): content for name, content in LOOSE.items()}
+BESIDE["labels.csv"] = TABLE.replace("all/", "").encode()
 LAYOUTS = {
     "notes beside classes": {"metadata.csv": NOTES, **SOUND},
     "notes beside parts": {
@@ -1095,6 +1097,8 @@ LAYOUTS = {
     "an empty table beside classes": {"train.csv": b"path,label\n", **SOUND},
     "paths from Windows": {"labels.csv": BACKSLASHES, **LOOSE},
     "read me beside one folder": {"README.md": b"", **{f"set/{name}": TABLED[name] for name in TABLED}},
+    "a table beside its pictures, in one folder": {f"set/{name}": BESIDE[name] for name in BESIDE},
+    "a table in a folder called like a part": {f"train/{name}": BESIDE[name] for name in BESIDE},
     "two folders down": {f"a/b/{name}": TABLED[name] for name in TABLED},
     "two tables": {"a.csv": TABLE.encode(), "b.csv": TABLE.encode(), **SOUND},
 }  # fmt: skip

@@ -17,7 +17,7 @@ from lexnet.data.folder import read_folder
 from lexnet.data.listing import read_listing
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError
-from lexnet.files import display
+from lexnet.files import listed_as
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=150)
 PICTURES = [encode(noise(seed, 8, 8)) for seed in range(4)]
@@ -82,9 +82,9 @@ def unaccounted(root: Path, manifest: Manifest) -> list[str]:
     missing = []
     for path in root.rglob("*"):
         inside = path.relative_to(root)
-        known = any(display(place) in told for place in (inside, *inside.parents))
+        known = any(listed_as(place) in told for place in (inside, *inside.parents))
         if not known and not path.is_dir():
-            missing.append(display(inside))
+            missing.append(listed_as(inside))
     return missing
 
 

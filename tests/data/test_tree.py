@@ -8,8 +8,8 @@ import pytest
 from picture_makers import class_folder, encode, noise
 
 from lexnet.data.folder import read_folder
-from lexnet.data.manifest import Known
-from lexnet.data.tree import know_all
+from lexnet.data.manifest import Files, Known
+from lexnet.data.tree import Tree, know_all, read_tree
 from lexnet.errors import DataError, PictureError
 
 SIZE = 200_000
@@ -44,3 +44,20 @@ def test_parts_inside_classes_are_refused(tmp_path: Path) -> None:
         DataError, match=r"inside its classes, such as hat/Test; put them around .* \(Test/hat\)"
     ):
         read_folder(tmp_path / "data")
+
+
+def test_a_folder_that_cannot_be_read_is_told_with_its_pictures(tmp_path: Path) -> None:
+    """Whether it holds parts cannot be seen; the others say that it is a class."""
+
+    def folders(path: str) -> list[str]:
+        if path == "shoes":
+            raise DataError("shoes cannot be read")
+        return [] if path else ["hat", "shoes"]
+
+    files = [("hat/1.png", None), ("shoes", "cannot be read (Permission denied)")]
+    (tmp_path / "hat").mkdir()
+    noise(0).save(tmp_path / "hat/1.png")
+    manifest = read_tree(Tree("data", Files(tmp_path), files, folders), None, lambda done, total: None)
+    assert list(manifest.paths) == ["hat/1.png"] and [skip.path for skip in manifest.skipped if skip.bad] == [
+        "shoes"
+    ]

@@ -81,7 +81,7 @@ def test_an_interrupted_fit_goes_on_in_its_folder(tmp_path: Path, monkeypatch: p
     assert "lexnet.Classifier(" in (tmp_path / "run/report.html").read_text("utf-8")
     more = fit(tmp_path / "run", epochs=4).metrics_
     assert len(more["history"]) == 4
-    with pytest.raises(OutputError, match=r"run exists already; choose another out, or none"):
+    with pytest.raises(OutputError, match=r"run exists already; choose another out, or leave it out"):
         fit(tmp_path / "run", seed=1)
     with pytest.raises(OutputError, match="run exists already"):  # another list is another run
         lexnet.Classifier(mode="tail", size=32, views=1, epochs=5).fit(

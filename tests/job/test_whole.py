@@ -598,7 +598,7 @@ def test_a_recipe_that_mixes_pictures_says_where_they_are_not_mixed(mode: Any, t
     [
         (
             TrainConfig(mode="probe", fit=FitConfig(patience=3, find_lr=True)),
-            "find_lr, patience: of no use to a linear head; leave it out, or take --mode tail",
+            "find_lr, patience: of no use to a linear head; leave it out, or take another --mode",
         ),
         (
             TrainConfig(mode="probe", class_weight="sampled"),
