@@ -199,7 +199,7 @@ def display(path: os.PathLike[str] | str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def listed_as(path: str) -> str:
+def listed_as(path: os.PathLike[str] | str) -> str:
     """`display` with what steers a terminal or turns text around escaped too, as JSON escapes it: in a list
     that people read and edit."""
     return "".join(one if is_printable(one) else f"\\u{ord(one):04x}" for one in display(path))

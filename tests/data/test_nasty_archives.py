@@ -22,7 +22,7 @@ from picture_makers import encode, noise, state_of
 from lexnet.data.archive import read_archive
 from lexnet.data.manifest import Manifest
 from lexnet.errors import DataError, LexNetError
-from lexnet.files import display
+from lexnet.files import listed_as
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=150)
 PICTURES = [encode(noise(seed, 8, 8)) for seed in range(6)]
@@ -161,7 +161,7 @@ def test_every_member_is_a_row_or_is_listed_with_its_reason(
             name = member.name if leaves(member.name) else plain(member.name)
             if name and not is_folder(member, kind):
                 last[name] = member
-                assert {display(name), display(name.rstrip("/"))} & told, member
+                assert {listed_as(name), listed_as(name.rstrip("/"))} & told, member
         for row, place in enumerate(manifest.paths):
             member = last[manifest.source.top + place]
             assert manifest.read(row) == member.content, "of two members with one name the last is read"
