@@ -4,6 +4,7 @@ photos/hat/1.jpg    photos/train/hat/1.jpg    photos/labels.csv    photos/train-
 """
 
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import PurePosixPath
 
 from lexnet.data.table import is_table
@@ -22,7 +23,7 @@ def find_layout(
     There is no such table where class folders count: with several folders they do. `children` gives the
     names of the folders and of the files in a folder, `is_listing` whether a table has the columns it needs.
     """
-    top = ""
+    is_listing, top = cache(is_listing), ""
     for _ in range(DEEPEST):
         folders, files = children(top)
         tables = [name for name in files if is_table(PurePosixPath(name))] if len(folders) < 2 else []

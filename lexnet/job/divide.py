@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from lexnet.check.duplicates import Pair
 from lexnet.check.examine import RATIO
 from lexnet.config import MODES, SplitConfig, TrainConfig
-from lexnet.data.columns import rows_of
 from lexnet.data.fixes import Fix, apply_fixes, counted_fixes, kept, read_fixes
 from lexnet.data.groups import group_by, join_groups
 from lexnet.data.manifest import PARTS, Manifest, refuse_bad
@@ -43,12 +42,14 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     if config.split.group_by is not None:  # before the fixes, which may join or part groups
         manifest = grouped(manifest, config.split.group_by, tell)
     elif manifest.groups.lengths.any():
-        sizes = {group: len(rows) for group, rows in rows_of(manifest.groups).items() if group}
-        largest = max(sizes, key=sizes.__getitem__)
-        tell(Note(f"{len(sizes):,} groups; the largest, {largest!r}, has {sizes[largest]:,} pictures"))
+        sizes = Counter(filter(None, manifest.groups))
+        ((largest, size),) = sizes.most_common(1)
+        tell(Note(f"{len(sizes):,} groups; the largest, {largest!r}, has {size:,} pictures"))
+    fixes: list[Fix] = []
     if config.fixes is not None:
-        manifest = corrected(manifest, read_fixes(Path(config.fixes)), config.fixes, tell)
-    left = _sound(manifest, config)
+        fixes = read_fixes(Path(config.fixes))
+        manifest = corrected(manifest, fixes, config.fixes, tell)
+    left = _sound(manifest, config.skip_bad, _agreed_groups(manifest, fixes))
     for part in ("val", "test"):
         if len(listed.where(part)) and not len(left.where(part)):
             tell(Warned(f"nothing is left of the {part} part that the pictures came with"))
@@ -63,18 +64,17 @@ def admit(manifest: Manifest, config: TrainConfig, tell: Listener) -> Manifest:
     return manifest
 
 
-def _sound(manifest: Manifest, config: TrainConfig) -> Manifest:
-    """The pictures but for copies and groups that contradict the parts or one another. One `DataError` names
-    all that is wrong."""
+def _sound(manifest: Manifest, skip_bad: bool, agreed: set[str]) -> Manifest:
+    """The pictures but for copies that contradict one another or the parts, and groups that do, unless agreed
+    on. One `DataError` names all that is wrong."""
     left, wrong = manifest, list[str]()
     try:
-        refuse_bad(manifest.skipped, config.skip_bad)
+        refuse_bad(manifest.skipped, skip_bad)
     except DataError as error:
         wrong.append(str(error))
-    agreed = _agreed_groups(manifest, config.fixes)
     for resolve in (resolve_copies, partial(resolve_groups, agreed=agreed)):
         try:
-            left = resolve(left, config.skip_bad)
+            left = resolve(left, skip_bad)
         except DataError as error:
             wrong.append(str(error))
     if wrong:
@@ -146,9 +146,9 @@ def _with_under(least: int, manifest: Manifest, part: str) -> list[str]:
     return [name for name, count in zip(manifest.classes, counts, strict=True) if count < least]
 
 
-def _agreed_groups(manifest: Manifest, fixes: str | None) -> set[str]:
+def _agreed_groups(manifest: Manifest, fixes: list[Fix]) -> set[str]:
     """Those that a person has looked at and keeps in two parts."""
-    agreed = kept(read_fixes(Path(fixes))) if fixes is not None else frozenset()
+    agreed = kept(fixes)
     rows = zip(manifest.paths, manifest.groups, strict=True)
     return {group for path, group in rows if group and (path, "groups") in agreed}
 

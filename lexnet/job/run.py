@@ -108,6 +108,8 @@ def carry_out(
             what = "is there already" if (other / DONE).exists() else "has not ended, and is another"
             heard(Note(f"{other} {what}: this run is {folder}", lasting=False))
         _clear(folder)
+        given = plan.config.fixes
+        fixes = None if given is None else Path(given).read_bytes()  # now: they may be edited meanwhile
         if resumed:
             manifest = cut_down(manifest, plan.config.split, plan.config.seed)  # by what was decided since
             earlier = plan.config.fit.raised
@@ -119,11 +121,11 @@ def carry_out(
         warn_small(outcome, heard)
         said = {"decisions": heard.decisions, "warnings": heard.warnings}
         facts = said | {"command": command, "resumed": resumed}
-        return Run(folder, _written(folder, asked, outcome, clock, facts), outcome)
+        return Run(folder, _written(folder, asked, outcome, clock, facts, fixes), outcome)
 
 
 def _written(
-    folder: Path, asked: Plan, outcome: Outcome, clock: Clock, facts: dict[str, Any]
+    folder: Path, asked: Plan, outcome: Outcome, clock: Clock, facts: dict[str, Any], fixes: bytes | None
 ) -> dict[str, Any]:
     """The run's metrics, which are its last file, after all the others."""
     with clock.step("write"):
@@ -132,8 +134,8 @@ def _written(
         write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
         write_atomic(folder / BUNDLE, outcome.bundle)
-        if outcome.plan.config.fixes is not None:
-            write_atomic(folder / FIXES, Path(outcome.plan.config.fixes).read_bytes())
+        if fixes is not None:
+            write_atomic(folder / FIXES, fixes)
     metrics = {
         "run": display(folder),
         "bundle": display(folder / BUNDLE),

@@ -141,23 +141,15 @@ def _rates(curve: Sequence[Sequence[float]], taken: float) -> dict[str, Any] | N
     return {"points": points, "x": 400 * max(0.0, (log(taken) - rates[0]) / wide)}
 
 
-def _losses(history: Sequence[Mapping[str, float | None]]) -> dict[str, str] | None:
+def _losses(history: Sequence[Mapping[str, float]]) -> dict[str, str] | None:
     """The loss and, where there is a validation part, its log loss epoch by epoch, in one such frame."""
     if len(history) < 2:
         return None
-    epochs = [one["epoch"] or 0.0 for one in history]
+    epochs = [one["epoch"] for one in history]
     places = [(epoch - epochs[0]) / ((epochs[-1] - epochs[0]) or 1.0) for epoch in epochs]
-    found = {
-        name: [one[name] for one in history if one.get(name) is not None] for name in ("loss", "val_log_loss")
-    }
-    most = (
-        max((value for values in found.values() for value in values if value is not None), default=0.0) or 1.0
-    )
-    return {
-        name: _polyline(places, [(value or 0.0) / most for value in values])
-        for name, values in found.items()
-        if len(values) == len(places)
-    }
+    names = [name for name in ("loss", "val_log_loss") if all(one.get(name) is not None for one in history)]
+    most = max((one[name] for one in history for name in names), default=0.0) or 1.0
+    return {name: _polyline(places, [one[name] / most for one in history]) for name in names}
 
 
 def _polyline(across: Sequence[float], upwards: Sequence[float]) -> str:

@@ -15,6 +15,7 @@ from picture_makers import CLIPART, clipart_folder, state_of
 from PIL import Image
 
 from lexnet.check.examine import BLOCKING, FAULTS
+from lexnet.job import run as running
 
 Call = Callable[..., Any]
 CONTRACT = {
@@ -343,10 +344,7 @@ def test_a_pattern_that_takes_the_place_of_groups_says_so(call: Call, tmp_path: 
 
 
 def test_a_damaged_picture_that_is_gone_on_without_is_named(call: Call, tmp_path: Path) -> None:
-    for label in ("flags", "music"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for file in sorted((CLIPART / label).iterdir())[:8]:
-            shutil.copy(file, tmp_path / "data" / label)
+    clipart_folder(tmp_path / "data", ("flags", "music"))
     file = sorted((tmp_path / "data/music").iterdir())[0]
     file.write_bytes(file.read_bytes()[:-40])
     asked = ("train", tmp_path / "data", "--mode", "probe", "--skip-bad", "--out", tmp_path / "run")
@@ -355,10 +353,7 @@ def test_a_damaged_picture_that_is_gone_on_without_is_named(call: Call, tmp_path
 
 
 def test_names_that_steer_a_terminal_can_be_dropped(call: Call, tmp_path: Path) -> None:
-    for label in ("flags", "music"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for file in sorted((CLIPART / label).iterdir())[:8]:
-            shutil.copy(file, tmp_path / "data" / label)
+    clipart_folder(tmp_path / "data", ("flags", "music"))
     shutil.copy(CLIPART / "flags" / os.listdir(CLIPART / "flags")[0], tmp_path / "data/music/new\nline.png")
     first = call("check", tmp_path / "data", "--out", tmp_path / "1", "--json")
     assert first.code == 1 and json.loads(first.out)["unreadable"][0]["path"] == r"music/new\u000aline.png"
@@ -367,10 +362,7 @@ def test_names_that_steer_a_terminal_can_be_dropped(call: Call, tmp_path: Path) 
 
 
 def test_a_plan_is_run_again_by_the_corrections_that_its_run_keeps(call: Call, tmp_path: Path) -> None:
-    for label in ("flags", "music"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for file in sorted((CLIPART / label).iterdir())[:12]:
-            shutil.copy(file, tmp_path / "data" / label)
+    clipart_folder(tmp_path / "data", ("flags", "music"), 12)
     first = sorted((tmp_path / "data/music").iterdir())[0].name
     fixes = tmp_path / "fixes.csv"
     fixes.write_text(f"path,proposal\nmusic/{first},drop\n")
@@ -380,3 +372,17 @@ def test_a_plan_is_run_again_by_the_corrections_that_its_run_keeps(call: Call, t
     assert call("train", tmp_path / "1/plan.yaml", "--out", tmp_path / "2").code == 0
     bundles = [(tmp_path / name / "model.lexnet").read_bytes() for name in "12"]
     assert bundles[0] == bundles[1]
+
+
+def test_corrections_that_are_gone_when_a_run_ends_do_not_end_it_in_vain(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was applied is kept, whatever becomes of the file meanwhile."""
+    clipart_folder(tmp_path / "data", ("flags", "music"))
+    fixes = tmp_path / "fixes.csv"
+    fixes.write_text("path,proposal\n")
+    learn = running.learn
+    monkeypatch.setattr(running, "learn", lambda *given: (learn(*given), fixes.unlink())[0])
+    asked = ("train", tmp_path / "data", "--fixes", fixes, "--mode", "probe", "--out", tmp_path / "run")
+    assert call(*asked).code == 0
+    assert (tmp_path / "run/fixes.csv").read_text() == "path,proposal\n"

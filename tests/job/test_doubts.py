@@ -1,10 +1,9 @@
 """What `train` says of pictures that it can train on."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from picture_makers import CLIPART, noise
+from picture_makers import CLIPART, clipart_folder, noise
 from PIL import Image
 
 from lexnet.config import SplitConfig, TrainConfig
@@ -20,13 +19,9 @@ ALONE = Fix("fruit/noise.png", "outliers", "keep")
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Three classes of clip art; one flag is called a bird."""
-    for name in ("birds", "flags", "fruit"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-        for picture in sorted((CLIPART / name).iterdir())[:36]:
-            shutil.copy(picture, tmp_path / "data" / name)
-    flags = tmp_path / "data" / "flags"
-    sorted(flags.iterdir())[-1].rename(tmp_path / "data" / SUSPECT.path)
-    return tmp_path / "data"
+    root = clipart_folder(tmp_path / "data", ("birds", "flags", "fruit"), 36)
+    sorted((root / "flags").iterdir())[-1].rename(root / SUSPECT.path)
+    return root
 
 
 @pytest.fixture
