@@ -60,8 +60,8 @@ def command(
     a CSV or Parquet file (path, label); a zip or tar of any of these; or a sample set (clipart, digits,
     fashion-mnist).
 
-    Writes a page with the pictures side by side, and fixes.csv with a proposal for each finding, to
-    edit and give back with --fixes. Exits with 1 where a blocking fault stands.
+    Writes a page with the pictures side by side, and fixes.csv with a proposal for each finding: change
+    it on the page or by hand, and give it back with --fixes. Exits with 1 where a blocking fault stands.
     """
     from lexnet.check.examine import BLOCKING
     from lexnet.cli.listen import listener
@@ -110,11 +110,11 @@ def summary(done: "Checked", train: str) -> str:
         f"fixes  {done.document['fixes']}",
     ]
     if done.blocking:
-        suspects = " (suspect labels are kept unless you write relabel and the class there)"
+        suspects = " (suspect labels are kept unless you relabel them there)"
         hint = suspects if done.counts["suspect_labels"] else ""
         more = ", add to the classes named above" if "classes" in done.blocking else ""
         lines += [
-            f"next   look at the page, edit the fixes where you know better{hint}{more}, then",
+            f"next   choose on the page what you know better{hint}, save it as the fixes{more}, then",
             f"       {train}",
         ]
     return "\n".join(lines)

@@ -3,7 +3,8 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lexnet.check.propose import proposals, said_of
 from lexnet.config import EngineChoice, PreprocessSpec
 from lexnet.data.fixes import Fix, fixes_csv, kept, read_fixes
 from lexnet.data.loader import load_row
+from lexnet.data.manifest import Skipped
 from lexnet.data.source import find_data, read_data
 from lexnet.errors import ConfigError, OutputError
 from lexnet.files import display, write_atomic
@@ -26,13 +28,6 @@ from lexnet.transfer.trunk import open_trunk
 
 PAGE, FIXES = "check.html", "fixes.csv"
 SHOWN = 60  # cases of one fault on the page
-ALIKE = (
-    "label_conflicts",
-    "leaks",
-    "exact_duplicates",
-    "near_conflicts",
-    "near_leaks",
-)  # of these pictures one may stay
 THUMBNAIL = PreprocessSpec(size=160, short_side=160)
 
 
@@ -95,8 +90,10 @@ def check(
     new = proposals(found)
     again = {(fix.path, fix.fault) for fix in new}
     before = [fix for fix in agreed if fix.proposal == "relabel" or (fix.path, fix.fault) not in again]
-    write_atomic(folder / FIXES, fixes_csv([*before, *new]))
-    write_atomic(folder / PAGE, render_check(facts, list(_sections(found, new, fail_on))))
+    rows = [*before, *new]
+    write_atomic(folder / FIXES, fixes_csv(rows))
+    sections = list(_sections(found, rows, fail_on))  # to `rows` come those that the page alone has
+    write_atomic(folder / PAGE, render_check(facts, sections, rows, found.manifest.classes))
     document = _document(found) | {
         "blocking": blocking,
         "page": display(folder / PAGE),
@@ -165,26 +162,28 @@ def _document(found: Findings) -> dict[str, Any]:
     }
 
 
-def _sections(found: Findings, fixes: Sequence[Fix], fail_on: Sequence[str]) -> Iterable[Section]:
+def _sections(found: Findings, fixes: list[Fix], fail_on: Sequence[str]) -> Iterable[Section]:
+    """Adds to `fixes` a row without a proposal for each picture that is shown and has none."""
     manifest = found.manifest
-    proposed = {(fix.path, fix.fault): fix.proposal for fix in fixes}
-    dropped = {fix.path for fix in fixes if fix.proposal == "drop"}
-    shots: dict[int, Shot] = {}
+    place = {(fix.path, fix.fault): number for number, fix in enumerate(fixes)}
 
-    def shot(row: int) -> Shot:
-        if row not in shots:
-            shots[row] = Shot(
-                path=manifest.paths[row],
-                label=manifest.classes[manifest.labels[row]],
-                part=manifest.parts[row],
-                thumbnail=jpeg(picture(load_row(manifest, row, THUMBNAIL))),
-            )
-        return shots[row]
+    @cache
+    def thumbnail(row: int) -> bytes:
+        return jpeg(picture(load_row(manifest, row, THUMBNAIL)))
 
-    def with_proposal(shot: Shot, fault: str) -> Shot:
-        """With what is proposed: a drop for whichever fault, else what is proposed for this one."""
-        said = "drop" if shot.path in dropped else proposed.get((shot.path, fault), "")
-        return replace(shot, proposal=said or ("stays" if fault in ALIKE else ""))
+    def fix_of(path: str, fault: str) -> int:
+        if place.setdefault((path, fault), len(fixes)) == len(fixes):
+            fixes.append(Fix(path, fault, ""))
+        return place[path, fault]
+
+    def shot(row: int, fault: str) -> Shot:
+        return Shot(
+            path=manifest.paths[row],
+            label=manifest.classes[manifest.labels[row]],
+            part=manifest.parts[row],
+            thumbnail=thumbnail(row),
+            row=fix_of(manifest.paths[row], fault),
+        )
 
     def sets(rows: Iterable[tuple[int, ...]]) -> list[tuple[tuple[int, ...], str]]:
         return [(some, "") for some in rows]
@@ -206,17 +205,17 @@ def _sections(found: Findings, fixes: Sequence[Fix], fail_on: Sequence[str]) -> 
         "groups": [((), f"{group} is in {' and '.join(parts)}") for group, parts in found.groups.items()],
         "oddities": [((row,), "; ".join(odd)) for row, odd in enumerate(found.oddities) if odd],
     }
+
+    def file(skip: Skipped, row: int | None) -> Case:
+        return Case([Shot(path=skip.path, label="", part="", thumbnail=None, row=row)], skip.reason)
+
     files = {
-        name: [
-            Case([with_proposal(Shot(path=skip.path, label="", part="", thumbnail=None), name)], skip.reason)
-            for skip in skips[:SHOWN]
-        ]
-        for name, skips in (("unreadable", found.unreadable), ("left_out", found.left_out()))
+        "unreadable": [file(skip, fix_of(skip.path, "unreadable")) for skip in found.unreadable[:SHOWN]],
+        "left_out": [file(skip, None) for skip in found.left_out()[:SHOWN]],
     }
     for name, number in found.counts().items():
         cases = files.get(name) or [
-            Case([with_proposal(shot(row), name) for row in rows], note)
-            for rows, note in notes.get(name, [])[:SHOWN]
+            Case([shot(row, name) for row in rows], note) for rows, note in notes.get(name, [])[:SHOWN]
         ]
         yield Section(
             name=name,

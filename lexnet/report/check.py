@@ -1,9 +1,17 @@
-"""What `lexnet check` found, as one HTML document with the pictures side by side."""
+"""What `lexnet check` found, as one HTML document with the pictures side by side.
 
+Its one script lets a person choose what becomes of each picture, and saves that as a file of corrections. It
+loads and sends nothing, and the page's content policy allows it alone, by its digest.
+"""
+
+import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from hashlib import sha256
+from importlib import resources
 from typing import Any
 
+from lexnet.data.fixes import COLUMNS, Fix
 from lexnet.report.page import fill
 
 
@@ -16,8 +24,8 @@ class Shot:
     part: str
     thumbnail: bytes | None
     """A small JPEG or PNG; None where it cannot be decoded."""
-    proposal: str = ""
-    """What the file of corrections says of it; "" for nothing."""
+    row: int | None
+    """Of the corrections, what becomes of this picture for this fault; None for a file that is no picture."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,21 @@ class Section:
     cases: Sequence[Case]
 
 
-def render_check(facts: dict[str, Any], sections: Sequence[Section]) -> str:
-    """`facts`: data, pictures, classes, seconds and fixes (the name of the file of corrections)."""
-    return fill("check.html.j2", f=facts, sections=sections, found=[s for s in sections if s.count])
+def render_check(
+    facts: dict[str, Any], sections: Sequence[Section], fixes: Sequence[Fix], classes: Sequence[str]
+) -> str:
+    """`facts`: data, pictures, classes, seconds and fixes (the name of the file of corrections). One of the
+    `fixes` that proposes "" is of a picture that is shown, but has no row in the file.
+    """
+    script = resources.files(__package__).joinpath("check.js").read_text("utf-8")
+    return fill(
+        "check.html.j2",
+        f=facts,
+        sections=sections,
+        found=[s for s in sections if s.count],
+        columns=COLUMNS,
+        rows=[astuple(fix) for fix in fixes],
+        classes=classes,
+        script=script,
+        script_hash=base64.b64encode(sha256(script.encode()).digest()).decode("ascii"),
+    )

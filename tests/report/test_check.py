@@ -1,7 +1,9 @@
 """The page of `lexnet check`: all findings, hostile names as text, nothing from outside."""
 
+import base64
 import os
 from collections.abc import Iterator
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from picture_makers import encode, noise
 
 from lexnet.check.examine import BLOCKING, FAULTS
+from lexnet.data.fixes import Fix, fixes_csv, read_fixes
 from lexnet.report.check import Case, Section, Shot, render_check
 
 HOSTILE = [
@@ -21,13 +24,27 @@ HOSTILE = [
     "not utf-8: \udcff, a bell: \x07",
     "</title></style><!--",
     "javascript:alert(1)",
+    "</script><script>alert(1)</script>",
 ]
 THUMBNAIL = encode(noise(0, 96, 128), "JPEG")
 FACTS = {"data": "photos/clothing", "pictures": 1234, "classes": 10, "seconds": 4.2, "fixes": "fixes.csv"}
 
 
-def shot(path: str = "train/hat/1.jpg", label: str = "hat", thumbnail: bytes | None = THUMBNAIL) -> Shot:
-    return Shot(path=path, label=label, part="train", thumbnail=thumbnail)
+FIXES = [
+    Fix("train/hat/1.jpg", "leaks", "drop", why="nearly the same as test/hat/2.jpg"),
+    Fix("test/hat/2.jpg", "leaks", ""),
+    Fix("train/cap/3.jpg", "suspect_labels", "keep", "hat", "looks more like hat"),
+    Fix("not on the page.jpg", "near_duplicates", "regroup", "-near", 'a, b and "c"'),
+]
+
+
+def shot(
+    path: str = "train/hat/1.jpg",
+    label: str = "hat",
+    thumbnail: bytes | None = THUMBNAIL,
+    row: int | None = 0,
+) -> Shot:
+    return Shot(path=path, label=label, part="train", thumbnail=thumbnail, row=row)
 
 
 def section(name: str, cases: list[Case], count: int | None = None) -> Section:
@@ -42,7 +59,7 @@ def section(name: str, cases: list[Case], count: int | None = None) -> Section:
 
 def page(**cases: list[Case]) -> str:
     """A page with all faults, these of them found."""
-    return render_check(FACTS, [section(name, cases.get(name, [])) for name in FAULTS])
+    return render_check(FACTS, [section(name, cases.get(name, [])) for name in FAULTS], FIXES, ["hat", "cap"])
 
 
 def hostile_page(note: bool = True) -> str:
@@ -53,7 +70,8 @@ def hostile_page(note: bool = True) -> str:
         for name in FAULTS
     }
     facts = FACTS | {"data": "/".join(HOSTILE)}
-    return render_check(facts, [section(name, cases[name]) for name in FAULTS])
+    fixes = [Fix(text, text, "relabel", text, text) for text in HOSTILE]
+    return render_check(facts, [section(name, cases[name]) for name in FAULTS], fixes, HOSTILE)
 
 
 class Document(HTMLParser):
@@ -70,7 +88,7 @@ class Document(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] != "style":
+        if self.tags and self.tags[-1][0] not in ("style", "script"):
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -118,11 +136,11 @@ def test_one_kind_is_one_kind() -> None:
 
 def test_only_the_first_are_shown_and_all_are_counted() -> None:
     cases = [Case([shot(f"hat/{i}.jpg")]) for i in range(60)]
-    html = render_check(FACTS, [section("outliers", cases, count=1500)])
+    html = render_check(FACTS, [section("outliers", cases, count=1500)], FIXES, ["hat"])
     assert "The first 60 of 1,500." in Document(html).text and "1,500 outliers" in " ".join(
         Document(html.replace("<t", " <t")).text.split()
     )
-    assert "The first" not in Document(render_check(FACTS, [section("outliers", cases)])).text
+    assert "The first" not in Document(page(outliers=cases)).text
 
 
 def test_a_picture_that_cannot_be_shown_is_named() -> None:
@@ -139,7 +157,7 @@ def test_hostile_names_are_only_text() -> None:
     html = hostile_page()
     html.encode("utf-8")
     document = Document(html)
-    assert not document.all("script")
+    assert document.all("script") == [{"type": "application/json", "id": "rows"}, {}]
     assert not [key for _, attributes in document.tags for key in attributes if key.startswith("on")]
     assert len(document.all("img")) == 2 * len(HOSTILE) * len(FAULTS)
     assert "<script>alert(1)</script>" in document.text and "{{ 7 * 7 }}" in document.text
@@ -153,14 +171,26 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
     html = hostile_page()
     document = Document(html)
     for tag, attributes in document.tags:
-        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
+        assert tag not in {"link", "iframe", "object", "embed", "base", "form"}
         assert (attributes.get("src") or "data:").startswith("data:")
         assert (attributes.get("href") or "#").startswith("#")
         assert "url(" not in (attributes.get("style") or "")
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style and "@import" not in style and "http" not in style
     policy = next(meta["content"] for meta in document.all("meta") if "http-equiv" in meta)
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    script = html[html.rindex("<script>") + len("<script>") : html.rindex("</script>")]
+    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
+    assert "fetch" not in script and "http" not in script
+
+
+def test_without_its_script_the_page_says_what_is_proposed() -> None:
+    text = Document(page(leaks=[Case([shot(), shot("test/hat/2.jpg", row=1)])])).text
+    assert "train/hat/1.jpg→ drop" in text and "test/hat/2.jpg→ stays" in text
+    left_out = Case([shot("hat/notes.txt", "", None, row=None)], "is no picture")
+    assert "→" not in Document(page(left_out=[left_out])).text.partition("is no picture")[0][-40:]
 
 
 def test_it_is_a_document() -> None:
@@ -193,7 +223,7 @@ def browser() -> Iterator[Any]:
 
 PAGES = {
     "plain": page(
-        leaks=[Case([shot(), shot("test/hat/2.jpg")])] * 9, outliers=[Case([shot()], "4.1 spreads")]
+        leaks=[Case([shot(), shot("test/hat/2.jpg", row=1)])] * 9, outliers=[Case([shot()], "4.1 spreads")]
     ),
     "hostile names": hostile_page(note=False),
     "hostile notes": hostile_page(),
@@ -226,3 +256,53 @@ def test_in_a_browser(browser: Any, tmp_path: Path, which: str, width: int) -> N
         assert tab.evaluate("document.querySelector(':target').tagName") == "SECTION"
     finally:
         context.close()
+
+
+@pytest.fixture
+def chosen(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """The page of a leak and a suspect label, open, and a way to save what was chosen."""
+    file = tmp_path / "check.html"
+    leak = Case([shot(), shot("test/hat/2.jpg", row=1)])
+    doubt = Case([shot("train/cap/3.jpg", "cap", row=2)])
+    damaged = Case([shot("train/hat/1.jpg", "", None, row=0)])
+    file.write_text(page(leaks=[leak], suspect_labels=[doubt], unreadable=[damaged]), encoding="utf-8")
+    context = browser.new_context(accept_downloads=True)
+    yield context.new_page(), file
+    context.close()
+
+
+def saved(tab: Any, to: Path) -> list[Fix]:
+    with tab.expect_download() as download:
+        tab.get_by_text("Save fixes.csv").click()
+    assert download.value.suggested_filename == "fixes.csv"
+    download.value.save_as(to)
+    return read_fixes(to)
+
+
+@pytest.mark.browser
+def test_what_is_chosen_on_the_page_is_saved_as_corrections(chosen: Any, tmp_path: Path) -> None:
+    tab, file = chosen
+    tab.goto(file.as_uri())
+    own = [fix for fix in FIXES if fix.proposal]
+    assert saved(tab, tmp_path / "as proposed.csv") == own
+    assert (tmp_path / "as proposed.csv").read_text("utf-8") == fixes_csv(own)
+    assert tab.locator("footer span").inner_text() == "drop 1 · regroup 1 · keep 1"
+
+    leak, doubt = tab.locator("#leaks select"), tab.locator("#suspect_labels select")
+    leak.nth(0).select_option("keep")
+    leak.nth(1).select_option("drop")
+    doubt.select_option("relabel")
+    assert tab.locator("#suspect_labels input").input_value() == "hat"
+    tab.locator("#suspect_labels input").fill("a hat")  # no class: nothing is saved
+    tab.get_by_text("Save fixes.csv").click()
+    assert tab.locator("input:invalid").count() == 1
+    tab.locator("#suspect_labels input").fill("hat")
+    assert [(fix.path, fix.proposal, fix.value) for fix in saved(tab, tmp_path / "chosen.csv")] == [
+        ("train/hat/1.jpg", "keep", ""),
+        ("test/hat/2.jpg", "drop", ""),
+        ("train/cap/3.jpg", "relabel", "hat"),
+        ("not on the page.jpg", "regroup", "-near"),
+    ]
+    assert tab.locator(".dropped").count() == 1
+    # the same row again: it says the same, and a picture that cannot be shown has no label to change
+    assert tab.locator("#unreadable option").all_inner_texts() == ["keep", "drop"]
