@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lexnet.cli.options import bundle_argument, engine_flag, json_flag, threshold_flag, workers_flag
-from lexnet.cli.say import say
+from lexnet.cli.say import plain, say
 from lexnet.config import EngineChoice
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ CONFUSED = 5  # pairs that are named
     help="Corrections to apply first: a fixes.csv of `lexnet check`.",
 )
 @click.option("--skip-bad", is_flag=True, help="Go on without the pictures that cannot be used.")
+@click.option(
+    "--csv",
+    "as_csv",
+    is_flag=True,
+    help="Print CSV, a row a picture: path, sha256, split, label, predicted, each class's probability.",
+)
 @threshold_flag
 @json_flag
 @engine_flag
@@ -36,6 +43,7 @@ def command(
     data: str,
     fixes: Path | None,
     skip_bad: bool,
+    as_csv: bool,
     threshold: float | None,
     as_json: bool,
     engine: EngineChoice,
@@ -52,8 +60,11 @@ def command(
     from lexnet.cli.progress import Bars
     from lexnet.data.source import read_data
     from lexnet.evaluate.folder import evaluate
+    from lexnet.evaluate.predictions import predictions_csv
     from lexnet.runtime.predictor import load_predictor
 
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other")
     predictor = load_predictor(bundle, engine=engine, workers=workers, threshold=threshold)
     manifest = read_data(data, None if fixes else predictor.bundle.classes)
     with Bars() as bars:
@@ -72,9 +83,13 @@ def command(
             }
         )
         return
-    say(describe(result.scores, result.part))
+    tell = partial(say, err=as_csv)
+    if as_csv:
+        rows = predictions_csv(result.manifest, result.rows, result.probabilities, predictor.threshold)
+        click.echo(plain(rows) if sys.stdout.isatty() else rows, nl=False)
+    tell(describe(result.scores, result.part))
     if result.corrected:
-        say(f"corrected {result.corrected}")
+        tell(f"corrected {result.corrected}")
     if result.ungrouped is not None:
         say(
             f"warning: the bundle's groups, by {result.ungrouped!r}, are ignored, as matching such a pattern "
@@ -82,9 +97,9 @@ def command(
             err=True,
         )
     if result.trained_on:
-        say(f"left out  {result.trained_on:,} pictures that the bundle was made with")
+        tell(f"left out  {result.trained_on:,} pictures that the bundle was made with")
     if result.copies:
-        say(f"copies    {result.copies:,} are the same file as another of them; the interval knows it")
+        tell(f"copies    {result.copies:,} are the same file as another of them; the interval knows it")
     for line in bad:
         say(f"skipped {line}", err=True)
 

@@ -15,7 +15,7 @@ from lexnet.data.manifest import Manifest, Skipped, refuse_bad
 from lexnet.data.splits import prefixes, resolve_copies
 from lexnet.data.tree import refuse_unknown
 from lexnet.errors import BundleError, DataError, PictureError
-from lexnet.evaluate.metrics import Scores, score
+from lexnet.evaluate.metrics import Floats, Ints, Scores, score
 from lexnet.files import display
 from lexnet.runtime.predictor import Predictor
 from lexnet.runtime.stream import stream
@@ -26,6 +26,11 @@ class Valuation:
     """What `lexnet val` reports."""
 
     scores: Scores
+    manifest: Manifest
+    rows: Ints
+    """(N,) of the manifest: what was scored."""
+    probabilities: Floats
+    """(N, classes)"""
     part: str
     """The part that was scored; "" where the folder is not divided."""
     skipped: list[Skipped]
@@ -90,6 +95,9 @@ def evaluate(
         scores=score(
             probabilities, manifest.labels[rows], manifest.classes, predictor.threshold, unit_of[rows]
         ),
+        manifest=manifest,
+        rows=rows,
+        probabilities=probabilities,
         part=part,
         skipped=bad,
         trained_on=int(known.sum()),

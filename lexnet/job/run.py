@@ -1,12 +1,10 @@
 """`lexnet train`: data → plan → pictures → bundle → run folder."""
 
-import csv
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from lexnet.data.samples import SAMPLES
 from lexnet.data.source import find_data, read_data
 from lexnet.data.splits import cut_down, split_csv
 from lexnet.errors import ConfigError, OutputError, ParityError
+from lexnet.evaluate.predictions import predictions_csv
 from lexnet.files import alone_in, display, write_atomic
 from lexnet.job.divide import admit
 from lexnet.job.events import Choices, Heard, Listener, Note, Progress, Warned, ignore
@@ -131,7 +130,8 @@ def _written(
     with clock.step("write"):
         (folder / DONE).unlink(missing_ok=True)  # of fewer epochs: from here on it is another run
         write_atomic(folder / SPLIT, split_csv(outcome.manifest))
-        write_atomic(folder / PREDICTIONS, predictions_csv(outcome))
+        predicted = predictions_csv(outcome.manifest, outcome.held_out, outcome.probabilities)
+        write_atomic(folder / PREDICTIONS, predicted)
         write_atomic(folder / HISTORY, history_csv(outcome.metrics))
         write_atomic(folder / BUNDLE, outcome.bundle)
         if fixes is not None:
@@ -233,25 +233,6 @@ def check_bundle(content: bytes) -> None:
     problems = Predictor(parse_bundle(content, BUNDLE), engine="onnxruntime").check_golden()
     if problems:
         raise ParityError(f"{BUNDLE}: {problems[0]}; it was not written; please report it")
-
-
-def predictions_csv(outcome: Outcome) -> str:
-    """path, sha256, split, label, predicted, a probability for each class: one row a held-out picture."""
-    manifest = outcome.manifest
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "sha256", "split", "label", "predicted", *manifest.classes))
-    for i, row in zip(outcome.held_out, outcome.probabilities, strict=True):
-        label = manifest.classes[manifest.labels[i]]
-        facts = (
-            manifest.paths[i],
-            manifest.digests[i],
-            manifest.parts[i],
-            label,
-            manifest.classes[row.argmax()],
-        )
-        writer.writerow((*facts, *(f"{p:.6f}" for p in row)))
-    return text.getvalue()
 
 
 def history_csv(metrics: dict[str, Any]) -> str:

@@ -132,6 +132,24 @@ def test_json_keeps_its_contract_and_agrees_with_a_recount(call: Call, bundle: s
     assert 0 <= document["ece"] <= 1 and len(document["interval"]) == 2
 
 
+def test_csv_has_a_row_a_picture_and_the_summary_does_not_come_between(
+    call: Call, bundle: str, folder: Path
+) -> None:
+    said, summary = call("val", bundle, folder, "--csv"), call("val", bundle, folder)
+    assert said.code == 0 and summary.out in said.err
+    rows, model = list(csv.DictReader(said.out.splitlines())), lexnet.load(bundle)
+    paths = [folder / row["path"] for row in rows]
+    assert sorted(paths) == sorted(folder.glob("*/*"))
+    assert [row["label"] for row in rows] == [path.parent.name for path in paths]
+    assert [row["predicted"] for row in rows] == list(model.predict(paths))
+    shares = np.array([[float(row[name]) for name in model.classes_] for row in rows])
+    np.testing.assert_allclose(shares, model.predict_proba(paths), atol=2e-6)
+    middle = float(np.median(shares.max(axis=1)))
+    some = csv.DictReader(call("val", bundle, folder, "--csv", "--threshold", middle).out.splitlines())
+    assert [bool(row["predicted"]) for row in some] == list(shares.max(axis=1) >= middle - 1e-6)
+    assert call("val", bundle, folder, "--csv", "--json").code == 2
+
+
 def test_every_engine_gives_the_same_score(
     call: Call, bundle: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
