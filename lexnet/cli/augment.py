@@ -55,7 +55,8 @@ def command(
     them, are those of the pictures on the sheet.
     """
     from lexnet.augment.recipes import find_recipe, recipe_yaml
-    from lexnet.cli.printing import counted, print_json
+    from lexnet.cli.printing import print_json
+    from lexnet.job.events import counted
 
     chosen = find_recipe(recipe)
     if as_yaml:

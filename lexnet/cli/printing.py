@@ -78,13 +78,9 @@ def choices_table(choices: Choices) -> str:
     """How long each way to learn would take here; an arrow at the one that was taken."""
     rows = []
     for one in choices.options:
-        what = [counted(one.epochs, "epoch")] if one.epochs else []
-        what += [f"{counted(one.views, 'view')} of each picture"] if one.views else []
         times = one.seconds / max(choices.seconds or 0.0, 0.01)
         share = f"{times:.0%}" if times < 10 else "over 10 times"
-        rows.append(
-            ("→ " * (one == choices.chosen) + one.mode, ", ".join(what), duration(one.seconds), share)
-        )
+        rows.append(("→ " * (one == choices.chosen) + one.mode, str(one), duration(one.seconds), share))
     head = ("choice", "", "time", "of the time left")
     many = len(head) if choices.seconds is not None else len(head) - 1
     return table(head[:many], [row[:many] for row in rows], left=2, to=sys.stderr)
@@ -96,11 +92,6 @@ def epoch_line(event: Judged) -> str | None:
     if done % every and done != event.epochs:
         return None
     return f"  {event}"
-
-
-def counted(number: int, noun: str) -> str:
-    """1 → 1 epoch, 3068 → 3,068 epochs"""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def duration(seconds: float) -> str:

@@ -25,6 +25,8 @@ TAILS = ((4, 1.0), (3, 0.8), (3, 0.65), (2, 0.5), (2, 0.35), (1, 0.2))
 """(views, share of the usual epochs) of a tail, from the best to the quickest."""
 LEAST = 10  # times the number of classes: a probe is cut down to no fewer pictures
 STAGES = 8  # of a net, or so
+WORTH = 2.0  # seconds: to spare fewer no picture is left out
+MEASURED = 300  # times a picture's look: what measuring the training of a tail takes
 
 
 def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
@@ -61,13 +63,13 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         return Option(mode="probe", seconds=bare(speeds) + more(speeds))
 
     few = job.deadline is not None and too_few(train, val) is not None
-    quarter = math.inf if job.deadline is None else time.perf_counter() + _left(job) / 4
 
     def enough(speeds: Speeds) -> bool:
-        """A head is all, or there is no time to measure more: on a busy machine that takes long itself."""
-        late = not speeds.tail and time.perf_counter() > quarter
-        only_a_head = few or late or not _fits(job, probe(speeds))
-        return config.mode == "probe" or (config.mode == "auto" and only_a_head)
+        """A head is all, or there is no time to measure more and then fit one."""
+        then = probe(speeds)
+        if not speeds.tail:
+            then = replace(then, seconds=then.seconds + MEASURED * speeds.look)
+        return config.mode == "probe" or (config.mode == "auto" and (few or not _fits(job, then)))
 
     with job.clock.step("measure"), apart(job.workers):
         speeds = measure(job, manifest, enough)
@@ -86,6 +88,8 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
     seen = FIXED + n * (speeds.look + 2 * speeds.decode)
     modes: tuple[tuple[Mode, float], ...] = (("finetune", begun + kept), ("scratch", seen))
     for mode, before in modes:
+        if mode != config.mode and (mode == "scratch" or not speeds.whole):
+            continue
         epochs, fit = config.fit.epochs or int(MODES[mode]["epochs"]), config.fit.resolved(mode)
         before += STEPS * min(fit.batch_size, train) * speeds.whole if fit.find_lr else 0.0
         each = train * speeds.whole + val * speeds.forward
@@ -105,28 +109,36 @@ def within_budget(job: Job, manifest: Manifest) -> tuple[Plan, float]:
     """
     config = job.plan.config
     found, reserve = options(job, manifest)
-    chosen = best(job, manifest, found)
-    few = heads_only(job, manifest) if chosen.mode == "probe" else None
-    left = None if job.deadline is None else job.deadline - time.perf_counter()
-    job.tell(Choices(tuple(found), chosen, left))
-    fits = f"mode {chosen.mode}: the best that fits into {config.budget}"
-    if left is not None and chosen.seconds > left:
-        fits = f"mode {chosen.mode}: the quickest"
+    chosen, left = told(job, manifest, found), _left(job)
+    fits = f"the best that fits into {config.budget}"
+    if chosen.seconds > left:
+        fits = "the quickest"
         job.warn(
             f"budget={config.budget} will not be kept to: mode {chosen.mode} takes some "
             f"{chosen.seconds:.0f} s, and {max(0.0, left):.0f} s are left; give more time, or a --limit"
         )
-    why = (few or fits) if config.mode == "auto" else ""
-    cut = f"{chosen.limit:,} pictures: more would take longer than {config.budget}" if chosen.limit else ""
+    few = heads_only(job, manifest) if chosen.mode == "probe" else None
+    open_ = [f"mode {chosen.mode}"] if config.mode == "auto" else []
+    open_ += [f"epochs {chosen.epochs}"] if chosen.epochs and config.fit.epochs is None else []
+    open_ += [f"views {chosen.views}"] if chosen.views and config.views is None else []
+    why = [few or f"{', '.join(open_)}: {fits}"] if open_ else []
+    why += [f"{chosen.limit:,} pictures: more would take longer than {config.budget}"] if chosen.limit else []
     plan = decided(
         job.plan,
         mode=chosen.mode,
-        why="; ".join(text for text in (why, cut) if text),
+        why="; ".join(why),
         epochs=chosen.epochs,
         views=chosen.views,
         limit=chosen.limit,
     )
     return plan, reserve
+
+
+def told(job: Job, manifest: Manifest, found: list[Option]) -> Option:
+    """What is chosen of what was found, which is told, with the time that is left."""
+    chosen, left = best(job, manifest, found), None if job.deadline is None else _left(job)
+    job.tell(Choices(tuple(dict.fromkeys([*found, chosen])), chosen, left))
+    return chosen
 
 
 def best(job: Job, manifest: Manifest, found: list[Option]) -> Option:
@@ -159,9 +171,10 @@ def _shorter(option: Option, left: float, config: TrainConfig, manifest: Manifes
     share = max(0.0, (left / SPARE - FIXED) / max(option.seconds - FIXED, 1e-9))
     least = LEAST * len(manifest.classes)
     limit = max(least, int(len(manifest) * share))
-    if limit >= len(manifest) or config.split.limit is not None:
-        return option
-    return replace(option, limit=limit, seconds=FIXED + (option.seconds - FIXED) * limit / len(manifest))
+    fewer = replace(option, limit=limit, seconds=FIXED + (option.seconds - FIXED) * limit / len(manifest))
+    spared = option.seconds - fewer.seconds
+    kept = limit >= len(manifest) or config.split.limit is not None or spared < WORTH
+    return option if kept else fewer
 
 
 def _tails(plan: Plan, pictures: int) -> list[tuple[int | None, int]]:

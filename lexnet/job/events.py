@@ -15,6 +15,11 @@ def percent(share: float | None) -> str:
     return f"{'99.9' if shown == '100.0' and share < 1 else shown} %"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 → 1 epoch, 3068 → 3,068 epochs"""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 @dataclass(frozen=True)
 class Found:
     """The pictures were listed."""
@@ -91,6 +96,17 @@ class Option:
     epoch_seconds: float | None = None
     """Of `seconds`, what one epoch of whole nets takes."""
 
+    def __str__(self) -> str:
+        return ", ".join(
+            text
+            for text in (
+                self.epochs and counted(self.epochs, "epoch"),
+                self.views and f"{counted(self.views, 'view')} of each picture",
+                self.limit and f"only {counted(self.limit, 'picture')}",
+            )
+            if text
+        )
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -102,8 +118,8 @@ class Choices:
     """That there are for all of it, where there is a limit."""
 
     def __str__(self) -> str:
-        each = ", ".join(f"{one.mode} {one.seconds:.0f} s" for one in self.options)
-        return f"choices: {each}" + (f"; taken: {self.chosen.mode}" if self.chosen else "")
+        each = (f"{one.mode} {f'({one}) ' * bool(str(one))}{one.seconds:.0f} s" for one in self.options)
+        return f"choices: {', '.join(each)}" + (f"; taken: {self.chosen.mode}" if self.chosen else "")
 
 
 Event = Found | Note | Warned | Progress | Judged | Choices

@@ -4,6 +4,7 @@
 16 made-up ones ─ forth and back       through the tail and the whole net, where there is time for them
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,14 +63,19 @@ def tail_recipe(plan: Plan) -> Recipe:
 
 
 def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> Speeds:
-    """Of this plan's net on this machine; of the frozen net alone where that is `enough` to know."""
-    config = job.plan.config
+    """Of this plan's net on this machine; of the frozen net alone where that is `enough` to know, and of all
+    of the net only where the plan may come to train it.
+
+    Once a quarter of the time is gone, as on a busy machine, each step that is left is taken once.
+    """
+    config, now = job.plan.config, time.perf_counter()
+    until = math.inf if job.deadline is None else now + (job.deadline - now) / 4
     shuffled = sorted(
         range(len(manifest)), key=lambda row: address(config.seed, "measure", manifest.digests[row])
     )
     rows = shuffled[:SOME]
     if config.mode == "scratch":
-        return _of_a_new_net(job, manifest, rows)
+        return _of_a_new_net(job, manifest, rows, until)
     trunk = job.looking()
     engine = frozen_engine(trunk, config.engine, job.workers, job.warn)
     decode = _timed(rows, lambda row: load_row(manifest, row, trunk.spec), job.workers)
@@ -98,16 +104,13 @@ def measure(job: Job, manifest: Manifest, enough: Callable[[Speeds], bool]) -> S
     with evaluating(before), torch.inference_mode():
         inner = tuple(before(torch.zeros(1, *shape)).shape[1:])
     with depthwise_frozen(part):
-        tail = _trained(part, inner, classes, fit)
-    return replace(
-        speeds,
-        tail=tail,
-        whole=_trained(net, shape, classes, fit, device_of(fit)),
-        forward=_forward(net, shape),
-    )
+        speeds = replace(speeds, tail=_trained(part, inner, classes, fit, until))
+    if job.deadline is None or config.mode == "finetune":
+        speeds = replace(speeds, whole=_trained(net, shape, classes, fit, until, device_of(fit)))
+    return replace(speeds, forward=_forward(net, shape))
 
 
-def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
+def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int], until: float) -> Speeds:
     config = job.plan.config
     spec, look = new_spec(config, manifest), 0.0
     decode = _timed(rows, lambda row: load_row(manifest, row, spec), job.workers)
@@ -118,7 +121,7 @@ def _of_a_new_net(job: Job, manifest: Manifest, rows: list[int]) -> Speeds:
     cost(net, spec.size, spec.channels)  # refuses pictures that are too small for it
     laid_out(net, torch.channels_last)
     shape, fit = (spec.channels, spec.size, spec.size), config.fit.resolved("scratch")
-    whole = _trained(net, shape, len(manifest.classes), fit, device_of(fit))
+    whole = _trained(net, shape, len(manifest.classes), fit, until, device_of(fit))
     return Speeds(decode=decode, look=look, whole=whole, forward=_forward(net, shape))
 
 
@@ -131,7 +134,12 @@ def _timed(rows: list[int], work: Callable[[int], object], threads: int) -> floa
 
 
 def _trained(
-    net: nn.Module, shape: tuple[int, ...], classes: int, fit: Fit, device: torch.device = CPU
+    net: nn.Module,
+    shape: tuple[int, ...],
+    classes: int,
+    fit: Fit,
+    until: float,
+    device: torch.device = CPU,
 ) -> float:
     """Seconds a picture, forth and back, of a net that is thrown away."""
     draw = torch.Generator().manual_seed(0)
@@ -140,7 +148,7 @@ def _trained(
     inputs, targets = inputs.to(device), F.one_hot(torch.arange(count) % classes, classes).float().to(device)
     optimiser = make_optimiser(net.to(device).train(), fit)
     times = list[float]()
-    while len(times) < 3 or sum(times) < ENOUGH:
+    while (len(times) < 3 or sum(times) < ENOUGH) and (not times or time.perf_counter() < until):
         start = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
         with mixed(inputs.device, fit):
@@ -150,7 +158,7 @@ def _trained(
         loss.item()  # waits for a GPU
         times.append(time.perf_counter() - start)
     net.to(CPU)
-    return min(times[1:]) / count
+    return min(times[1:] or times) / count
 
 
 @torch.inference_mode()

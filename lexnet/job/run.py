@@ -177,7 +177,7 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
 
 def foresee(manifest: Manifest, plan: Plan, tell: Listener) -> dict[str, Any]:
     """`preview` of a plan for admitted pictures."""
-    from lexnet.job.budget import best, heads_only, options  # load torch
+    from lexnet.job.budget import heads_only, options, told  # load torch
     from lexnet.job.choose import without_a_look
 
     if len(plan.config.nets()) > 1:
@@ -188,19 +188,22 @@ def foresee(manifest: Manifest, plan: Plan, tell: Listener) -> dict[str, Any]:
         announce(plan, tell)
     for risk in plan.risks(manifest.classes):
         tell(Warned(risk))
-    left = seconds(plan.config.budget) if plan.config.budget else None
-    deadline = None if left is None else time.perf_counter() + left
+    budget = plan.config.budget
+    deadline = None if budget is None else time.perf_counter() + seconds(budget)
     workers = plan.config.workers or available_cores()
     job = Job(plan=plan, clock=Clock(), tell=tell, workers=workers, deadline=deadline)
     if few := heads_only(job, manifest):
         tell(Note(few))
         job = replace(job, plan=decided(plan, mode="probe"))
-    elif plan.config.mode == "auto" and left is None:
+    elif plan.config.mode == "auto" and budget is None:
         tell(Note("without --budget: first a head, then a tail, which is kept where it proves better"))
     tell(Note("measuring this machine takes up to half a minute"))
     found, _ = options(replace(job, deadline=None), manifest)
-    chosen = found[0] if left is None else best(job, manifest, found)
-    tell(Choices(tuple(found), chosen, left))
+    if budget is None:
+        chosen = found[0]
+        tell(Choices(tuple(found), chosen, None))
+    else:
+        chosen = told(job, manifest, found)
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}
     return document | {"chosen": asdict(chosen)}
 

@@ -32,8 +32,8 @@ TOLD = {
     "epoch 9 of 9: loss 0.001, val accuracy 99.9 %, val log loss 0.002": Judged(
         9, {"epoch": 9, "loss": 0.001, "val_accuracy": 0.9999, "val_log_loss": 0.002}
     ),
-    "choices: tail 240 s, probe 12 s; taken: probe": Choices((LONG, SHORT), SHORT, 60),
-    "choices: tail 240 s": Choices((LONG,), None, None),
+    "choices: tail (8 epochs) 240 s, probe 12 s; taken: probe": Choices((LONG, SHORT), SHORT, 60),
+    "choices: tail (8 epochs) 240 s": Choices((LONG,), None, None),
 }
 
 
