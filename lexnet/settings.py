@@ -73,6 +73,15 @@ def to_record(config: Any) -> dict[str, Any]:
     return {name: _listed(value) for name, value in asdict(config).items()}
 
 
+def flat(config: Any) -> dict[str, Any]:
+    """Each setting by its name alone, those of inner dataclasses in their place."""
+    values: dict[str, Any] = {}
+    for one in fields(config):
+        value = getattr(config, one.name)
+        values |= flat(value) if is_dataclass(one.default_factory) else {one.name: value}
+    return values
+
+
 def _listed(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _listed(v) for k, v in value.items()}

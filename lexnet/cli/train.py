@@ -59,10 +59,17 @@ def _cut(metrics: dict[str, Any]) -> str:
 
 def _saved(metrics: dict[str, Any]) -> str:
     """What a cut saves."""
+    from lexnet.cli.printing import percent
+
     if not (whole := metrics["whole"]):
         return ""
-    params, macs = (100 * (1 - metrics[key] / whole[key]) for key in ("params", "macs"))
-    return f" ({params:.0f} % and {macs:.0f} % fewer than the whole net)"
+    params, macs = (percent(1 - metrics[key] / whole[key]) for key in ("params", "macs"))
+    return f" ({params} and {macs} fewer than the whole net)"
+
+
+def _millions(number: int) -> str:
+    """384_123_456 → 384 M, 61_706 → 0.0617 M"""
+    return f"{number / 1e6:,.0f} M" if number >= 1e8 else f"{number / 1e6:.3g} M"
 
 
 def summary(metrics: dict[str, Any]) -> str:
@@ -79,7 +86,7 @@ def summary(metrics: dict[str, Any]) -> str:
         f"(95 %: {percent(low)} to {percent(high)}; {count:,} pictures; "
         f"always the commonest class: {percent(metrics['majority_accuracy'])})",
         f"net            {metrics['net']}{_cut(metrics)}, {metrics['mode']}; "
-        f"{metrics['params'] / 1e6:.2f} M parameters, {metrics['macs'] / 1e6:.0f} M multiply-adds"
+        f"{_millions(metrics['params'])} parameters, {_millions(metrics['macs'])} multiply-adds"
         f"{_saved(metrics)}",
         f"verified       {check['pictures']:,} held-out pictures through the shipped graph: "
         f"{percent(check['agreement'])} equal, probabilities at most {check['max_difference']:.2g} apart",

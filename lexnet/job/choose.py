@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lexnet.check.headers import TINY, tiny
-from lexnet.config import TAIL_STEPS, TrainConfig, tail_epochs
+from lexnet.config import TAIL_STEPS, ProbeConfig, TrainConfig, tail_epochs
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import MIN_TRAIN, stratified
 from lexnet.files import write_atomic
@@ -58,6 +58,8 @@ def without_a_look(plan: Plan, manifest: Manifest) -> Plan | None:
     """For pictures nearly all so small that photographs' features say little of them: a net of their own."""
     config = plan.config
     if config.mode != "auto" or config.net != "auto" or config.size or config.views or len(manifest) < MANY:
+        return None
+    if config.probe != ProbeConfig():  # somebody wants a head
         return None
     if not config.split.val and not len(manifest.where("val")):  # which it is calibrated on
         return None

@@ -15,10 +15,10 @@ from lexnet.check.examine import near_copies
 from lexnet.data.manifest import Manifest, refuse_bad
 from lexnet.job.divide import divide
 from lexnet.job.events import Note, ignore
-from lexnet.job.features import cheapest, examples_of, latency
+from lexnet.job.features import cheapest, examples_of, latency, why
 from lexnet.job.job import Job
 from lexnet.job.plan import make_plan
-from lexnet.transfer.cut import Probed, probe_stages, reason
+from lexnet.transfer.cut import Probed, probe_stages
 from lexnet.transfer.extract import extract_each
 
 
@@ -65,7 +65,7 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     of_net = {trunk.weights.net: one for trunk, one in zip(trunks, jobs, strict=True)}
     classes = len(pictures.classes)
     chosen = cheapest(job, curve, classes, lambda one: latency(of_net[str(one.net)], one))
-    job.tell(Note(reason(curve, chosen)))
+    job.tell(Note(why(job, curve, chosen, classes)))
     if config.split.folds is not None:
         job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")
     settled = replace(config, net=str(chosen.net))

@@ -17,7 +17,7 @@ from lexnet.job.events import Note
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.runtime.engines import open_engine
-from lexnet.transfer.cut import Probed, choose_cut, columns, probe_stages, reason
+from lexnet.transfer.cut import Probed, called, choose_cut, columns, probe_stages, reason
 from lexnet.transfer.probe import Examples
 from lexnet.transfer.trunk import Trunk
 from lexnet.transfer.views import answering, augmented, colour_axes
@@ -80,7 +80,7 @@ def _probed(
             partial(job.progress, "probes"),
         )
     chosen = cheapest(job, curve, classes, lambda one: latency(job, one))
-    job.tell(Note(reason(curve, chosen)))
+    job.tell(Note(why(job, curve, chosen, classes)))
     if config.split.folds is not None:
         job.warn("the cut was chosen on pictures that are measured in turn: that accuracy is a little high")
     return chosen.place, curve
@@ -98,6 +98,19 @@ def cheapest(job: Job, curve: list[Probed], classes: int, latency: Callable[[Pro
         latency=latency,
         max_latency=config.max_latency,
     )
+
+
+def why(job: Job, curve: list[Probed], chosen: Probed, classes: int) -> str:
+    """The choice in one line, with the limits that it keeps to and what it would be without them."""
+    config, text = job.plan.config, reason(curve, chosen)
+    limits = {name: getattr(config, name) for name in ("max_macs", "max_size", "max_latency")}
+    given = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
+    if not given:
+        return text
+    free = choose_cut(curve, classes)
+    if free is chosen:
+        return f"{text}; within {given}"
+    return f"{text}; within {given}, without which it would be {called(free)}, {100 * free.accuracy:.1f} %"
 
 
 def latency(job: Job, probed: Probed) -> float:

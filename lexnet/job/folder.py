@@ -7,9 +7,10 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from lexnet.errors import LexNetError, OutputError
+from lexnet.errors import LexNetError, OutputError, TrainingError
 from lexnet.files import write_atomic
 from lexnet.job.plan import Plan, read_plan
+from lexnet.settings import flat
 
 RUNS = Path("runs")
 PLAN, DONE = "plan.yaml", "metrics.json"
@@ -26,6 +27,8 @@ RATE = "rate.json"
 """The learning rate that was measured, and its curve; a longer run takes the same."""
 CHECKPOINT = "checkpoint.safetensors"
 """What an interrupted training goes on from."""
+OF_LENGTH = ("epochs", "raised", "compile")
+"""The settings in which a run may differ from one that it goes on from."""
 
 
 def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
@@ -39,7 +42,7 @@ def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
         if (taken := _take(out, plan, named=True)) is None:
             raise OutputError(
                 f"{out} exists already; choose another --out, or leave it out for a new folder in {RUNS}"
-                + _longer_by(out)
+                + _longer_by(out, plan)
             )
         return out, *taken
     for number in count(1):
@@ -98,10 +101,12 @@ def refuse_inside(out: Path, root: Path) -> None:
 @contextmanager
 def given_back(folder: Path, *, resumed: bool, named: bool) -> Iterator[None]:
     """Where something is refused before any training, the plan goes, and the folder too unless it was named:
-    it is no run, and the corrected command may take it."""
+    it is no run, and the corrected command may take it. A head that is there to use stays."""
     try:
         yield
-    except LexNetError:
+    except LexNetError as error:
+        if isinstance(error, TrainingError) and (folder / HEAD).exists():
+            raise TrainingError(f"{error}; {folder / HEAD}, of the head alone, is there to use") from error
         with suppress(OSError):
             if not resumed and {file.name for file in folder.iterdir()} <= {PLAN, HEAD}:
                 (folder / HEAD).unlink(missing_ok=True)
@@ -140,13 +145,18 @@ def _longer(folder: Path, plan: Plan) -> Plan | None:
         return None
 
 
-def _longer_by(folder: Path) -> str:
+def _longer_by(folder: Path, plan: Plan) -> str:
     """What the run in the folder has to be asked for with, to be trained for longer."""
     with suppress(OSError, LexNetError):
         if (folder / CHECKPOINT).exists():
-            config = read_plan(folder / PLAN).config
-            asked = f"--mode {config.mode} --net {config.net} and more --epochs"
-            return f" (to train its run for longer: {asked})"
+            before = read_plan(folder / PLAN)
+            had, has = ({"data": one.data, **flat(one.config)} for one in (before, plan))
+            other = [name for name in had if had[name] != has[name] and name not in OF_LENGTH]
+            if "mode" in other:  # on which most of the others hang
+                other = [name for name in other if name in ("data", "mode", "net")]
+            asked = ", ".join(f"{name}={had[name]}" for name in other)
+            same = f"ask for {asked} as it has, and for" if other else "ask for"
+            return f" (to train its run for longer, {same} more than its {had['epochs']} epochs)"
     return ""
 
 

@@ -74,10 +74,10 @@ def _tail_or_head(
     if job.plan.recipe() != asked.recipe():
         _warn_of_changes(trying, admitted)
     taught = _taught(trying, looked, divided, tried=True)
-    better, seen = _beside_the_head(taught, divided)
-    why = f"mode {'tail' if better else 'probe'}: {seen}"
+    gain, seen = _beside_the_head(taught, divided)
+    why = f"mode {'tail' if gain > 0 else 'probe'}: {seen}"
     job.tell(Note(why))
-    if better:
+    if gain > 0:
         for event in held:
             job.tell(event)
         return replace(taught, job=replace(taught.job, tell=job.tell)), divided
@@ -170,8 +170,10 @@ def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
     """Where what was trained is right no more often than what was there without it."""
     job, mode = taught.job, taught.job.plan.config.mode
     if mode in ("tail", "finetune"):
-        better, seen = _beside_the_head(taught, manifest)
-        if not better:
+        gain, seen = _beside_the_head(taught, manifest)
+        if gain < 0:
+            job.warn(f"mode {mode}: {seen}, which is better; give it more time, or take --mode probe")
+        elif gain == 0:
             job.tell(Note(f"mode {mode}: {seen}; --mode probe takes less time"))
     if mode == "scratch":
         truth = manifest.labels[manifest.where("val")]
@@ -183,19 +185,18 @@ def _warn_of_no_gain(taught: Taught, manifest: Manifest) -> None:
             )
 
 
-def _beside_the_head(taught: Taught, manifest: Manifest) -> tuple[bool, str]:
-    """Whether what was trained is right on more of the validation part than the head that it began with, and
-    on how many each is."""
+def _beside_the_head(taught: Taught, manifest: Manifest) -> tuple[int, str]:
+    """On how many more val pictures what was trained is right than the head that it began with; in words."""
     assert taught.trunk is not None and taught.probe is not None and taught.examples is not None
     then = _hits(taught.job, taught.trunk, taught.probe, taught.examples, manifest)
     truth = manifest.labels[manifest.where("val")]
-    if then == len(truth):
-        return False, f"a linear head is right on all {then:,} val pictures"
-    if not taught.learned.steps:
-        return False, "no time was left to train a tail in"
+    if not taught.learned.steps and then < len(truth):
+        return 0, "no time was left to train a tail in"
     now = int((taught.learned.val.argmax(axis=1) == truth).sum())
+    if then == len(truth):
+        return now - then, f"a linear head is right on all {then:,} val pictures"
     seen = f"after training {now:,} of {len(truth):,} val pictures are right, with a linear head {then:,}"
-    return now > then, seen
+    return now - then, seen
 
 
 def _hits(job: Job, trunk: Trunk, probe: Probe, examples: Examples, manifest: Manifest) -> int:

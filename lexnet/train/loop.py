@@ -103,7 +103,7 @@ def fit(
     history, per_epoch = run.history, -(-batches_per_epoch // config.accumulate)
     total, pictures = 0.0, 0
     for epoch in range(history.done(), config.epochs):
-        kept = "nothing is kept yet"
+        kept = "no epoch is kept yet"
         if checkpoint is not None and history.epochs:
             kept = f"what epoch {history.done()} ended with is kept"
         torch.manual_seed(address(seed, "dropout", str(epoch)))

@@ -120,18 +120,24 @@ def choose_cut(
 def reason(curve: Sequence[Probed], chosen: Probed) -> str:
     """The choice in one line, for people."""
     best, dearest = max(curve, key=lambda one: one.accuracy), max(one.place.macs for one in curve)
-    where = f"net {chosen.net}, " if chosen.net else ""
-    where += "the whole net" if chosen.place.stage is None else f"cut {chosen.place.stage}"
     saved = 1 - chosen.place.macs / dearest
     if not chosen.net and chosen.place.stage is None:
         return (
             f"the whole net: {100 * chosen.accuracy:.1f} % out of fold, and no earlier stage is shown to "
             f"lose at most {100 * MARGIN:.0f} point"
         )
-    return (
-        f"{where}: {100 * chosen.accuracy:.1f} % out of fold, the best {100 * best.accuracy:.1f} %; "
-        f"{100 * saved:.0f} % fewer multiply-adds than the {'dearest' if chosen.net else 'whole'}"
+    seen = (
+        f"{called(chosen)}: {100 * chosen.accuracy:.1f} % out of fold, the best {100 * best.accuracy:.1f} %"
     )
+    if not saved:
+        return f"{seen}; no cheaper one is shown to lose at most {100 * MARGIN:.0f} point"
+    return f"{seen}; {100 * saved:.0f} % fewer multiply-adds than the {'dearest' if chosen.net else 'whole'}"
+
+
+def called(one: Probed) -> str:
+    """net resnet20, cut stage2"""
+    net = f"net {one.net}, " if one.net else ""
+    return net + ("the whole net" if one.place.stage is None else f"cut {one.place.stage}")
 
 
 def most_lost(a: NDArray[np.bool_], b: NDArray[np.bool_], units: NDArray[np.str_]) -> float:

@@ -394,7 +394,7 @@ def test_a_tail_has_to_gain_more_than_noise(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(choose, "try_tail", fake(gain, lost))
-    monkeypatch.setattr("lexnet.job.learn._beside_the_head", lambda *arguments: (True, "it is better"))
+    monkeypatch.setattr("lexnet.job.learn._beside_the_head", lambda *arguments: (1, "it is better"))
     events: list[Event] = []
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
     run = train(str(folder), TrainConfig(size=64), tell=events.append)
@@ -409,7 +409,7 @@ def test_a_tail_that_is_no_better_on_the_val_part_is_not_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(choose, "try_tail", fake(0.5, 0))
-    monkeypatch.setattr("lexnet.job.learn._beside_the_head", lambda *arguments: (False, "it is no better"))
+    monkeypatch.setattr("lexnet.job.learn._beside_the_head", lambda *arguments: (0, "it is no better"))
     monkeypatch.setattr("lexnet.config.TAIL_STEPS", 20)
     monkeypatch.setattr(
         "lexnet.job.plan.breaks_labels", lambda recipe, classes: ["a risk"] * (recipe != Recipe())
@@ -461,7 +461,7 @@ def test_a_tail_is_compared_with_a_head_that_answers_by_as_many_views(
         looked.append(features.shape[:2])
         return probabilities(probe, features)
 
-    def compared(*arguments: Any) -> tuple[bool, str]:
+    def compared(*arguments: Any) -> tuple[int, str]:
         with monkeypatch.context() as patch:
             patch.setattr(Probe, "probabilities", seen)
             return beside_the_head(*arguments)

@@ -145,8 +145,15 @@ def test_what_is_another_run_is_not_gone_on_with(two: Run, config: TrainConfig) 
 def test_where_the_mode_was_chosen_for_a_run_it_says_how_to_ask_for_more(two: Run) -> None:
     """As where tiny pictures get a net of their own, and --epochs alone asks for a tail."""
     net = two.metrics["net"]
-    with pytest.raises(OutputError, match=rf"for longer: --mode scratch --net {net} and more --epochs\)"):
+    again = rf"for longer, ask for net={net}, mode=scratch as it has, and for more than its 2 epochs\)"
+    with pytest.raises(OutputError, match=again):
         train("digits", TrainConfig(fit=FitConfig(epochs=9)), two.folder)
+    with pytest.raises(
+        OutputError, match=r"longer, ask for seed=0 as it has, and for more than its 2 epochs"
+    ):
+        train("digits", replace(of(3), seed=1), two.folder)
+    with pytest.raises(OutputError, match=r"longer, ask for more than its 2 epochs\)"):
+        train("digits", of(2), two.folder)
 
 
 def test_a_plan_of_before_there_were_totals_is_the_same_run(two: Run) -> None:

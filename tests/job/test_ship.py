@@ -9,10 +9,11 @@ import pytest
 from picture_makers import clipart_folder
 from stopping import stopped_behind
 
+import lexnet
 from lexnet.config import FitConfig, TrainConfig
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import prefixes
-from lexnet.errors import ConfigError, ParityError
+from lexnet.errors import ConfigError, ParityError, TrainingError
 from lexnet.job import ship
 from lexnet.job.folder import HEAD
 from lexnet.job.run import train
@@ -59,6 +60,25 @@ def test_the_head_meanwhile_knows_nothing_of_the_test_part_and_leaves_no_trace(
     assert head.manifest["measured"]["count"] == len(divided["val"]) and len(divided["test"]) == 6
     assert run.metrics["resumed"] and not (run.folder / HEAD).exists()
     assert not [text for text in run.metrics["decisions"] if HEAD in text or "going on" in text]
+
+
+def test_the_head_meanwhile_stays_where_training_goes_wrong(few: Path, tmp_path: Path) -> None:
+    wild = FitConfig(epochs=400, batch_size=8, lr=100.0, weight_decay=10.0, optimiser="sgd", warmup=0.0)
+    said = rf"is nan in batch .* no epoch is kept yet; .*{HEAD}, of the head alone, is there to use"
+    with pytest.raises(TrainingError, match=said):
+        train(str(few), replace(TAIL, fit=wild), tmp_path / "run")
+    head = lexnet.load(tmp_path / "run" / HEAD)
+    assert head.predict(few / "birds").shape == (10,)
+
+
+def test_a_net_that_is_worse_than_its_head_is_warned_of(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gain, told in ((-2, "warnings"), (0, "decisions")):
+        monkeypatch.setattr("lexnet.job.learn._beside_the_head", lambda *given, gain=gain: (gain, "so it is"))
+        metrics = train(str(few), TAIL, tmp_path / told).metrics
+        assert any("mode tail: so it is" in text for text in metrics[told])
+    assert not any("so it is" in text for text in metrics["warnings"])
 
 
 def test_the_head_meanwhile_fails_alone(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

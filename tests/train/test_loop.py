@@ -227,8 +227,8 @@ def test_what_an_error_says_is_kept_is_what_the_checkpoint_holds(tmp_path: Path)
         return str(error.value)
 
     assert "in batch 1 of epoch 6; what epoch 4 ended with is kept" in broken(5)
-    assert "in batch 1 of epoch 2; nothing is kept yet" in broken(1)
-    assert "in batch 1 of epoch 6; nothing is kept yet" in broken(5, keep=False)
+    assert "in batch 1 of epoch 2; no epoch is kept yet" in broken(1)
+    assert "in batch 1 of epoch 6; no epoch is kept yet" in broken(5, keep=False)
     kept = read_checkpoint(tmp_path / "5")
     assert kept is not None and [one["epoch"] for one in kept[1]["history"]] == [2, 4]
     assert not (tmp_path / "1").exists()
