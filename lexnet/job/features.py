@@ -1,5 +1,6 @@
 """What the head is fitted on: the frozen net's features, of the net cut short and of changed copies too."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,9 @@ from lexnet.config import TTA_VIEWS
 from lexnet.data.groups import units
 from lexnet.data.manifest import Manifest
 from lexnet.export.places import Place
+from lexnet.files import write_atomic
 from lexnet.job.events import Note
+from lexnet.job.folder import LATENCIES
 from lexnet.job.job import Job
 from lexnet.job.learned import Looked
 from lexnet.runtime.engines import open_engine
@@ -114,7 +117,19 @@ def why(job: Job, curve: list[Probed], chosen: Probed, classes: int) -> str:
 
 
 def latency(job: Job, probed: Probed) -> float:
-    """Milliseconds that one picture takes in the net up to there: the median of some, one at a time."""
+    """Milliseconds that one picture takes in the net up to there, measured once for all of a run."""
+    name = f"{job.plan.net()} {probed.place.stage}"
+    file = None if job.keep is None else job.keep / LATENCIES
+    kept: dict[str, float] = json.loads(file.read_text("utf-8")) if file and file.exists() else {}
+    if name not in kept:
+        kept[name] = _measured(job, probed)
+        if file:
+            write_atomic(file, json.dumps(kept))
+    return kept[name]
+
+
+def _measured(job: Job, probed: Probed) -> float:
+    """The median of some, one at a time."""
     trunk, choice = job.trunk(probed.place.stage), job.plan.config.engine
     engine = open_engine("auto" if choice == "torch" else choice, trunk.graph, 1)  # no bundle runs in torch
     views = TTA_VIEWS[job.plan.config.tta]

@@ -23,6 +23,8 @@ RESERVE = "reserve"
 """The seconds that were measured to be needed once the weights are trained: part of that choice."""
 HEAD = "head.lexnet"
 """A bundle of the head alone, to use while the rest is trained."""
+LATENCIES = "latencies.json"
+"""Milliseconds that each place took where the net may end: a run that goes on does not measure again."""
 RATE = "rate.json"
 """The learning rate that was measured, and its curve; a longer run takes the same."""
 CHECKPOINT = "checkpoint.safetensors"
@@ -108,9 +110,9 @@ def given_back(folder: Path, *, resumed: bool, named: bool) -> Iterator[None]:
         if isinstance(error, TrainingError) and (folder / HEAD).exists():
             raise TrainingError(f"{error}; {folder / HEAD}, of the head alone, is there to use") from error
         with suppress(OSError):
-            if not resumed and {file.name for file in folder.iterdir()} <= {PLAN, HEAD}:
-                (folder / HEAD).unlink(missing_ok=True)
-                (folder / PLAN).unlink()
+            if not resumed and {file.name for file in folder.iterdir()} <= {PLAN, HEAD, LATENCIES}:
+                for name in (HEAD, LATENCIES, PLAN):
+                    (folder / name).unlink(missing_ok=True)
                 if not named:
                     folder.rmdir()
         raise

@@ -24,6 +24,7 @@ from lexnet.job.folder import (
     CHOICE,
     DONE,
     HEAD,
+    LATENCIES,
     PLAN,
     RATE,
     RESERVE,
@@ -151,7 +152,7 @@ def _written(
     write_atomic(folder / ASKED, asked.to_yaml())
     write_atomic(folder / PLAN, outcome.plan.to_yaml())
     write_atomic(folder / DONE, json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False))
-    for name in (ASKED, CHOICE, RESERVE, HEAD):
+    for name in (ASKED, CHOICE, RESERVE, HEAD, LATENCIES):
         (folder / name).unlink(missing_ok=True)
     if metrics["stopped"] or not metrics["history"]:  # nothing that more epochs could go on from
         (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from picture_makers import class_folder, clipart_folder
 
-from lexnet.config import FitConfig, Recipe, SplitConfig, TrainConfig
+from lexnet.config import FitConfig, ProbeConfig, Recipe, SplitConfig, TrainConfig
 from lexnet.data.manifest import Files, Manifest
 from lexnet.data.source import read_data
 from lexnet.errors import ConfigError
-from lexnet.job import budget, choose, learn, measure, ship
+from lexnet.job import budget, choose, features, learn, measure, ship
 from lexnet.job.events import Choices, Event, Note, Option, Warned
 from lexnet.job.job import Clock, Job
 from lexnet.job.look import look_once
@@ -535,6 +535,8 @@ def test_many_tiny_pictures_get_a_net_of_their_own(folder: Path, monkeypatch: py
     assert choose.without_a_look(job(Path("digits"), TrainConfig(mode="probe")).plan, digits) is None
     given = job(Path("digits"), TrainConfig(net="efficientnet_lite0"))
     assert choose.without_a_look(given.plan, digits) is None, "its net is given"
+    probing = job(Path("digits"), TrainConfig(probe=ProbeConfig(cv=3)))
+    assert choose.without_a_look(probing.plan, digits) is None, "somebody wants a head"
     unjudged = job(Path("digits"), TrainConfig(split=SplitConfig(val=0.0)))
     assert choose.without_a_look(unjudged.plan, digits) is None, "a new net is calibrated on a val part"
     monkeypatch.setattr(choose, "MANY", 10)
@@ -640,6 +642,34 @@ def test_a_cut_that_was_measured_is_kept_in_the_plan(folder: Path, tmp_path: Pat
     assert (again.folder / "model.lexnet").read_bytes() == (run.folder / "model.lexnet").read_bytes()
     with pytest.raises(ConfigError, match=r"max_latency=0.001 is under the .* of the cheapest; raise it"):
         train(str(folder), replace(config, max_latency=0.001), tmp_path / "none")
+    assert not any((tmp_path / "none").iterdir()), "it is given back"
+
+
+def test_whoever_goes_on_with_a_cut_that_was_measured_goes_on_with_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine is a hundred times as slow meanwhile."""
+    config = TrainConfig(size=64, cut="auto", max_latency=50.0)
+    speed = [1.0]
+    monkeypatch.setattr(features, "_measured", lambda job, one: speed[0] * one.place.macs / 1e6)
+    fit_probe = learn.fit_probe
+
+    def killed(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learn, "fit_probe", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(str(folder), config, tmp_path / "run")
+    speed[0] = 100.0
+    run = train(str(folder), config, tmp_path / "run")
+    assert learn.fit_probe is fit_probe and run.metrics["resumed"]
+    speed[0] = 1.0
+    undisturbed = train(str(folder), config, tmp_path / "undisturbed")
+    assert (run.folder / "model.lexnet").read_bytes() == (undisturbed.folder / "model.lexnet").read_bytes()
+    assert {path.name for path in run.folder.iterdir()} == {
+        path.name for path in undisturbed.folder.iterdir()
+    }
 
 
 def test_an_option_is_what_it_says() -> None:

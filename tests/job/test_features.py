@@ -15,7 +15,7 @@ from lexnet.data.manifest import Manifest
 from lexnet.data.splits import assign_parts
 from lexnet.export.places import Place
 from lexnet.job import features
-from lexnet.job.features import cheapest, examples_of, with_views
+from lexnet.job.features import cheapest, examples_of, why, with_views
 from lexnet.job.job import Clock, Job
 from lexnet.job.plan import make_plan
 from lexnet.transfer.cut import Probed
@@ -23,6 +23,28 @@ from lexnet.transfer.cut import Probed
 
 def job(config: TrainConfig) -> Job:
     return Job(plan=make_plan("/data", config), clock=Clock(), tell=lambda event: None, workers=1)
+
+
+def test_a_choice_within_limits_names_them_and_what_there_would_be_without() -> None:
+    right = np.arange(200) < 180
+    cheap, dear = (
+        Probed(
+            place=Place(stage=f"stage{n}", width=10, macs=n * 1_000_000, params=n * 1_000),
+            accuracy=float(hits.mean()),
+            interval=(0.0, 1.0),
+            right=hits,
+            units=np.arange(200).astype(str),
+        )
+        for n, hits in ((1, np.arange(200) < 80), (2, right))
+    )
+    for limits, said in (
+        ({}, "cut stage2: 90.0 % out of fold"),
+        ({"max_size": 1e9}, "; within max_size=1e+09"),
+        ({"max_macs": 1.5e6}, "; within max_macs=1.5e+06, without which it would be cut stage2, 90.0 %"),
+    ):
+        own = job(TrainConfig(mode="probe", cut="auto", **limits))
+        chosen = cheapest(own, [cheap, dear], 0, lambda one: 0.0)
+        assert said in why(own, [cheap, dear], chosen, 0)
 
 
 def test_near_copies_are_never_on_both_sides_of_a_fold(tmp_path: Path) -> None:
