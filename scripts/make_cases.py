@@ -23,11 +23,11 @@ COMMIT = subprocess.run(HEAD, cwd=folder, capture_output=True, text=True, check=
 TOP = """# Case studies
 
 Claims of deep-learning lectures and textbooks as experiments, each with a verdict that comes from all of
-its seeds. `lexnet case NAME` runs one here, in up to five minutes on two cores; `lexnet case all` makes these
-pages as a booklet; `--full` is the long version: the same experiment with more pictures and longer training
-(— where it was not run). A claim holds if each of its parts does, and does not hold if one does not. “Not
-shown”: the interval of what was measured has both outcomes in it. A verdict is about the settings on its
-page.
+its seeds. `lexnet case NAME` runs one here, in up to seven minutes on two cores; `lexnet case all` makes
+the same pages as a booklet; `--full` is the long version: the same experiment with more pictures and longer
+training (— where it was not run). A claim holds if each of its parts does, and does not hold if one does
+not. “Not shown”: the interval of what was measured has both outcomes in it. A verdict is about the settings
+on its page.
 """
 
 

@@ -109,7 +109,7 @@ def summary(done: "Checked", train: str) -> str:
         f"page   {done.document['page']}",
         f"fixes  {done.document['fixes']}",
     ]
-    if done.blocking:
+    if done.proposals:
         suspects = " (suspect labels are kept unless you relabel them there)"
         hint = suspects if done.counts["suspect_labels"] else ""
         more = ", add to the classes named above" if "classes" in done.blocking else ""

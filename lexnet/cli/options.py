@@ -57,8 +57,27 @@ class Setting(click.Option):
         self.section = section
 
 
+ELSEWHERE = {
+    "--resume": "an unfinished run goes on when the same command is given again",
+    "--pretrained": "nets bring their published weights, but with --mode scratch",
+    "--data": "give the pictures bare, as in: lexnet train photos/",
+    "--name": "--out names the run's folder",
+}
+"""What users of other tools ask for, and what stands for it here."""
+
+
 class Sectioned(click.Command):
     """A command whose help has a section for each dataclass inside its config."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hidden = {name for param in self.params if getattr(param, "hidden", False) for name in param.opts}
+            name, likely = error.option_name, [one for one in error.possibilities or () if one not in hidden]
+            if hint := ELSEWHERE.get(name):
+                raise click.NoSuchOption(name, f"No such option: {name}; {hint}.", ctx=ctx) from None
+            raise click.NoSuchOption(name, possibilities=likely, ctx=ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -45,7 +45,7 @@ class Bars:
             transient=True,
         )
         self._task: TaskID | None = None
-        self._step = ""
+        self._step = ("", 0)
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -64,10 +64,10 @@ class Bars:
         with self._lock:
             if self._task is None:
                 self._bars.start()
-            if self._task is None or step != self._step:
+            if self._task is None or (step, total) != self._step:
                 if self._task is not None:
                     self._bars.remove_task(self._task)
-                self._step, self._task = step, self._bars.add_task(step, total=total)
+                self._step, self._task = (step, total), self._bars.add_task(step, total=total)
             self._bars.update(self._task, completed=done)
 
     def print(self, text: str) -> None:

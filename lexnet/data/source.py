@@ -40,4 +40,6 @@ def find_data(data: str) -> Path:
         )
     if data in SAMPLES:
         return sample_path(data)
+    if "://" in data:
+        raise DataError(f"{data} is an address; download it, and give the file")
     raise DataError(f"there is no folder {data}; give one, or a sample set: {', '.join(SAMPLES)}")

@@ -167,8 +167,8 @@ def refuse_unknown(found: Iterable[tuple[str, str]], classes: list[str]) -> None
         names = ", ".join(classes[:SHOWN]) + ", ..." * (len(classes) > SHOWN)
         more = f" (nor {shown_plain(name for name, _ in others)})" if others else ""
         raise DataError(
-            f"class {label!r} in {place} is not among the {len(classes)} classes that are trained on{more}: "
-            f"{names}{did_you_mean(near)}; rename it or leave it out, or add it to the train part"
+            f"class {label!r} in {place} is not among the {len(classes)} classes that are known{more}: "
+            f"{names}{did_you_mean(near)}; rename it or leave it out; to learn it, add it to the train part"
         )
 
 

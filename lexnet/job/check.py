@@ -39,6 +39,8 @@ class Checked:
     """What `--json` prints."""
     counts: dict[str, int]
     blocking: list[str]
+    proposals: int
+    """Rows of the file of corrections."""
     folder: Path
 
 
@@ -91,6 +93,7 @@ def check(
     again = {(fix.path, fix.fault) for fix in new}
     before = [fix for fix in agreed if fix.proposal == "relabel" or (fix.path, fix.fault) not in again]
     rows = [*before, *new]
+    proposed = len(rows)
     write_atomic(folder / FIXES, fixes_csv(rows))
     sections = list(_sections(found, rows, fail_on))  # to `rows` come those that the page alone has
     write_atomic(folder / PAGE, render_check(facts, sections, rows, found.manifest.classes))
@@ -100,7 +103,7 @@ def check(
         "fixes": display(folder / FIXES),
         "seconds": time.perf_counter() - start,
     }
-    return Checked(document, counts, blocking, folder)
+    return Checked(document, counts, blocking, proposed, folder)
 
 
 def _folder(out: Path | None, name: str, root: Path) -> Path:

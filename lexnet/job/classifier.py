@@ -179,7 +179,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         heard = Heard(on_event or warn, in_python)
         with raised_in_python():
             pictures, plan, _ = self._asked(X, y, sample_weight, groups, heard)
-            return foresee(pictures, plan, heard)
+            found = foresee(pictures, plan, heard)
+        return found | {"reasons": [in_python(reason) for reason in found["reasons"]]}
 
     def predict(self, X: Picture | Iterable[Picture]) -> NDArray[Any]:
         """(N,) labels, of the type that `fit` was given."""

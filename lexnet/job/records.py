@@ -24,7 +24,16 @@ from lexnet.transfer.cut import Probed
 from lexnet.transfer.extract import Extraction
 from lexnet.transfer.trunk import Trunk
 
-PACKAGES = ("numpy", "pillow", "opencv-python-headless", "onnxruntime", "openvino", "scikit-learn")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "pillow",
+    "opencv-python-headless",
+    "onnxruntime",
+    "openvino",
+    "scikit-learn",
+    "torch",
+)
 """What can change a number."""
 
 

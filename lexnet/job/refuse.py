@@ -43,7 +43,8 @@ def refuse_unused(config: TrainConfig, mode: str) -> None:
         raise ConfigError("compile='always': a tail is not compiled; leave it out, or --mode finetune")
     if mode == "tail" and config.fit.find_lr:
         raise ConfigError(
-            "find_lr: a tail starts from a fitted head at a known rate; leave it out, or give --lr"
+            "find_lr: a tail starts from a fitted head at a known rate; leave it out, give --lr, or "
+            "--mode finetune"
         )
 
 

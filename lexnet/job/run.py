@@ -220,7 +220,7 @@ def plan_for(data: str, config: TrainConfig | None, classes: Sequence[str] = ())
         if config is not None:
             raise ConfigError(f"{data} brings its own settings; leave out the others, or change them in it")
         return _with_own_fixes(read_plan(Path(data), classes), Path(data).parent / FIXES)
-    if data not in SAMPLES or Path(data).exists():
+    if "://" not in data and (data not in SAMPLES or Path(data).exists()):
         data = str(Path(data).absolute())
     return make_plan(data, config or TrainConfig(), classes)
 

@@ -65,9 +65,10 @@ def shipped(taught: Taught, looked: Looked, manifest: Manifest, given: bool) -> 
     calibrated = "train" if config.mode == "probe" else "val"
     rows = manifest.where(calibrated)
     if count := int(known_before(manifest, config)[rows].sum()):
+        decided = ", and what was chosen by these pictures not the best" if job.plan.judged else ""
         job.warn(
             f"{count:,} of the {len(rows):,} {calibrated} pictures were among those that {config.from_} was "
-            "trained on: the probabilities may be too sure"
+            f"trained on: the probabilities may be too sure{decided}"
         )
     validation = _cross_validated(taught, manifest, given)
     with job.clock.step("verify"):

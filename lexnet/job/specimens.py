@@ -79,7 +79,9 @@ def training_sheet(
     for row in list(first.values())[:SHEET_ROWS]:
         views = _views(plan, manifest, row, spec, axes, count)
         plain = load_row(manifest, row, spec)
-        rows.append(Row(manifest.paths[row], _fitted(plain), [_fitted(view) for view in views]))
+        rows.append(
+            Row(manifest.classes[manifest.labels[row]], _fitted(plain), [_fitted(view) for view in views])
+        )
     return jpeg(draw_sheet(rows, explain=False), quality=85)
 
 

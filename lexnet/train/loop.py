@@ -271,7 +271,8 @@ class _Running:
             return
         self._waited += 1
         if self._waited >= patience and not self.history.stopped:
-            self.history.stopped = f"after {patience} epochs without a lower validation loss"
+            many = f"{patience} epoch{'s' * (patience > 1)}"
+            self.history.stopped = f"after {many} without a lower validation loss"
 
     def finish(self, patience: int | None) -> None:
         """The net becomes the average, or the best one where that was asked for."""

@@ -100,6 +100,16 @@ def test_on_a_terminal_there_are_bars_and_the_summary(tmp_path: Path) -> None:
         assert text in seen.decode()
 
 
+def test_a_step_that_comes_again_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tail's activations: first of the val part, then of the train part."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Bars() as bars:
+        for done, total in ((30, 30), (0, 212), (40, 212)):
+            bars.update("activations", done, total)
+        (task,) = bars._bars.tasks
+        assert (task.completed, task.total) == (40, 212)
+
+
 def test_a_class_with_a_smileys_name_keeps_it(capsys: pytest.CaptureFixture[str]) -> None:
     with Bars() as bars:
         bars.print(":cat: 12")

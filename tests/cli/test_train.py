@@ -147,6 +147,8 @@ def test_help_and_version(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> N
         (["train", "clipart", "--mode", "magic"], "'auto', 'probe'"),
         (["train", "clipar"], "give one, or a sample set: clipart, digits"),
         (["train", __file__], "is a file of another kind; give a folder"),
+        (["train", "https://example.org/x.zip"], "is an address; download it, and give the file"),
+        (["train", "clipart", "--resume"], "goes on when the same command is given again"),
     ],
 )
 def test_bad_usage_ends_with_2_and_a_way_on(
@@ -157,6 +159,11 @@ def test_bad_usage_ends_with_2_and_a_way_on(
     out, err = capsys.readouterr()
     assert out == "" and message in err and "Traceback" not in err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_hidden_is_not_suggested(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert lexnet(monkeypatch, "train", "clipart", "--raise") == 2
+    assert "--raised" not in capsys.readouterr().err
 
 
 def test_tables_and_shares() -> None:

@@ -311,8 +311,8 @@ def test_a_class_that_is_not_trained_on_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path)
     assert str(caught.value) == (
-        f"class 'cow' in {tmp_path / 'test/cow'} is not among the 2 classes that are trained on (nor dog): "
-        "ant, bee; rename it or leave it out, or add it to the train part"
+        f"class 'cow' in {tmp_path / 'test/cow'} is not among the 2 classes that are known (nor dog): "
+        "ant, bee; rename it or leave it out; to learn it, add it to the train part"
     )
 
 

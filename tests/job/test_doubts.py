@@ -77,3 +77,20 @@ def test_a_class_that_has_far_more_pictures_is_warned_of(tmp_path: Path, weight:
     found = [text for text in told(tmp_path / "data", config, Warned) if "count the same" in text]
     assert len(found) == warned
     assert all("training pictures of much and 6 of little: --class-weight balanced" in text for text in found)
+
+
+def test_where_corrections_were_given_check_needs_them_too(data: Path) -> None:
+    fixes = data.parent / "fixes.csv"
+    fixes.write_text(
+        fixes_csv([Fix(sorted((data / "fruit").iterdir())[0].relative_to(data).as_posix(), "x", "keep")])
+    )
+    (doubtful,) = (
+        text for text in told(data, TrainConfig(mode="probe", fixes=str(fixes))) if "doubtful" in text
+    )
+    assert doubtful.endswith("`lexnet check` with the same --fixes shows them")
+
+
+def test_a_net_that_has_learned_some_of_the_pictures_doubts_none(data: Path) -> None:
+    first = train(str(data), TrainConfig(mode="probe"), data.parent / "first")
+    again = told(data, TrainConfig(mode="probe", from_=str(first.folder)))
+    assert not any("doubtful" in text or "no other" in text for text in again)
