@@ -12,6 +12,8 @@ import click
 from lexnet.cli.options import bundle_argument, engine_flag, json_flag, threshold_flag, workers_flag
 from lexnet.cli.say import plain, say
 from lexnet.config import EngineChoice
+from lexnet.errors import OutputError
+from lexnet.files import display, write_atomic
 
 if TYPE_CHECKING:
     from lexnet.evaluate.metrics import Scores
@@ -34,6 +36,11 @@ CONFUSED = 5  # pairs that are named
     is_flag=True,
     help="Print CSV, a row a picture: path, sha256, split, label, predicted, each class's probability.",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write a page (HTML) too: what is confused, class by class, the most confident mistakes.",
+)
 @threshold_flag
 @json_flag
 @engine_flag
@@ -44,6 +51,7 @@ def command(
     fixes: Path | None,
     skip_bad: bool,
     as_csv: bool,
+    out: Path | None,
     threshold: float | None,
     as_json: bool,
     engine: EngineChoice,
@@ -65,11 +73,17 @@ def command(
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
+    if out is not None:
+        _refuse_place(out)
     predictor = load_predictor(bundle, engine=engine, workers=workers, threshold=threshold)
     manifest = read_data(data, None if fixes else predictor.bundle.classes)
     with Bars() as bars:
         result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"), fixes)
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]
+    if out is not None:
+        from lexnet.job.valued import page
+
+        write_atomic(out, page(result, predictor, display(bundle), data))
     if as_json:
         print_json(
             {
@@ -80,6 +94,7 @@ def command(
                 "corrected": result.corrected,
                 "ungrouped": result.ungrouped,
                 "skipped": bad,
+                "page": None if out is None else display(out),
             }
         )
         return
@@ -102,6 +117,16 @@ def command(
         tell(f"copies    {result.copies:,} are the same file as another of them; the interval knows it")
     for line in bad:
         say(f"skipped {line}", err=True)
+    if out is not None:
+        tell(f"page      {display(out)}")
+
+
+def _refuse_place(out: Path) -> None:
+    """Before anything is scored: a page that is there, or a name that no browser opens as one."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise click.UsageError(f"--out {display(out)}: the page is HTML; call it {out.stem}.html")
+    if out.exists():
+        raise OutputError(f"{display(out)} exists; choose another --out")
 
 
 def describe(scores: Scores, part: str) -> str:

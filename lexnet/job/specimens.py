@@ -10,6 +10,7 @@ from lexnet.config import Golden, PreprocessSpec
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.random import address
+from lexnet.evaluate.metrics import Floats, Ints
 from lexnet.export.bundle import synthetic_pictures
 from lexnet.job.plan import Plan
 from lexnet.preprocess import Pixels
@@ -42,7 +43,7 @@ def golden_pictures(
 
 
 def worst_mistakes(
-    probabilities: NDArray[np.float32], manifest: Manifest, held_out: NDArray[np.int64], spec: PreprocessSpec
+    probabilities: Floats, manifest: Manifest, held_out: Ints, spec: PreprocessSpec
 ) -> list[Mistake]:
     """The wrong answers it was surest of, with what the net saw.
 

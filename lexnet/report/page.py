@@ -1,4 +1,4 @@
-"""A run's numbers as one HTML document that opens from disk.
+"""A run's numbers, or a bundle's on other pictures, as one HTML document that opens from disk.
 
     metrics.json ─┐
                   ├─ facts, sorted and rounded ─ page.html.j2 ─ one str
@@ -17,7 +17,7 @@ from importlib import resources
 from math import log
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from lexnet.evaluate.metrics import confused_pairs
 
@@ -67,20 +67,13 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes 
     Raises ValueError where the confusion matrix does not fit the classes or a thumbnail is neither
     JPEG nor PNG, and jinja2.UndefinedError where `metrics` lacks a key.
     """
-    classes, confusion = metrics["classes"], metrics["confusion"]
     return fill(
         "page.html.j2",
-        m=metrics,
+        **_scored(metrics, mistakes),
         n=metrics["counts"][metrics["measured_on"]],
+        part="test" if metrics["measured_on"] == "test" else "validation",
         baseline=_baseline(metrics),
         mode=MODES.get(metrics["mode"]),
-        rows=list(zip(classes, _shaded(confusion, len(classes)), strict=True)),
-        as_matrix=len(classes) <= MATRIX_CLASSES,
-        pairs=confused_pairs(classes, confusion),
-        most_pairs=PAIRS,
-        per_class=sorted(metrics["per_class"], key=_worst_first),
-        mistakes=sorted(mistakes, key=lambda one: (-one.probability, one.path)),
-        wrong=sum(map(sum, confusion)) - sum(row[i] for i, row in enumerate(confusion)),
         steps=_steps(metrics["steps"], metrics["seconds"]),
         most_skipped=SKIPPED,
         seen=seen,
@@ -90,9 +83,33 @@ def render(metrics: Mapping[str, Any], mistakes: Sequence[Mistake], seen: bytes 
     )
 
 
+def render_scores(facts: Mapping[str, Any], mistakes: Sequence[Mistake]) -> str:
+    """What a bundle came to on other pictures, as one HTML document.
+
+    `facts`: what `lexnet.evaluate.metrics.Scores` holds, with classes, bundle, data, part ("" for none),
+    majority_accuracy, created and notes (sentences).
+    """
+    return fill("val.html.j2", **_scored(facts, mistakes), n=facts["count"], part=facts["part"])
+
+
+def _scored(m: Mapping[str, Any], mistakes: Sequence[Mistake]) -> dict[str, Any]:
+    """What scores.html.j2 shows."""
+    classes, confusion = m["classes"], m["confusion"]
+    return {
+        "m": m,
+        "rows": list(zip(classes, _shaded(confusion, len(classes)), strict=True)),
+        "as_matrix": len(classes) <= MATRIX_CLASSES,
+        "pairs": confused_pairs(classes, confusion),
+        "most_pairs": PAIRS,
+        "per_class": sorted(m["per_class"], key=_worst_first),
+        "mistakes": sorted(mistakes, key=lambda one: (-one.probability, one.path)),
+        "wrong": sum(map(sum, confusion)) - sum(row[i] for i, row in enumerate(confusion)),
+    }
+
+
 def fill(template: str, **values: Any) -> str:
     """One of this package's templates with its values, as a document that can be written to a file."""
-    html = _template(template).render(**values)
+    html = _environment().get_template(template).render(**values)
     # lone surrogates (bytes in a file's name that are not UTF-8) could not be written to a file
     return html.translate(CONTROLS).encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -242,9 +259,13 @@ def _sentence(text: str) -> str:
 
 
 @cache
-def _template(name: str) -> Template:
+def _environment() -> Environment:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(lambda name: resources.files(__package__).joinpath(name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "percent": _percent,
@@ -259,5 +280,4 @@ def _template(name: str) -> Template:
         "data_uri": _data_uri,
         "sentence": _sentence,
     }
-    source = resources.files(__package__).joinpath(name).read_text("utf-8")
-    return environment.from_string(source)
+    return environment

@@ -150,6 +150,18 @@ def test_csv_has_a_row_a_picture_and_the_summary_does_not_come_between(
     assert call("val", bundle, folder, "--csv", "--json").code == 2
 
 
+def test_a_page_shows_the_mistakes(call: Call, bundle: str, folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    said = call("val", bundle, folder, "--out", page)
+    assert said.code == 0 and said.out.endswith(f"page      {page}\n")
+    html, found = page.read_text("utf-8"), json.loads(call("val", bundle, folder, "--json").out)
+    wrong = round(found["count"] * (1 - found["accuracy"]))
+    assert html.count("<figure>") == wrong > 0 and f"{wrong} mistake" in html
+    again = call("val", bundle, folder, "--out", page)
+    assert again.code == 2 and "exists; choose another --out" in again.err
+    assert "call it page.html" in call("val", bundle, folder, "--out", tmp_path / "page.txt").err
+
+
 def test_every_engine_gives_the_same_score(
     call: Call, bundle: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lexnet.report.page import Mistake, _count, _losses, _percent, _scientific, _size, _time, render
+from lexnet.report.page import (
+    Mistake,
+    _count,
+    _losses,
+    _percent,
+    _scientific,
+    _size,
+    _time,
+    render,
+    render_scores,
+)
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -178,6 +188,20 @@ def hostile_page() -> str:
     return render(metrics, mistakes_of(HOSTILE, CONFUSION))
 
 
+def scored(classes: list[str], bundle: str, data: str, notes: list[str]) -> str:
+    """What `lexnet val` came to on other pictures."""
+    facts = metrics_of(classes, CONFUSION)
+    facts |= {
+        "bundle": bundle,
+        "data": data,
+        "notes": notes,
+        "part": "test",
+        "count": facts["counts"]["test"],
+    }
+    facts |= {"answered": 0.8, "wrong_among_answered": 0.05}
+    return render_scores(facts, mistakes_of(classes, CONFUSION))
+
+
 def hundred_classes() -> dict[str, Any]:
     draw = np.random.default_rng(0)
     confusion = np.diag(draw.integers(3, 20, 100))
@@ -252,8 +276,9 @@ def test_rows_and_pictures_come_worst_first(metrics: dict[str, Any], mistakes: l
     assert places == sorted(places)
 
 
-def test_hostile_names_are_only_text() -> None:
-    html = hostile_page()
+@pytest.mark.parametrize("made", [hostile_page, lambda: scored(HOSTILE, HOSTILE[0], HOSTILE[1], HOSTILE)])
+def test_hostile_names_are_only_text(made: Callable[[], str]) -> None:
+    html = made()
     document = Document(html)
     html.encode("utf-8")
     assert not document.all("script")
@@ -265,8 +290,9 @@ def test_hostile_names_are_only_text() -> None:
     assert HOSTILE[2] in document.text  # shortened in the matrix, in full in the table
 
 
-def test_nothing_is_loaded_from_elsewhere() -> None:
-    html = hostile_page()
+@pytest.mark.parametrize("made", [hostile_page, lambda: scored(HOSTILE, HOSTILE[0], HOSTILE[1], HOSTILE)])
+def test_nothing_is_loaded_from_elsewhere(made: Callable[[], str]) -> None:
+    html = made()
     document = Document(html)
     for tag, attributes in document.tags:
         assert tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
@@ -275,6 +301,20 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
         assert "url(" not in (attributes.get("style") or "")
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style and "@import" not in style and "http" not in style
+
+
+def test_the_scores_on_other_pictures_are_said() -> None:
+    text = Document(scored(CLOTHES, "photos.lexnet", "new/photos", ["3 could not be used"])).text
+    for said in (
+        "photos.lexnet on new/photos",
+        "pictures of the test part",
+        "3 could not be used",
+        "Of its answers 5.0 % are wrong.",
+        "What it confuses",
+        "Class by class",
+        "Its most confident mistakes",
+    ):
+        assert said in text, f"{said!r} is not on the page"
 
 
 def test_it_is_a_document_for_everybody(metrics: dict[str, Any], mistakes: list[Mistake]) -> None:
@@ -411,6 +451,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "clothing": lambda: render(metrics_of(CLOTHES, CONFUSION), mistakes_of(CLOTHES, CONFUSION)),
     "hostile": hostile_page,
     "hundred": lambda: render(hundred_classes(), []),
+    "other pictures": lambda: scored(CLOTHES, "photos.lexnet", "new/photos", ["3 could not be used"]),
+    "other hostile": lambda: scored(HOSTILE, HOSTILE[0], HOSTILE[1], HOSTILE),
 }
 
 # text and what lies behind it, blended down to the first opaque colour; the lowest contrast on the page
