@@ -65,7 +65,8 @@ def choose_net(job: Job, manifest: Manifest) -> tuple[Job, list[Probed]]:
     of_net = {trunk.weights.net: one for trunk, one in zip(trunks, jobs, strict=True)}
     classes = len(pictures.classes)
     chosen = cheapest(job, curve, classes, lambda one: latency(of_net[str(one.net)], one))
-    job.tell(Note(why(job, curve, chosen, classes)))
+    unchanged = "; compared on the pictures as they are, without changed copies"
+    job.tell(Note(why(job, curve, chosen, classes) + unchanged * (config.views is not None)))
     if config.split.folds is not None:
         job.warn("the net was chosen on pictures that are measured in turn: that accuracy is a little high")
     settled = replace(config, net=str(chosen.net))
