@@ -7,6 +7,7 @@ measured is what is served. Resizing and cropping are one antialiased resampling
 """
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Sequence
@@ -45,6 +46,8 @@ SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # wha
 MARGIN = 2
 BLACK = 4096  # of 65,536: 16-bit grey with all levels below is a picture of 8 or 12 bits in disguise
 SCAN, MAX_SCANS = b"\xff\xda", 100  # a progressive JPEG has about ten; a small file can have thousands
+END = b"\xff\xd9"
+MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # the end, and those of a JPEG that say how long they are
 NO_MEMORY = "needs more memory than there is; fewer workers may help"
 Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
 """A decoded picture, and the size and place in it of what is shown."""
@@ -181,9 +184,20 @@ def _open(content: bytes, name: str) -> Image.Image:
         raise PictureError(name, f"has over {MAX_PIXELS:,} pixels; make it smaller") from None
     except Exception as error:
         raise _refusal(error, name, "has a broken header") from error
-    if (scans := content.count(SCAN) if image.format in ("JPEG", "MPO") else 0) > MAX_SCANS:
+    if image.format in ("JPEG", "MPO") and (scans := _scans(content)) > MAX_SCANS:
         raise PictureError(name, f"has {scans:,} scans, over {MAX_SCANS}, each of which takes time")
     return _checked(image, name)
+
+
+def _scans(content: bytes) -> int:
+    """How many scans a JPEG has, or a few more; what follows its end, as a phone's film, has none."""
+    if (most := content.count(SCAN)) <= MAX_SCANS:
+        return most
+    scans = at = 0
+    while (marker := MARKER.search(content, at)) and marker[0] != END:
+        scans += marker[0] == SCAN
+        at = marker.end() + max(2, int.from_bytes(content[marker.end() : marker.end() + 2]))
+    return scans
 
 
 def _refusal(error: Exception, name: str, what: str) -> PictureError:

@@ -740,3 +740,21 @@ def test_a_jpeg_whose_scans_would_take_for_ever_is_refused() -> None:
     many = picture[:end] + picture[last:end] * 200 + picture[end:]
     count = picture.count(b"\xff\xda") + 200
     assert refusal(many) == f"picture: has {count} scans, over 100, each of which takes time"
+
+
+def test_what_follows_a_jpeg_has_no_scans() -> None:
+    """A phone's motion photo is a JPEG with a film behind it, whose bytes are anything."""
+    scan = b"\xff\xda"
+    for options in ({}, {"progressive": True}, {"exif": scan * 200}, {"restart_marker_rows": 1}):
+        picture = encode(noise(0, 64, 64), "JPEG", **options)
+        np.testing.assert_array_equal(load(picture + scan * 200, SPEC), load(picture, SPEC))
+
+
+@pytest.mark.parametrize(
+    "ahead", [b"\xff\xfe\x00\x04\xff\xd9", b"\xff\xd3\x7f\xff", b"\xff\x05\x7f\xff", b"\xff\xff", b"junk"]
+)
+def test_no_scans_hide_behind_an_end_in_a_comment_or_a_marker_without_a_length(ahead: bytes) -> None:
+    picture = encode(noise(0, 64, 64), "JPEG", progressive=True)
+    last, end = picture.rindex(b"\xff\xda"), picture.rindex(b"\xff\xd9")
+    many = picture[:last] + ahead + picture[last:end] * 200 + picture[end:]
+    assert "scans, over 100, each of which takes time" in refusal(many)
