@@ -1,14 +1,14 @@
 """What an ONNX file would make its runtime do, read without running or parsing it as a whole.
 
 A graph may name files outside itself for its weights, and operators from libraries to load; its operators
-may loop without end, or make gigabytes out of a number. All that is refused before a runtime sees the
-graph. This walks the protobuf wire format of onnx.proto: a message is a run of (field number, wire type,
-value).
+may loop without end or run in a circle, or make gigabytes out of a number. All that is refused before a
+runtime sees the graph. This walks the protobuf wire format of onnx.proto: a message is a run of (field
+number, wire type, value).
 """
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from lexnet.errors import GraphError
 
@@ -30,8 +30,9 @@ OPERATORS = frozenset(
     b"Unsqueeze".split()
 )
 """All that LexNet writes."""
-GRAPH, INPUT, OUTPUT = 7, 11, 12
-NODE, NODE_OPERATOR = 1, 4
+GRAPH, INITIALIZER, INPUT, OUTPUT = 7, 5, 11, 12
+NODE, NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR = 1, 1, 2, 4
+INPUT_NAME, INITIALIZER_NAME = 1, 8
 MODEL_TRAINING, MODEL_FUNCTION = 20, 25
 TENSOR_TYPE = (2, 1)  # from a named value; below it are its element type and its shape's axes
 UINT8, FLOAT = 2, 1
@@ -39,6 +40,7 @@ TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 NODE_DOMAIN = 7
 MAX_DEPTH = 24
 MOST = 256  # inputs, outputs or axes
+MOST_NODES = 5_000  # ResNet-152 with its head has 522
 SHOWN = 40  # bytes of a name
 
 Port = tuple[int, tuple[int, ...]]
@@ -53,18 +55,59 @@ def check_self_contained(model: bytes) -> None:
         raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
 
 
+class Node(NamedTuple):
+    """An operator, and the names of what it takes and makes."""
+
+    operator: bytes
+    inputs: list[bytes]
+    outputs: list[bytes]
+
+
 def check_operators(model: bytes) -> None:
-    """Raises `GraphError` if the graph has operators that LexNet does not write, or brings its own."""
+    """Raises `GraphError` if the graph has operators that LexNet does not write, brings its own, or does not
+    list them in an order in which they can run."""
     try:
-        for part, value in _fields(memoryview(model)):
-            if part in (MODEL_TRAINING, MODEL_FUNCTION):
-                raise GraphError("the graph brings operators of its own; refused")
-            nodes = _inside(value, NODE) if part == GRAPH else iter(())
-            for name in (bytes(name) for node in nodes for name in _inside(node, NODE_OPERATOR)):
-                if name not in OPERATORS:
-                    raise GraphError(f"the graph uses {name[:SHOWN]!r}; nothing LexNet writes does; refused")
+        if any(part in (MODEL_TRAINING, MODEL_FUNCTION) for part, _ in _fields(memoryview(model))):
+            raise GraphError("the graph brings operators of its own; refused")
+        known = {_name(value, INPUT_NAME) for value in _in_graph(model, INPUT)}
+        known |= {_name(value, INITIALIZER_NAME) for value in _in_graph(model, INITIALIZER)}
+        for number, node in enumerate(read_nodes(model)):
+            if node.operator not in OPERATORS:
+                raise GraphError(
+                    f"the graph uses {node.operator[:SHOWN]!r}; nothing LexNet writes does; refused"
+                )
+            if number == MOST_NODES:
+                raise GraphError(f"the graph has over {MOST_NODES:,} operators; nothing LexNet writes does")
+            for name in filter(None, node.inputs):
+                if name not in known:
+                    raise GraphError(f"the graph uses {name[:SHOWN]!r} before it is made; refused")
+            for name in node.outputs:
+                if name in known:
+                    raise GraphError(f"the graph makes {name[:SHOWN]!r} twice; refused")
+                known.add(name)
     except (IndexError, TypeError, ValueError) as error:
         raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
+
+
+def read_nodes(model: bytes) -> Iterator[Node]:
+    """The graph's operators, as it lists them."""
+    for node in _in_graph(model, NODE):
+        inputs, outputs = (list(map(_text, _inside(node, part))) for part in (NODE_INPUT, NODE_OUTPUT))
+        yield Node(_name(node, NODE_OPERATOR), inputs, outputs)
+
+
+def _in_graph(model: bytes, number: int) -> Iterator[Any]:
+    """What is in this field of the graph, which may come in pieces."""
+    return (value for graph in _inside(memoryview(model), GRAPH) for value in _inside(graph, number))
+
+
+def _name(message: Any, number: int) -> bytes:
+    """The last of several counts."""
+    return [_text(value) for value in _inside(message, number)][-1]
+
+
+def _text(value: Any) -> bytes:
+    return bytes(memoryview(value))  # of a number, `bytes` alone would make as many
 
 
 def _inside(message: Any, number: int) -> Iterator[Any]:

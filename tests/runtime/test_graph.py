@@ -285,3 +285,29 @@ def test_operators_that_lexnet_does_not_write_are_refused() -> None:
             check_operators(build(inside()).SerializeToString())
     with pytest.raises(BundleError, match="the graph is not ONNX"):
         check_operators(b"hello, this is text")
+    with pytest.raises(BundleError, match="the graph is not ONNX"):
+        check_operators(field(7, field(1, field(4, 2**60))))
+
+
+def chain(*links: tuple[str, str]) -> bytes:
+    """`w`, and values made each of the one before."""
+    nodes = tuple(helper.make_node("Relu", [one], [other]) for one, other in links)
+    return model(graph(inside(), nodes)).SerializeToString()
+
+
+def test_operators_that_cannot_run_as_they_are_listed_are_refused() -> None:
+    """A runtime may go round in a circle until the memory is gone."""
+    check_operators(chain(("w", "a"), ("a", "y")))
+    for links in ([("y", "y")], [("b", "a"), ("a", "b"), ("b", "y")], [("nothing", "y")]):
+        with pytest.raises(GraphError, match=r"the graph uses b'\w+' before it is made; refused"):
+            check_operators(chain(*links))
+    for links in ([("w", "a"), ("a", "a"), ("a", "y")], [("w", "w")]):
+        with pytest.raises(GraphError, match=r"the graph makes b'\w' twice; refused"):
+            check_operators(chain(*links))
+
+
+def test_operators_without_end_are_refused() -> None:
+    links = [(f"v{i}" if i else "w", f"v{i + 1}") for i in range(5_001)]
+    check_operators(chain(*links[:-1]))
+    with pytest.raises(GraphError, match="over 5,000 operators"):
+        check_operators(chain(*links))
