@@ -34,6 +34,7 @@ from lexnet.errors import BundleError, GraphError, LexNetError
 from lexnet.files import display, is_printable
 from lexnet.preprocess import Pixels
 from lexnet.runtime.graph import FLOAT, UINT8, check_operators, check_self_contained, read_ports
+from lexnet.runtime.sizes import check_sizes
 
 FORMAT = 1
 DIGEST_BYTES = 32
@@ -125,6 +126,7 @@ def parse_bundle(content: bytes, name: str) -> Bundle:
         check_self_contained(members[MODEL])
         check_operators(members[MODEL])
         _check_ports(members[MODEL], spec_from(manifest["preprocess"]), len(manifest["classes"]))
+        check_sizes(members[MODEL])
     except BundleError as error:
         raise type(error)(f"{name}: {error}") from error
     except (

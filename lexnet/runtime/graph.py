@@ -6,6 +6,7 @@ runtime sees the graph. This walks the protobuf wire format of onnx.proto: a mes
 number, wire type, value).
 """
 
+import struct
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -23,23 +24,28 @@ MESSAGES = {  # message: {field number: message}, those fields that can hold ten
     "sparse":    {1: "tensor", 2: "tensor"},
     "tensor":    {},
 }
+OPERATORS = {
+    b"Add": b"", b"AveragePool": b"ceil_mode kernel_shape pads strides", b"BatchNormalization": b"epsilon",
+    b"Cast": b"to", b"Clip": b"", b"Concat": b"axis", b"Conv": b"group kernel_shape pads strides",
+    b"Div": b"", b"Flatten": b"", b"Gather": b"axis", b"Gemm": b"transB", b"GlobalAveragePool": b"",
+    b"Identity": b"", b"LRN": b"alpha beta bias size", b"MaxPool": b"ceil_mode kernel_shape pads strides",
+    b"Mul": b"", b"Neg": b"", b"Pad": b"", b"ReduceSumSquare": b"axes keepdims", b"Relu": b"", b"Slice": b"",
+    b"Softmax": b"axis", b"Sub": b"", b"Tanh": b"", b"Transpose": b"perm", b"Unsqueeze": b"",
+}
 # fmt: on
-OPERATORS = frozenset(
-    b"Add AveragePool BatchNormalization Cast Clip Concat Conv Div Flatten Gather Gemm GlobalAveragePool "
-    b"Identity LRN MaxPool Mul Neg Pad ReduceSumSquare Relu Slice Softmax Sub Tanh Transpose "
-    b"Unsqueeze".split()
-)
-"""All that LexNet writes."""
-GRAPH, INITIALIZER, INPUT, OUTPUT = 7, 5, 11, 12
-NODE, NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR = 1, 1, 2, 4
-INPUT_NAME, INITIALIZER_NAME = 1, 8
+"""All that LexNet writes, and the attributes it gives them."""
+GRAPH, INITIALIZER, INPUT, OUTPUT, SPARSE = 7, 5, 11, 12, 15
+NODE, NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR, NODE_ATTRIBUTE = 1, 1, 2, 4, 5
+INPUT_NAME, ATTRIBUTE_NAME, ATTRIBUTE_NUMBER, ATTRIBUTE_NUMBERS, ATTRIBUTE_TYPE = 1, 1, 3, 8, 20
+INT, INTS = 2, 7  # types of an attribute
+INITIALIZER_SHAPE, INITIALIZER_TYPE, INITIALIZER_NAME, INITIALIZER_BYTES = 1, 2, 8, 9
 MODEL_TRAINING, MODEL_FUNCTION = 20, 25
 TENSOR_TYPE = (2, 1)  # from a named value; below it are its element type and its shape's axes
-UINT8, FLOAT = 2, 1
+UINT8, FLOAT, INT64 = 2, 1, 7
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 NODE_DOMAIN = 7
 MAX_DEPTH = 24
-MOST = 256  # inputs, outputs or axes
+MOST = 256  # inputs, outputs, axes or numbers of a setting
 MOST_NODES = 5_000  # ResNet-152 with its head has 522
 SHOWN = 40  # bytes of a name
 
@@ -56,11 +62,26 @@ def check_self_contained(model: bytes) -> None:
 
 
 class Node(NamedTuple):
-    """An operator, and the names of what it takes and makes."""
+    """An operator, the names of what it takes and makes, and its attributes as far as they are integers."""
 
     operator: bytes
     inputs: list[bytes]
     outputs: list[bytes]
+    settings: dict[bytes, tuple[int, ...]]
+
+
+class Weight(NamedTuple):
+    """An initializer: its shape, and the message that it is."""
+
+    shape: tuple[int, ...]
+    message: memoryview
+
+    def integers(self) -> tuple[int, ...]:
+        """Its values, where they are a few int64 as LexNet writes them; else raises `ValueError`."""
+        (kind,), (values,) = (_inside(self.message, part) for part in (INITIALIZER_TYPE, INITIALIZER_BYTES))
+        if kind != INT64 or len(values) > 8 * MOST:
+            raise ValueError("a setting that is not a few int64")
+        return struct.unpack(f"<{len(values) // 8}q", values)
 
 
 def check_operators(model: bytes) -> None:
@@ -69,6 +90,8 @@ def check_operators(model: bytes) -> None:
     try:
         if any(part in (MODEL_TRAINING, MODEL_FUNCTION) for part, _ in _fields(memoryview(model))):
             raise GraphError("the graph brings operators of its own; refused")
+        if any(True for _ in _in_graph(model, SPARSE)):
+            raise GraphError("the graph has sparse weights; nothing LexNet writes does; refused")
         known = {_name(value, INPUT_NAME) for value in _in_graph(model, INPUT)}
         known |= {_name(value, INITIALIZER_NAME) for value in _in_graph(model, INITIALIZER)}
         for number, node in enumerate(read_nodes(model)):
@@ -76,6 +99,9 @@ def check_operators(model: bytes) -> None:
                 raise GraphError(
                     f"the graph uses {node.operator[:SHOWN]!r}; nothing LexNet writes does; refused"
                 )
+            if odd := set(node.settings) - set(OPERATORS[node.operator].split()):
+                what = f"{node.operator.decode()} has {min(odd)[:SHOWN]!r}"
+                raise GraphError(f"the graph's {what}; nothing LexNet writes does; refused")
             if number == MOST_NODES:
                 raise GraphError(f"the graph has over {MOST_NODES:,} operators; nothing LexNet writes does")
             for name in filter(None, node.inputs):
@@ -93,7 +119,49 @@ def read_nodes(model: bytes) -> Iterator[Node]:
     """The graph's operators, as it lists them."""
     for node in _in_graph(model, NODE):
         inputs, outputs = (list(map(_text, _inside(node, part))) for part in (NODE_INPUT, NODE_OUTPUT))
-        yield Node(_name(node, NODE_OPERATOR), inputs, outputs)
+        attributes = list(islice(_inside(node, NODE_ATTRIBUTE), MOST))
+        settings = {_name(one, ATTRIBUTE_NAME): _setting(one) for one in attributes}
+        if len(settings) < len(attributes):
+            raise ValueError("an operator has an attribute twice")
+        yield Node(_name(node, NODE_OPERATOR), inputs, outputs, settings)
+
+
+def read_weights(model: bytes) -> dict[bytes, Weight]:
+    """The graph's initializers by name."""
+    return {
+        _name(value, INITIALIZER_NAME): Weight(_integers(value, INITIALIZER_SHAPE), value)
+        for value in _in_graph(model, INITIALIZER)
+    }
+
+
+def _setting(attribute: memoryview) -> tuple[int, ...]:
+    """The integers, if it has any; `ValueError` where a runtime, which goes by the type, could see others."""
+    kind, one = (list(_inside(attribute, part)) for part in (ATTRIBUTE_TYPE, ATTRIBUTE_NUMBER))
+    several = _integers(attribute, ATTRIBUTE_NUMBERS)
+    if (bool(one), bool(several)) != (kind == [INT], kind == [INTS]):
+        raise ValueError("an attribute that is not of its type")
+    return tuple(map(_signed, one)) or several
+
+
+def _integers(message: memoryview, number: int) -> tuple[int, ...]:
+    """All signed integers in a field, which may be packed; raises `ValueError` for over `MOST`."""
+    found: list[int] = []
+    for value in _inside(message, number):
+        found += [value] if isinstance(value, int) else islice(_packed(value), MOST + 1)
+        if len(found) > MOST:
+            raise ValueError(f"a list of over {MOST}")
+    return tuple(map(_signed, found))
+
+
+def _signed(value: int) -> int:
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def _packed(values: memoryview) -> Iterator[int]:
+    at = 0
+    while at < len(values):
+        value, at = _varint(values, at)
+        yield value
 
 
 def _in_graph(model: bytes, number: int) -> Iterator[Any]:
@@ -151,7 +219,7 @@ def _walk(message: memoryview, kind: str, depth: int) -> None:
             raise GraphError("the graph keeps weights in files outside itself; refused")
         child = MESSAGES[kind].get(number)
         domain = kind == "node" and number == NODE_DOMAIN
-        if isinstance(value, int):
+        if not isinstance(value, memoryview):
             if child or domain:
                 raise ValueError(f"field {number} of a {kind} is a number")
         elif domain and (name := bytes(value[:SHOWN])) not in (b"", b"ai.onnx"):
@@ -160,8 +228,9 @@ def _walk(message: memoryview, kind: str, depth: int) -> None:
             _walk(value, child, depth + 1)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """(field number, value): an int for a varint, the bytes otherwise."""
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview | None]]:
+    """(field number, value): an int for a varint, the bytes of what has a length, None for a number of fixed
+    width."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -180,7 +249,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError(f"wire type {wire}")
         if at + length > len(message):
             raise ValueError("it ends too early")
-        yield number, message[at : at + length]
+        yield number, message[at : at + length] if wire == 2 else None
         at += length
 
 

@@ -26,6 +26,7 @@ from lexnet.nets.parts import classifier, conv
 from lexnet.nets.resnet import ZeroPad
 from lexnet.preprocess import Pixels, load
 from lexnet.runtime.graph import check_operators
+from lexnet.runtime.sizes import check_sizes
 from lexnet.weights.create import create_net
 
 MEAN, STD = (120.0, 116.0, 104.0), (58.0, 57.0, 57.5)
@@ -110,6 +111,12 @@ def test_logits_are_those_of_torch_in_any_batch(exported: Exported) -> None:
         (got,) = runtime.run(None, {"pixels": pixels[:n]})
         assert_equal_but_for_rounding(got, expected[:n])
     check_operators(exported.graph)
+    shapes = check_sizes(exported.graph)
+    inferred = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(exported.graph)).graph
+    assert len(inferred.value_info) > 5
+    for value in inferred.value_info:
+        found = tuple(axis.dim_value or 1 for axis in value.type.tensor_type.shape.dim)
+        assert shapes[value.name.encode()] == found, value.name
 
 
 @pytest.mark.pictures
