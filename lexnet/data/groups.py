@@ -13,6 +13,7 @@ from lexnet.errors import ConfigError, DataError
 FEW = 3
 """Pictures of each class and part that a subset keeps at least, if its limit allows: they can be divided."""
 REPEATS = 3  # such as in (\w+)-(\d+)_(\d+)
+CHOICES = 10  # that lie in brackets of their own may be made in 2^10 ways
 LEFT = "was not chosen: the subset is large enough without it"
 
 
@@ -34,8 +35,12 @@ def group_by(manifest: Manifest, pattern: str) -> Manifest:
 
 def is_plain(pattern: str) -> bool:
     """Whether a pattern of somebody else's cannot take for ever: nothing in brackets is repeated or referred
-    to, and there are few repetitions."""
-    return not re.search(r"\)[*+{]|\\[1-9]|\(\?P=", pattern) and len(re.findall(r"[*+}]", pattern)) <= REPEATS
+    to, and there are few repetitions and choices."""
+    if re.search(r"\)[*+{]|\\[1-9]|\(\?P=", pattern):
+        return False
+    plain = re.sub(r"\\.", "x", pattern)
+    optional = r"(?<![(*+}?])\?"  # elsewhere it begins a bracket, or makes a repetition lazy
+    return len(re.findall(rf"[*+}}]|{optional}", plain)) <= REPEATS and plain.count("|") <= CHOICES
 
 
 def units(manifest: Manifest, pairs: Iterable[tuple[int, int]] = ()) -> NDArray[np.int64]:

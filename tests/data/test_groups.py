@@ -79,7 +79,9 @@ def test_a_plain_pattern_may_be_run_unasked(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(a+)+$", "(a|aa)*b", "(a*){2,}", r"(a+)\1", "(?P<x>a+)(?P=x)", ".*.*.*.*x"]
+    "pattern",
+    ["(a+)+$", "(a|aa)*b", "(a*){2,}", r"(a+)\1", "(?P<x>a+)(?P=x)", ".*.*.*.*x", ".?" * 40 + "!"]
+    + [part * 40 + "!" for part in (r"\(?", ".??", "(.)?", "(?:a|aa)")],
 )
 def test_a_pattern_that_may_take_for_ever_is_told_apart(pattern: str) -> None:
     assert not is_plain(pattern)
