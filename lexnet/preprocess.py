@@ -47,6 +47,7 @@ MARGIN = 2
 BLACK = 4096  # of 65,536: 16-bit grey with all levels below is a picture of 8 or 12 bits in disguise
 SCAN, MAX_SCANS = b"\xff\xda", 100  # a progressive JPEG has about ten; a small file can have thousands
 END = b"\xff\xd9"
+PLAIN, MAX_COMMENTS = (b"P1", b"P2", b"P3"), 100  # PPM in digits, out of which Pillow cuts them one by one
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # the end, and those of a JPEG that say how long they are
 NO_MEMORY = "needs more memory than there is; fewer workers may help"
 Upright = tuple[Image.Image, tuple[float, float], tuple[float, float]]
@@ -186,6 +187,8 @@ def _open(content: bytes, name: str) -> Image.Image:
         raise _refusal(error, name, "has a broken header") from error
     if image.format in ("JPEG", "MPO") and (scans := _scans(content)) > MAX_SCANS:
         raise PictureError(name, f"has {scans:,} scans, over {MAX_SCANS}, each of which takes time")
+    if content.startswith(PLAIN) and (comments := content.count(b"#")) > MAX_COMMENTS:
+        raise PictureError(name, f"has {comments:,} comments, over {MAX_COMMENTS}, each of which takes time")
     return _checked(image, name)
 
 

@@ -758,3 +758,18 @@ def test_no_scans_hide_behind_an_end_in_a_comment_or_a_marker_without_a_length(a
     last, end = picture.rindex(b"\xff\xda"), picture.rindex(b"\xff\xd9")
     many = picture[:last] + ahead + picture[last:end] * 200 + picture[end:]
     assert "scans, over 100, each of which takes time" in refusal(many)
+
+
+@pytest.mark.parametrize("kind", ["P1", "P2", "P3"])
+def test_a_plain_ppm_whose_comments_would_take_for_ever_is_refused(kind: str) -> None:
+    depth = "" if kind == "P1" else "1"
+    picture = f"{kind} # made by hand\n4 4 {depth}\n#\n{'1 ' * 48}".encode()
+    assert np.array_equal(load(picture, SPEC), np.full((64, 64, 3), 0 if kind == "P1" else 255))
+    many = picture + b"#\n" * 200
+    assert refusal(many) == "picture: has 202 comments, over 100, each of which takes time"
+
+
+def test_a_binary_ppm_has_no_comments_among_its_pixels() -> None:
+    picture = encode(Image.new("RGB", (64, 64), (35, 35, 35)), "PPM")
+    assert picture.count(b"#") == 64 * 64 * 3
+    assert np.array_equal(load(picture, SPEC), np.full((64, 64, 3), 35))
