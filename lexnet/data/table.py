@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lexnet.data.columns import Strings, rows_of, spelt
 from lexnet.data.manifest import LEAST_WEIGHT, MOST_WEIGHT, Files, Manifest, Skipped, Source
 from lexnet.data.parquet import check_twice, read_parquet
-from lexnet.data.tree import PART_NAMES, Progress, know_all, refuse_unknown
+from lexnet.data.tree import MAX_MEMBERS, PART_NAMES, Progress, know_all, refuse_unknown
 from lexnet.errors import DataError, PictureError
 from lexnet.files import is_printable, natural
 
@@ -118,6 +118,8 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
             for row in rows:
                 if not any(row):
                     continue
+                if len(table["path"]) == MAX_MEMBERS:
+                    raise DataError(f"{path} has over {MAX_MEMBERS:,} rows; divide it")
                 if len(row) != len(head):
                     raise DataError(
                         f"{path} line {rows.line_num} has {len(row)} fields, its head {len(head)}; mend it"

@@ -748,6 +748,15 @@ def test_row_groups_that_are_too_large_together_are_not_kept(
     assert list(source._open) == [2, 3]
 
 
+def test_a_csv_of_more_rows_than_are_taken_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lexnet.data.table.MAX_MEMBERS", 1_000)
+    (tmp_path / "a.csv").write_text("path,label\n" + "a.png,a\n\n" * 1_001)
+    with pytest.raises(DataError, match=r"a\.csv has over 1,000 rows; divide it"):
+        list_table(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("path,label\n" + "".join(f"{i}.png,a\n\n" for i in range(1_000)))
+    assert len(list_table(tmp_path / "a.csv")) == 1_000
+
+
 @pytest.mark.parametrize("name", ["image", "path"])
 def test_more_rows_than_are_taken_are_refused_before_any_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
