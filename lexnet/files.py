@@ -238,6 +238,13 @@ def sealed_by(path: Path) -> Path:
     return path.with_suffix(".sha256")
 
 
+def check_file(path: Path) -> None:
+    """Raises `OSError` for nothing, a pipe, which would keep us waiting, or a device, which may never end."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
 def read_yaml(path: Path) -> Any:
     """What a YAML file says in plain values; raises `OSError`, and `ValueError` for anything else.
 
@@ -257,9 +264,14 @@ def read_yaml(path: Path) -> Any:
                 raise ValueError(f"it gives {twice[0]} twice")
             return super().construct_mapping(node, deep)
 
+    check_file(path)
     if path.stat().st_size > MAX_YAML:
         raise ValueError(f"it has {path.stat().st_size:,} bytes, over {MAX_YAML:,}")
+    with path.open(encoding="utf-8") as file:
+        text = file.read(MAX_YAML + 1)  # it grows, or is of those that say 0
+    if len(text) > MAX_YAML:
+        raise ValueError(f"it has over {MAX_YAML:,} bytes")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Plain)
+        return yaml.load(text, Plain)
     except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

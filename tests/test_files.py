@@ -11,6 +11,7 @@ from lexnet import files
 from lexnet.errors import OutputError
 from lexnet.files import (
     HIDDEN,
+    MAX_YAML,
     alone_in,
     atomic_file,
     cache_folder,
@@ -346,3 +347,23 @@ def test_yaml_of_anything_but_plain_values_is_refused(name: str, tmp_path: Path)
         read_yaml(file)
     file.write_text("a: [1, 2.5, yes, null, b]\n")
     assert read_yaml(file) == {"a": [1, 2.5, True, None, "b"]}
+
+
+def test_yaml_without_end_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="it is no regular file"):
+            read_yaml(endless)
+
+
+def test_of_yaml_that_is_longer_than_it_says_no_more_than_the_limit_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text("a: " + "b" * MAX_YAML)
+    with pytest.raises(ValueError, match="it has 1,000,003 bytes, over 1,000,000"):
+        read_yaml(tmp_path / "a.yaml")
+    status = list((tmp_path / "a.yaml").stat())
+    status[stat.ST_SIZE] = 0
+    monkeypatch.setattr(Path, "stat", lambda path: os.stat_result(status))
+    with pytest.raises(ValueError, match="it has over 1,000,000 bytes"):
+        read_yaml(tmp_path / "a.yaml")

@@ -18,8 +18,9 @@ import numpy as np
 
 from lexnet.data.columns import Strings
 from lexnet.data.manifest import Manifest, Skipped
-from lexnet.data.table import delimiter
+from lexnet.data.table import delimiter, lines
 from lexnet.errors import DataError, listed
+from lexnet.files import check_file
 
 FORMULA = ("=", "+", "-", "@")
 PROPOSALS = ("drop", "relabel", "regroup", "keep")
@@ -66,8 +67,9 @@ def _as_meant(cell: str) -> str:
 def read_fixes(file: Path) -> list[Fix]:
     """The rows of a file; raises `DataError` naming the first line that makes no sense."""
     try:
+        check_file(file)
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter=delimiter(stream))
+            reader = csv.DictReader(lines(stream), delimiter=delimiter(stream))
             rows = [(reader.line_num, row) for row in reader if any(any(cell or "") for cell in row.values())]
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror}); check the path") from error

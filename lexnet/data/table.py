@@ -26,6 +26,7 @@ from lexnet.files import is_printable, natural
 
 TABLES = (".csv", ".tsv", ".parquet")
 COLUMNS = ("path", "label", "split", "group", "weight", "sha256")
+LONGEST_LINE = 2**20  # characters; in a field csv takes 2**17
 UNSLASHED = bytes({*range(256)} - {ord("\\")})
 LOOKED_FOR = 20  # pictures, to tell whose slashes a table has
 GONE = os.strerror(errno.ENOENT)
@@ -133,7 +134,7 @@ def _csv_columns(path: Path) -> dict[str, Strings]:
 
 
 def _reader(file: TextIO) -> Any:
-    return csv.reader(file, delimiter=delimiter(file), skipinitialspace=True)
+    return csv.reader(lines(file), delimiter=delimiter(file), skipinitialspace=True)
 
 
 def _head(rows: Iterator[list[str]]) -> list[str]:
@@ -155,8 +156,13 @@ def _place(path: Path, row: int) -> str:
 
 def delimiter(file: TextIO) -> str:
     """What stands between the fields: a comma, or as many a spreadsheet writes it a semicolon or a tab."""
-    head, _ = file.readline(), file.seek(0)
+    head, _ = file.readline(LONGEST_LINE), file.seek(0)
     return max(",;\t", key=head.count)
+
+
+def lines(file: TextIO) -> Iterator[str]:
+    """The lines, of which one without end is cut: it would fill the memory."""
+    return iter(partial(file.readline, LONGEST_LINE), "")
 
 
 def _check_head(path: Path, head: list[str], pictures: bool) -> None:

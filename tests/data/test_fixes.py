@@ -1,6 +1,7 @@
 """fixes.csv: what it says is what is done, and what makes no sense is refused by its line."""
 
 import csv
+import os
 from io import StringIO
 from pathlib import Path
 
@@ -228,6 +229,13 @@ def test_another_encoding_is_refused_with_a_way_on(content: bytes, tmp_path: Pat
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_fixes(tmp_path / "none.csv")
+
+
+def test_what_would_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for endless in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(DataError, match=r"cannot be read \(it is no regular file\); check the path"):
+            read_fixes(endless)
 
 
 def test_dropped_bad_files_no_longer_block_training(tmp_path: Path) -> None:

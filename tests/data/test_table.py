@@ -27,7 +27,7 @@ from lexnet.data.groups import group_by
 from lexnet.data.loader import load_row
 from lexnet.data.manifest import Manifest
 from lexnet.data.splits import assign_parts, split_csv
-from lexnet.data.table import is_table, list_table, read_table
+from lexnet.data.table import is_listing, is_table, list_table, read_table
 from lexnet.errors import DataError, MissingExtra, PictureError
 
 SPEC = PreprocessSpec(size=32, short_side=40)
@@ -748,13 +748,27 @@ def test_row_groups_that_are_too_large_together_are_not_kept(
     assert list(source._open) == [2, 3]
 
 
-def test_a_csv_of_more_rows_than_are_taken_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_csv_of_more_rows_than_are_taken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lexnet.data.table.MAX_MEMBERS", 1_000)
     (tmp_path / "a.csv").write_text("path,label\n" + "a.png,a\n\n" * 1_001)
     with pytest.raises(DataError, match=r"a\.csv has over 1,000 rows; divide it"):
         list_table(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("path,label\n" + "".join(f"{i}.png,a\n\n" for i in range(1_000)))
     assert len(list_table(tmp_path / "a.csv")) == 1_000
+
+
+def test_of_a_line_without_end_no_more_than_a_piece_is_held(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("wb") as file:
+        file.truncate(2**27)  # sparse: zeros that take no bytes on the disk
+    tracemalloc.start()
+    assert is_listing(tmp_path / "a.csv"), "which is told when it is read"
+    with pytest.raises(DataError, match=r"a\.csv cannot be read as CSV"):
+        list_table(tmp_path / "a.csv")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**25
 
 
 @pytest.mark.parametrize("name", ["image", "path"])
