@@ -13,10 +13,10 @@ import click
 
 from lexnet.cli import BAD_INPUT
 from lexnet.cli.options import bundle_argument, engine_flag, json_flag, threshold_flag, workers_flag
-from lexnet.cli.say import plain, say
+from lexnet.cli.say import say
 from lexnet.config import EngineChoice
 from lexnet.errors import DataError
-from lexnet.files import display
+from lexnet.files import display, listed_as
 from lexnet.runtime.predictor import Prediction, load_predictor, look_under
 
 RANKED = ("label", "probability")  # in CSV, of each of the --top classes
@@ -57,7 +57,7 @@ def command(
     else:
         code = _print_rows(rows, predictor.bundle.classes, top, files, as_csv)
     for path, reason in lost:
-        say(f"left out {display(path)}: {reason}", err=True)
+        say(f"left out {listed_as(path)}: {reason}", err=True)
     return BAD_INPUT if lost else code
 
 
@@ -75,14 +75,14 @@ def _files(paths: tuple[str, ...]) -> tuple[list[Path], list[tuple[Path, str]]]:
             names = [os.fsdecode(line) for line in text.splitlines()]
         for name in filter(str.strip, names):
             if re.match(r"https?://", name):
-                raise DataError(f"{name} is an address; save the picture, and give its file")
+                raise DataError(f"{listed_as(name)} is an address; save the picture, and give its file")
             if name.lower().endswith((".csv", ".json")) and not os.path.isdir(name):
                 raise DataError(
-                    f"{display(name)} is no picture; --csv and --json print: end with > {display(name)}"
+                    f"{listed_as(name)} is no picture; --csv and --json print: end with > {listed_as(name)}"
                 )
             found, missed = look_under(Path(name))
             if not found and not missed:
-                raise DataError(f"{display(name)} holds no pictures; give files or a folder with pictures")
+                raise DataError(f"{listed_as(name)} holds no pictures; give files or a folder with pictures")
             files += found
             lost += missed
     if not files and not lost:
@@ -126,20 +126,20 @@ def _print_rows(
     if as_csv:
         ranked = (name + suffix for suffix in ("", *(f"_{n}" for n in range(2, top + 1))) for name in RANKED)
         writer.writerow(("path", *ranked, "reason"))
-    wide, name = max((len(plain(display(file))) for file in files), default=0), max(map(len, classes))
-    code, in_csv = 0, plain if sys.stdout.isatty() else str  # a file keeps the names as they are
+    wide, name = max((len(listed_as(file)) for file in files), default=0), max(map(len, classes))
+    code, in_csv = 0, listed_as if sys.stdout.isatty() else display  # a file keeps the names as they are
     for path, prediction in rows:
         best = top_classes(prediction, classes, top)
         code = code if best else BAD_INPUT
         if as_csv:
             cells = [cell for label, share in best for cell in (label, f"{share:.6f}")] or [""] * 2 * top
             cells[0] = prediction.label or ""  # none where it abstains
-            writer.writerow((in_csv(display(path)), *cells, prediction.reason or ""))
+            writer.writerow((in_csv(path), *cells, prediction.reason or ""))
             sys.stdout.flush()
         else:
             if best and prediction.label is None:
                 best[0] = (f"({best[0][0]})", best[0][1])
             shown = "  ".join(f"{label.ljust(name)} {percent(share):>7}" for label, share in best)
             reason = f"  {prediction.reason}" if prediction.reason else ""
-            say(f"{plain(display(path)).ljust(wide)}  {shown}{reason}".rstrip())
+            say(f"{listed_as(path).ljust(wide)}  {shown}{reason}".rstrip())
     return code

@@ -187,6 +187,21 @@ def test_a_name_that_is_not_utf_8_is_shown_escaped(call: Call, bundle: str, fold
         said.out.encode()  # what a UTF-8 terminal can take
 
 
+def test_a_name_with_a_line_break_makes_no_line_of_its_own(call: Call, bundle: str, tmp_path: Path) -> None:
+    """Else a file could say that another shows what it does not."""
+    forger = tmp_path / "a.png\nb.png  flags  99.9 %"
+    shutil.copy(FLAGS[0], forger)
+    said = call("predict", bundle, forger)
+    assert said.code == 0 and len(said.out.splitlines()) == 1
+    assert said.out.startswith(f"{tmp_path}/a.png\\u000ab.png  flags  99.9 %  ")
+    assert call("predict", bundle, f"{tmp_path}/no\nsuch.json").err.splitlines() == [
+        f"lexnet: {tmp_path}/no\\u000asuch.json is no picture; --csv and --json print: end with > "
+        f"{tmp_path}/no\\u000asuch.json"
+    ]
+    (row,) = csv.DictReader(call("predict", bundle, forger, "--csv").out.splitlines(keepends=True))
+    assert row["path"] == str(forger)
+
+
 def test_what_is_left_out_below_a_folder_is_named(call: Call, bundle: str, tmp_path: Path) -> None:
     """Its pictures would be missing without a word."""
     odd = os.fsencode(tmp_path / "odd") + b"/caf\xe9.png"
