@@ -41,8 +41,22 @@ def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]] | None:
         tensors = load(content)
         size = int.from_bytes(content[:8], "little")
         facts = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][FACTS])
-    except (SafetensorError, ValueError, KeyError) as error:
+        _check(facts)
+    except (SafetensorError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise OutputError(
             f"{path} is damaged ({error}); remove it, and training starts from its beginning"
         ) from error
     return tensors, facts
+
+
+def _check(facts: dict[str, Any]) -> None:
+    """Raises if no training can have said so; which error depends on what is odd."""
+    history, whole = facts["history"], [facts["steps"], facts["waited"], *facts["ends"]]
+    numbers = [number for record in history for number in record.values()]
+    if (
+        not isinstance(facts["of"], str)
+        or not all(type(number) is int and 0 <= number < 2**63 for number in whole)
+        or not all(type(number) in (int, float) for number in numbers)
+        or len(facts["ends"]) != history[-1]["epoch"]
+    ):
+        raise ValueError("it says what no training does")
