@@ -77,7 +77,7 @@ def read_state(weights: Weights) -> Mapping[str, "Tensor"]:
 def intact(weights: Weights, path: Path) -> bool:
     """Whether the file's bytes are those that were published or kept."""
     kept = path.parent == folder(weights)
-    return sha256(path) == (path.stem if kept else weights.sha256)
+    return path.is_file() and sha256(path) == (path.stem if kept else weights.sha256)  # no pipe without end
 
 
 def keep(weights: Weights, published: Path) -> Path:

@@ -1,5 +1,6 @@
 """A frozen net: run once on each picture, whatever else happens."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -254,6 +255,10 @@ def test_a_damaged_graph_is_told_once_set_aside_and_built_again(trunk: Trunk, ca
     assert len(warnings) == 1 and "was damaged; it is built again" in warnings[0]
     assert file.read_bytes() == intact
     assert file.with_suffix(".damaged").read_bytes() == content
+    os.mkfifo(other := file.with_name(f"{'0' * 64}.onnx"))
+    assert open_trunk("efficientnet_lite0", None, warnings.append).graph == trunk.graph
+    assert len(warnings) == 2 and f"{other} was damaged" in warnings[1]
+    assert not other.exists() and file.read_bytes() == intact
     open_trunk("efficientnet_lite0", None, pytest.fail)
 
 

@@ -123,6 +123,17 @@ def test_code_in_a_pickle_is_not_run_even_if_its_sha256_is_right(cache: Path, tm
     assert not (tmp_path / "intruded").exists() and files_below(cache) == []
 
 
+def test_a_pipe_among_the_kept_files_is_set_aside_unread(cache: Path, tmp_path: Path) -> None:
+    content = pickled(small_state())
+    weights = entry_for(content)
+    path = keep(weights, written(tmp_path / "brought", content))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(WeightsError, match="was damaged and is set aside"):
+        read_state(weights)
+    assert not path.exists()
+
+
 def test_a_damaged_kept_file_is_set_aside_and_refused(cache: Path, tmp_path: Path) -> None:
     content = pickled(small_state())
     weights = entry_for(content)
