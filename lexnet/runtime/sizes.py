@@ -28,7 +28,7 @@ def check_sizes(model: bytes) -> dict[bytes, Shape]:
         made = 0
         for node in read_nodes(model):
             shape = _SHAPES[node.operator](node, [shapes[name] for name in node.inputs if name], weights)
-            if min(shape, default=0) < 0:
+            if min(shape, default=1) < 1:
                 raise ValueError(f"a value of shape {shape}")
             (name,) = node.outputs
             shapes[name], made = shape, made + prod(shape)

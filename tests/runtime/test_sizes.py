@@ -112,6 +112,8 @@ def test_attributes_that_lexnet_does_not_write_are_refused(step: Step) -> None:
     [
         ("Conv", ["v0", "kernels"], {"strides": [0, 0]}),
         ("Conv", ["v0", "kernels"], {"strides": [1]}),
+        ("Conv", ["v0", "kernels"], {"strides": [-1, -1]}),
+        ("Conv", ["v0", "kernels"], {"pads": [-9, -9, -9, -9]}),
         ("Add", ["row", "long"], {"nothing": 0}),
         ("Concat", ["v0", "v0"], {"axis": 4}),
         ("Pad", ["v0", "axes"], {}),
