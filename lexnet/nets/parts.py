@@ -16,7 +16,7 @@ Block = Callable[[int, int, int], nn.Module]
 Dense = TypeVar("Dense", nn.Conv2d, nn.Linear)
 
 relu = partial(nn.ReLU, inplace=True)
-relu6 = partial(nn.ReLU6, inplace=True)
+relu6 = nn.ReLU6  # in place autograd would first copy its input
 
 
 class SameConv2d(nn.Conv2d):
