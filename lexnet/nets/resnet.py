@@ -90,7 +90,8 @@ class ZeroPad(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.behind))
+        x = F.avg_pool2d(x, 1, self.stride)  # a slice would come back in another order in memory, slowly
+        return F.pad(x, (0, 0, 0, 0, self.before, self.behind))
 
 
 def resnet(block: Block, depths: tuple[int, ...], widths: tuple[int, ...], classes: int = 1000) -> Net:
