@@ -74,6 +74,8 @@ def command(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other")
     if out is not None:
+        from lexnet.job.valued import page  # or it says what to install, before anything is scored
+
         _refuse_place(out)
     predictor = load_predictor(bundle, engine=engine, workers=workers, threshold=threshold)
     manifest = read_data(data, None if fixes else predictor.bundle.classes)
@@ -81,8 +83,6 @@ def command(
         result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"), fixes)
     bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]
     if out is not None:
-        from lexnet.job.valued import page
-
         write_atomic(out, page(result, predictor, display(bundle), data))
     if as_json:
         print_json(
