@@ -39,6 +39,10 @@ def learn(
     Raises `DataError` for pictures that turn out to be damaged, unless the plan says to go on, and
     `ParityError` where the exported graph disagrees with training.
     """
+    if plan.config.fit.device == "cuda":
+        from lexnet.job.whole import device_of  # loads torch
+
+        device_of(plan.config.fit)  # or it would be refused after a look at every picture
     if plan.config.mode != "scratch" and plan.config.budget is None:  # nor is anything timed meanwhile
         threading.Thread(target=load_solver).start()
     workers, budget = plan.config.workers or available_cores(), plan.config.budget

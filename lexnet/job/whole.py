@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lexnet.config import Fit, PreprocessSpec
+from lexnet.config import Fit, FitConfig, PreprocessSpec
 from lexnet.data.loader import Pictures, open_pictures, seen_again
 from lexnet.data.manifest import Manifest
 from lexnet.errors import ConfigError
@@ -156,7 +156,7 @@ def decoded_again(job: Job, manifest: Manifest, part: str, spec: PreprocessSpec)
     return pictures
 
 
-def device_of(config: Fit) -> torch.device:
+def device_of(config: FitConfig) -> torch.device:
     """Where whole nets are trained. Raises `ConfigError` for a device that is not there."""
     here = torch.cuda.is_available()
     if config.device == "cuda" and not here:

@@ -172,7 +172,12 @@ def _go_on(run: "_Running", checkpoint: Path, of: str, config: Fit) -> None:
         return
     done, ends = found[1], config.ends()
     if done["of"] == of and done["ends"] == ends[: len(done["ends"])]:
-        run.restore(*found)
+        try:
+            run.restore(*found)
+        except (IndexError, KeyError, RuntimeError) as error:
+            raise OutputError(
+                f"{checkpoint} does not fit its net; remove it, and training starts from its beginning"
+            ) from error
     elif config.raised:
         other = f"to {done['ends'][-1]} epochs" if done["of"] == of else "of other pictures or settings"
         raise OutputError(

@@ -668,11 +668,15 @@ def test_pictures_too_small_for_a_new_net_are_refused(tmp_path: Path, budget: st
         train("digits", few, tmp_path / "a")
 
 
-def test_a_device_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_is_not_there_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    few = replace(SCRATCH, split=SplitConfig(per_class=10), fit=FitConfig(device="cuda"))
-    with pytest.raises(ConfigError, match="device='cuda', and torch sees no such device here; leave it out"):
-        train("digits", few, tmp_path / "a")
+    monkeypatch.setattr("lexnet.job.learn.look", None)  # whoever calls it fails: it is refused before
+    for mode in ("scratch", "finetune"):
+        few = TrainConfig(mode=mode, split=SplitConfig(per_class=10), fit=FitConfig(device="cuda"))
+        with pytest.raises(ConfigError, match="device='cuda', and torch sees no such device here; leave it"):
+            train("digits", few, tmp_path / "a")
 
 
 @pytest.mark.parametrize("mode", ["scratch", "finetune"])

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from lexnet.config import Fit, FitConfig
 from lexnet.errors import OutputError, TrainingError
 from lexnet.train import loop
-from lexnet.train.checkpoint import read_checkpoint
+from lexnet.train.checkpoint import read_checkpoint, write_checkpoint
 from lexnet.train.loop import History, Watch, fit, mixed
 from lexnet.train.optimiser import MOMENTUM, make_optimiser, set_rate
 from lexnet.train.schedule import lr_factor
@@ -411,6 +411,20 @@ def test_an_average_that_is_no_number_is_seen_before_it_is_kept(tmp_path: Path) 
         fit(net(), batches, STEPS, CONFIG, seed=0, judge=spoiled, checkpoint=tmp_path / "c")
     kept = read_checkpoint(tmp_path / "c")
     assert kept is not None and len(kept[1]["history"]) == 1
+
+
+def test_a_checkpoint_that_does_not_fit_its_net_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "c"
+    trained(checkpoint=file)
+    kept = read_checkpoint(file)
+    assert kept is not None
+    tensors, facts = kept
+    name = next(name for name in tensors if name.startswith("net."))
+    write_checkpoint(
+        file, {("renamed" if key == name else key): value for key, value in tensors.items()}, facts
+    )
+    with pytest.raises(OutputError, match="does not fit its net; remove it, and training starts from its"):
+        trained(checkpoint=file)
 
 
 def test_a_checkpoint_of_something_else_is_not_taken(tmp_path: Path) -> None:
