@@ -46,7 +46,10 @@ SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # wha
 MARGIN = 2
 BLACK = 4096  # of 65,536: 16-bit grey with all levels below is a picture of 8 or 12 bits in disguise
 SCAN, MAX_SCANS = b"\xff\xda", 100  # a progressive JPEG has about ten; a small file can have thousands
-END = b"\xff\xd9"
+END, MAX_MARKERS = (
+    b"\xff\xd9",
+    10_000,
+)  # a photo has some dozens, and a few more for each megabyte of a profile
 PLAIN, MAX_COMMENTS = (b"P1", b"P2", b"P3"), 100  # PPM in digits, out of which Pillow cuts them one by one
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # the end, and those of a JPEG that say how long they are
 NO_MEMORY = "needs more memory than there is; fewer workers may help"
@@ -197,10 +200,12 @@ def _scans(content: bytes) -> int:
     if (most := content.count(SCAN)) <= MAX_SCANS:
         return most
     scans = at = 0
-    while (marker := MARKER.search(content, at)) and marker[0] != END:
+    for _ in range(MAX_MARKERS):
+        if not (marker := MARKER.search(content, at)) or marker[0] == END:
+            return scans
         scans += marker[0] == SCAN
         at = marker.end() + max(2, int.from_bytes(content[marker.end() : marker.end() + 2]))
-    return scans
+    return most
 
 
 def _refusal(error: Exception, name: str, what: str) -> PictureError:

@@ -750,6 +750,14 @@ def test_what_follows_a_jpeg_has_no_scans() -> None:
         np.testing.assert_array_equal(load(picture + scan * 200, SPEC), load(picture, SPEC))
 
 
+def test_a_jpeg_of_markers_alone_is_not_walked_to_its_end() -> None:
+    """Millions of them would take minutes."""
+    picture = encode(noise(0, 64, 64), "JPEG")
+    many = picture[:2] + b"\xff\xfe\x00\x02" * 20_000 + picture[2:] + b"\xff\xda" * 101
+    assert refusal(many) == "picture: has 102 scans, over 100, each of which takes time"
+    assert load(picture[:2] + many[2 : 2 + 4 * 20_000] + picture[2:], SPEC).shape == (SPEC.size, SPEC.size, 3)
+
+
 @pytest.mark.parametrize(
     "ahead", [b"\xff\xfe\x00\x04\xff\xd9", b"\xff\xd3\x7f\xff", b"\xff\x05\x7f\xff", b"\xff\xff", b"junk"]
 )

@@ -16,6 +16,7 @@ from lexnet.errors import OutputError
 from lexnet.files import display, write_atomic
 
 if TYPE_CHECKING:
+    from lexnet.evaluate.folder import Valuation
     from lexnet.evaluate.metrics import Scores
 
 CONFUSED = 5  # pairs that are named
@@ -68,7 +69,6 @@ def command(
     from lexnet.cli.progress import Bars
     from lexnet.data.source import read_data
     from lexnet.evaluate.folder import evaluate
-    from lexnet.evaluate.predictions import predictions_csv
     from lexnet.runtime.predictor import load_predictor
 
     if as_csv and as_json:
@@ -81,9 +81,6 @@ def command(
     manifest = read_data(data, None if fixes else predictor.bundle.classes)
     with Bars() as bars:
         result = evaluate(predictor, manifest, skip_bad, partial(bars.update, "val"), fixes)
-    bad = [f"{skip.path} {skip.reason}" for skip in result.skipped]
-    if out is not None:
-        write_atomic(out, page(result, predictor, display(bundle), data))
     if as_json:
         print_json(
             {
@@ -93,14 +90,24 @@ def command(
                 "copies": result.copies,
                 "corrected": result.corrected,
                 "ungrouped": result.ungrouped,
-                "skipped": bad,
+                "skipped": [f"{skip.path} {skip.reason}" for skip in result.skipped],
                 "page": None if out is None else display(out),
             }
         )
-        return
+    else:
+        _say(result, as_csv, predictor.threshold)
+    if out is not None:  # last: what was scored is not lost where it cannot be written
+        write_atomic(out, page(result, predictor, display(bundle), data))
+        say(f"page      {display(out)}", err=as_csv or as_json)
+
+
+def _say(result: Valuation, as_csv: bool, threshold: float) -> None:
+    """The scores and what they rest on; with CSV, a row a picture, these on stderr."""
+    from lexnet.evaluate.predictions import predictions_csv
+
     tell = partial(say, err=as_csv)
     if as_csv:
-        rows = predictions_csv(result.manifest, result.rows, result.probabilities, predictor.threshold)
+        rows = predictions_csv(result.manifest, result.rows, result.probabilities, threshold)
         click.echo(plain(rows) if sys.stdout.isatty() else rows, nl=False)
     tell(describe(result.scores, result.part))
     if result.corrected:
@@ -115,10 +122,8 @@ def command(
         tell(f"left out  {result.trained_on:,} pictures that the bundle was made with")
     if result.copies:
         tell(f"copies    {result.copies:,} are the same file as another of them; the interval knows it")
-    for line in bad:
-        say(f"skipped {line}", err=True)
-    if out is not None:
-        tell(f"page      {display(out)}")
+    for skip in result.skipped:
+        say(f"skipped {skip.path} {skip.reason}", err=True)
 
 
 def _refuse_place(out: Path) -> None:

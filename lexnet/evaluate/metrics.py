@@ -69,7 +69,7 @@ def score(
         own = labels == i
         interval = clustered_wilson(right[own], None if units is None else units[own])
         rows.append(_class_row(name, confusion, i) | {"recall_interval": list(interval)})
-    answered = confidence >= threshold
+    answered = confidence.astype(np.float64) >= threshold  # as the predictor compares
     likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return Scores(
         count=len(labels),

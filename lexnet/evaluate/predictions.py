@@ -17,7 +17,7 @@ def predictions_csv(manifest: Manifest, rows: Ints, probabilities: Floats, thres
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "sha256", "split", "label", "predicted", *manifest.classes))
     for i, shares in zip(rows, probabilities, strict=True):
-        predicted = manifest.classes[shares.argmax()] if shares.max() >= threshold else ""
+        predicted = manifest.classes[shares.argmax()] if float(shares.max()) >= threshold else ""
         facts = (
             manifest.paths[i],
             manifest.digests[i],

@@ -118,10 +118,10 @@ def within_budget(job: Job, manifest: Manifest) -> tuple[Plan, float]:
             f"{chosen.seconds:.0f} s, and {max(0.0, left):.0f} s are left; give more time, or a --limit"
         )
     few = heads_only(job, manifest) if chosen.mode == "probe" else None
-    open_ = [f"mode {chosen.mode}"] if config.mode == "auto" else []
-    open_ += [f"epochs {chosen.epochs}"] if chosen.epochs and config.fit.epochs is None else []
-    open_ += [f"views {chosen.views}"] if chosen.views and config.views is None else []
-    why = [few or f"{', '.join(open_)}: {fits}"] if open_ else []
+    left_open = [f"mode {chosen.mode}"] if config.mode == "auto" else []
+    left_open += [f"epochs {chosen.epochs}"] if chosen.epochs and config.fit.epochs is None else []
+    left_open += [f"views {chosen.views}"] if chosen.views and config.views is None else []
+    why = [few or f"{', '.join(left_open)}: {fits}"] if left_open else []
     why += [f"{chosen.limit:,} pictures: more would take longer than {config.budget}"] if chosen.limit else []
     plan = decided(
         job.plan,

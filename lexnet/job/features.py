@@ -107,7 +107,7 @@ def why(job: Job, curve: list[Probed], chosen: Probed, classes: int) -> str:
     """The choice in one line, with the limits that it keeps to and what it would be without them."""
     config, text = job.plan.config, reason(curve, chosen)
     limits = {name: getattr(config, name) for name in ("max_macs", "max_size", "max_latency")}
-    given = ", ".join(f"{name}={limit:g}" for name, limit in limits.items() if limit is not None)
+    given = ", ".join(f"{name}={limit:,.10g}" for name, limit in limits.items() if limit is not None)
     if not given:
         return text
     free = choose_cut(curve, classes)

@@ -29,8 +29,6 @@ RATE = "rate.json"
 """The learning rate that was measured, and its curve; a longer run takes the same."""
 CHECKPOINT = "checkpoint.safetensors"
 """What an interrupted training goes on from."""
-OF_LENGTH = ("epochs", "raised", "compile")
-"""The settings in which a run may differ from one that it goes on from."""
 
 
 def claim(out: Path | None, name: str, plan: Plan) -> tuple[Path, Plan, bool]:
@@ -153,7 +151,10 @@ def _longer_by(folder: Path, plan: Plan) -> str:
         if (folder / CHECKPOINT).exists():
             before = read_plan(folder / PLAN)
             had, has = ({"data": one.data, **flat(one.config)} for one in (before, plan))
-            other = [name for name in had if had[name] != has[name] and name not in OF_LENGTH]
+            free = ("epochs", "raised", *(["compile"] if has["compile"] == "auto" else []))
+            other = [name for name in had if had[name] != has[name] and name not in free]
+            if "budget" in other:  # which leaves most of the others open
+                other = ["budget"]
             if "mode" in other:  # on which most of the others hang
                 other = [name for name in other if name in ("data", "mode", "net")]
             asked = ", ".join(f"{name}={had[name]}" for name in other)

@@ -37,6 +37,8 @@ def _notes(found: Valuation) -> list[str]:
         notes.append(f"{found.trained_on:,} pictures that the bundle was made with are left out")
     if found.copies:
         notes.append(f"{found.copies:,} are the same file as another of them")
+    if found.ungrouped is not None:
+        notes.append(f"the bundle's groups, by {found.ungrouped!r}, are ignored")
     if found.skipped:
         notes.append(f"{len(found.skipped):,} could not be used")
     return notes

@@ -25,6 +25,9 @@ function addChoice(figure) {
     const relabel = choice.value === "relabel";
     row[PROPOSAL] = choice.value;
     row[VALUE] = value.value;
+    if (relabel) // a picture has one class, whichever fault it is relabelled for
+      for (const other of rows)
+        if (other[PATH] === row[PATH] && other[PROPOSAL] === "relabel") other[VALUE] = row[VALUE];
     value.hidden = value.disabled = !relabel && choice.value !== "regroup";
     value.setCustomValidity(relabel && !classes.includes(value.value) ? "This is none of the classes." : "");
   };

@@ -60,6 +60,8 @@ def render_check(
         sections=sections,
         found=[s for s in sections if s.count],
         columns=COLUMNS,
+        fixes=fixes,
+        dropped={fix.path for fix in fixes if fix.proposal == "drop"},
         rows=[astuple(fix) for fix in fixes],
         classes=classes,
         script=script,

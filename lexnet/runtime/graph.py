@@ -1,9 +1,9 @@
 """What an ONNX file would make its runtime do, read without running or parsing it as a whole.
 
 A graph may name files outside itself for its weights, and operators from libraries to load; its operators
-may loop without end or run in a circle, or make gigabytes out of a number. All that is refused before a
-runtime sees the graph. This walks the protobuf wire format of onnx.proto: a message is a run of (field
-number, wire type, value).
+may loop without end or run in a circle. All that is refused before a runtime sees the graph (`sizes` sees to
+what would make gigabytes out of little). This walks the protobuf wire format of onnx.proto: a message is a
+run of (field number, wire type, value).
 """
 
 import struct
@@ -39,7 +39,8 @@ NODE, NODE_INPUT, NODE_OUTPUT, NODE_OPERATOR, NODE_ATTRIBUTE = 1, 1, 2, 4, 5
 INPUT_NAME, ATTRIBUTE_NAME, ATTRIBUTE_NUMBER, ATTRIBUTE_NUMBERS, ATTRIBUTE_TYPE = 1, 1, 3, 8, 20
 INT, INTS = 2, 7  # types of an attribute
 INITIALIZER_SHAPE, INITIALIZER_TYPE, INITIALIZER_NAME, INITIALIZER_BYTES = 1, 2, 8, 9
-MODEL_TRAINING, MODEL_FUNCTION = 20, 25
+MODEL_OPSET, MODEL_TRAINING, MODEL_FUNCTION = 8, 20, 25
+VERSION, OPSET = 2, 17
 TENSOR_TYPE = (2, 1)  # from a named value; below it are its element type and its shape's axes
 UINT8, FLOAT, INT64 = 2, 1, 7
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
@@ -85,8 +86,8 @@ class Weight(NamedTuple):
 
 
 def check_operators(model: bytes) -> None:
-    """Raises `GraphError` if the graph has operators that LexNet does not write, brings its own, or does not
-    list them in an order in which they can run."""
+    """Raises `GraphError` if the graph has operators, attributes or sparse weights that LexNet does not
+    write, operators of another version or of its own, too many, or not in an order in which they can run."""
     try:
         if any(part in (MODEL_TRAINING, MODEL_FUNCTION) for part, _ in _fields(memoryview(model))):
             raise GraphError("the graph brings operators of its own; refused")
@@ -111,6 +112,11 @@ def check_operators(model: bytes) -> None:
                 if name in known:
                     raise GraphError(f"the graph makes {name[:SHOWN]!r} twice; refused")
                 known.add(name)
+        versions = [
+            one for entry in _inside(memoryview(model), MODEL_OPSET) for one in _inside(entry, VERSION)
+        ]
+        if versions != [OPSET]:
+            raise GraphError(f"the graph is of operator set {versions}, LexNet writes {OPSET}; refused")
     except (IndexError, TypeError, ValueError) as error:
         raise GraphError(f"the graph is not ONNX ({error}); get the file again") from error
 

@@ -12,8 +12,9 @@ import numpy as np
 from lexnet.errors import GraphError
 from lexnet.runtime.graph import Node, Weight, read_nodes, read_ports, read_weights
 
-MOST_NUMBERS = 2**30
-"""In all values together; ResNet-110 makes 945 million at 512 px, the largest that is trained."""
+MOST_NUMBERS, MOST_IN_ONE = 2**30, 2**26
+"""In all values together: at 512 px, the largest that is trained, ResNet-110 makes 945 million. In one: there
+NiN for CIFAR makes 50 million."""
 Shape = tuple[int, ...]
 Weights = Mapping[bytes, Weight]
 
@@ -32,8 +33,9 @@ def check_sizes(model: bytes) -> dict[bytes, Shape]:
                 raise ValueError(f"a value of shape {shape}")
             (name,) = node.outputs
             shapes[name], made = shape, made + prod(shape)
-            if made > MOST_NUMBERS:
-                raise GraphError(f"the graph makes over {MOST_NUMBERS:,} numbers of a picture; refused")
+            for numbers, most in ((prod(shape), MOST_IN_ONE), (made, MOST_NUMBERS)):
+                if numbers > most:
+                    raise GraphError(f"the graph makes over {most:,} numbers of a picture; refused")
         return shapes
     except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise GraphError(f"the graph is none that LexNet writes ({error}); get the file again") from error
@@ -55,7 +57,9 @@ def _concat(node: Node, shapes: list[Shape], weights: Weights) -> Shape:
 
 
 def _conv(node: Node, shapes: list[Shape], weights: Weights) -> Shape:
-    x, kernels = shapes[:2]
+    x, kernels, *bias = shapes
+    if bias not in ([], [kernels[:1]]):
+        raise ValueError("a bias that is not one number a kernel")
     return (x[0], kernels[0], *_windows(node, x[2:], kernels[2:]))
 
 
@@ -94,11 +98,12 @@ def _gather(node: Node, shapes: list[Shape], weights: Weights) -> Shape:
 
 def _gemm(node: Node, shapes: list[Shape], weights: Weights) -> Shape:
     (transposed,) = node.settings[b"transB"]
-    return shapes[0][0], shapes[1][0 if transposed else 1]
+    product = shapes[0][0], shapes[1][0 if transposed else 1]
+    return np.broadcast_shapes(product, *shapes[2:])
 
 
 def _pad(node: Node, shapes: list[Shape], weights: Weights) -> Shape:
-    x, pads = shapes[0], weights[node.inputs[1]].integers()
+    (x, _), pads = shapes, weights[node.inputs[1]].integers()
     before, behind = pads[: len(x)], pads[len(x) :]
     return tuple(map(sum, zip(x, before, behind, strict=True)))
 
@@ -136,8 +141,8 @@ def _axis(node: Node, shape: Shape) -> int:
 
 
 _SHAPES: dict[bytes, Callable[[Node, list[Shape], Weights], Shape]] = {
-    **dict.fromkeys(b"BatchNormalization Cast Clip Identity LRN Neg Relu Softmax Tanh".split(), _same),
-    **dict.fromkeys(b"Add Div Mul Sub".split(), _broadcast),
+    **dict.fromkeys(b"BatchNormalization Cast Identity LRN Neg Relu Softmax Tanh".split(), _same),
+    **dict.fromkeys(b"Add Clip Div Mul Sub".split(), _broadcast),
     b"AveragePool": _pool,
     b"Concat": _concat,
     b"Conv": _conv,

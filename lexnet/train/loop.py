@@ -174,7 +174,7 @@ def _go_on(run: "_Running", checkpoint: Path, of: str, config: Fit) -> None:
     if done["of"] == of and done["ends"] == ends[: len(done["ends"])]:
         try:
             run.restore(*found)
-        except (IndexError, KeyError, RuntimeError) as error:
+        except (IndexError, KeyError, RuntimeError, ValueError) as error:
             raise OutputError(
                 f"{checkpoint} does not fit its net; remove it, and training starts from its beginning"
             ) from error

@@ -159,6 +159,9 @@ def test_a_page_shows_the_mistakes(call: Call, bundle: str, folder: Path, tmp_pa
     assert html.count("<figure>") == wrong > 0 and f"{wrong} mistake" in html
     again = call("val", bundle, folder, "--out", page)
     assert again.code == 2 and "exists; choose another --out" in again.err
+    (tmp_path / "file").touch()
+    lost = call("val", bundle, folder, "--out", tmp_path / "file/page.html")
+    assert lost.code == 2 and "accuracy" in lost.out, "what was scored is not lost"
     assert "call it page.html" in call("val", bundle, folder, "--out", tmp_path / "page.txt").err
 
 

@@ -131,7 +131,7 @@ def test_a_bundle_with_other_shapes_gives_none(bundle: str, tmp_path: Path) -> N
         model = onnx.load_model_from_string(members["model.onnx"])
         for weight in model.graph.initializer:
             if weight.name == "head.fc.bias":
-                weight.CopyFrom(numpy_helper.from_array(np.zeros(3, np.float32), weight.name))
+                weight.CopyFrom(numpy_helper.from_array(np.zeros(1, np.float32), weight.name))
         members["model.onnx"] = model.SerializeToString()
 
     path = tmp_path / "model.lexnet"

@@ -119,6 +119,15 @@ def test_logits_are_those_of_torch_in_any_batch(exported: Exported) -> None:
         assert shapes[value.name.encode()] == found, value.name
 
 
+@pytest.mark.parametrize("name", ["resnet110", "nin_cifar"])
+def test_the_largest_that_is_trained_is_not_refused(name: str) -> None:
+    """The one makes the most numbers in all, the other the most in one value."""
+    net = create_net(name, classes=0)
+    graph = trunk_graph(net, 512, (122.0,) * 3, (62.0,) * 3)
+    check_operators(graph)
+    assert check_sizes(graph)
+
+
 @pytest.mark.pictures
 @pytest.mark.parametrize("exported", SERVED, indirect=True)
 def test_logits_are_those_of_torch_on_photos(exported: Exported, test_data: Path) -> None:

@@ -39,8 +39,8 @@ def test_a_choice_within_limits_names_them_and_what_there_would_be_without() -> 
     )
     for limits, said in (
         ({}, "cut stage2: 90.0 % out of fold"),
-        ({"max_size": 1e9}, "; within max_size=1e+09"),
-        ({"max_macs": 1.5e6}, "; within max_macs=1.5e+06, without which it would be cut stage2, 90.0 %"),
+        ({"max_size": 1e9}, "; within max_size=1,000,000,000"),
+        ({"max_macs": 1.5e6}, "; within max_macs=1,500,000, without which it would be cut stage2, 90.0 %"),
     ):
         own = job(TrainConfig(mode="probe", cut="auto", **limits))
         chosen = cheapest(own, [cheap, dear], 0, lambda one: 0.0)

@@ -152,6 +152,10 @@ def test_where_the_mode_was_chosen_for_a_run_it_says_how_to_ask_for_more(two: Ru
         OutputError, match=r"longer, ask for seed=0 as it has, and for more than its 2 epochs"
     ):
         train("digits", replace(of(3), seed=1), two.folder)
+    with pytest.raises(OutputError, match=r"longer, ask for budget=None as it has, and for more than its 2"):
+        train("digits", replace(of(3), budget="5m"), two.folder)
+    with pytest.raises(OutputError, match=r"longer, ask for compile=\w+ as it has, and for more than its 2"):
+        train("digits", of(3, compile="always"), two.folder)
     with pytest.raises(OutputError, match=r"longer, ask for more than its 2 epochs\)"):
         train("digits", of(2), two.folder)
 

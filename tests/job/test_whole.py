@@ -630,7 +630,7 @@ def test_a_recipe_that_mixes_pictures_says_where_they_are_not_mixed(mode: Any, t
         ),
         (
             TrainConfig(mode="tail", fit=FitConfig(find_lr=True)),
-            "find_lr: a tail starts from a fitted head at a known rate; leave it out, or give --lr",
+            "find_lr: a tail starts from a fitted head at a known rate; leave it out, give --lr, or --mode",
         ),
     ],
     ids=lambda value: value.mode if isinstance(value, TrainConfig) else None,

@@ -289,6 +289,15 @@ def test_operators_that_lexnet_does_not_write_are_refused() -> None:
         check_operators(field(7, field(1, field(4, 2**60))))
 
 
+def test_operators_of_another_version_are_refused() -> None:
+    """Which may take what the rules here do not know of, such as a padding along some axes."""
+    other = model(graph(inside()))
+    other.opset_import[0].version = 18
+    other.graph.ClearField("node")
+    with pytest.raises(BundleError, match=r"the graph is of operator set \[18\], LexNet writes 17; refused"):
+        check_operators(other.SerializeToString())
+
+
 def chain(*links: tuple[str, str]) -> bytes:
     """`w`, and values made each of the one before."""
     nodes = tuple(helper.make_node("Relu", [one], [other]) for one, other in links)
