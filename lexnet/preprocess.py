@@ -46,10 +46,8 @@ SIDEWAYS, FLIPPED_X, FLIPPED_Y = (5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)  # wha
 MARGIN = 2
 BLACK = 4096  # of 65,536: 16-bit grey with all levels below is a picture of 8 or 12 bits in disguise
 SCAN, MAX_SCANS = b"\xff\xda", 100  # a progressive JPEG has about ten; a small file can have thousands
-END, MAX_MARKERS = (
-    b"\xff\xd9",
-    10_000,
-)  # a photo has some dozens, and a few more for each megabyte of a profile
+END = b"\xff\xd9"
+MAX_MARKERS = 10_000  # a photo has some dozens, and a few more for each megabyte of a colour profile
 PLAIN, MAX_COMMENTS = (b"P1", b"P2", b"P3"), 100  # PPM in digits, out of which Pillow cuts them one by one
 MARKER = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # the end, and those of a JPEG that say how long they are
 NO_MEMORY = "needs more memory than there is; fewer workers may help"

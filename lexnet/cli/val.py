@@ -110,18 +110,14 @@ def _say(result: Valuation, as_csv: bool, threshold: float) -> None:
         rows = predictions_csv(result.manifest, result.rows, result.probabilities, threshold)
         click.echo(plain(rows) if sys.stdout.isatty() else rows, nl=False)
     tell(describe(result.scores, result.part))
-    if result.corrected:
-        tell(f"corrected {result.corrected}")
     if result.ungrouped is not None:
         say(
             f"warning: the bundle's groups, by {result.ungrouped!r}, are ignored, as matching such a pattern "
             "could take too long; the interval treats every picture as independent",
             err=True,
         )
-    if result.trained_on:
-        tell(f"left out  {result.trained_on:,} pictures that the bundle was made with")
-    if result.copies:
-        tell(f"copies    {result.copies:,} are the same file as another of them; the interval knows it")
+    for word, text in result.notes():
+        tell(f"{word:9} {text}")
     for skip in result.skipped:
         say(f"skipped {skip.path} {skip.reason}", err=True)
 

@@ -44,6 +44,16 @@ class Valuation:
     ungrouped: str | None
     """The bundle's `group_by` where it was not used: matching so intricate a pattern could take too long."""
 
+    def notes(self) -> list[tuple[str, str]]:
+        """What the scores rest on, each under a word."""
+        notes = [("corrected", self.corrected)] if self.corrected else []
+        if self.trained_on:
+            notes.append(("left out", f"{self.trained_on:,} pictures that the bundle was made with"))
+        if self.copies:
+            same = "are the same file as another of them; the interval knows it"
+            notes.append(("copies", f"{self.copies:,} {same}"))
+        return notes
+
 
 def evaluate(
     predictor: Predictor,

@@ -25,9 +25,9 @@ from lexnet.nets.lenet import Distance, Maps, Squash, SubSampling
 from lexnet.nets.net import Net
 from lexnet.nets.parts import OnlySize, SameConv2d
 from lexnet.nets.resnet import ZeroPad
+from lexnet.runtime.graph import OPSET
 
-OPSET = 17
-IR_VERSION = 8  # what opset 17 came with, so that older runtimes read it too
+IR_VERSION = 8  # what that operator set came with, so that older runtimes read it too
 
 
 def trunk_graph(

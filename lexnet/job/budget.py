@@ -85,11 +85,9 @@ def options(job: Job, manifest: Manifest) -> tuple[list[Option], float]:
         trained = (epochs * train + judgings * val / 3) * speeds.tail  # forth alone is a third of it
         took = begun + kept + undone + judged + (train * (views or 1) + val) * speeds.view + trained
         found.append(Option(mode="tail", seconds=took, epochs=epochs, views=views))
-    seen = FIXED + n * (speeds.look + 2 * speeds.decode)
-    modes: tuple[tuple[Mode, float], ...] = (("finetune", begun + kept), ("scratch", seen))
-    for mode, before in modes:
-        if mode != config.mode and (mode == "scratch" or not speeds.whole):
-            continue
+    if speeds.whole:
+        mode: Mode = "scratch" if config.mode == "scratch" else "finetune"
+        before = FIXED + n * (speeds.look + 2 * speeds.decode) if mode == "scratch" else begun + kept
         epochs, fit = config.fit.epochs or int(MODES[mode]["epochs"]), config.fit.resolved(mode)
         before += STEPS * min(fit.batch_size, train) * speeds.whole if fit.find_lr else 0.0
         each = train * speeds.whole + val * speeds.forward
@@ -109,7 +107,7 @@ def within_budget(job: Job, manifest: Manifest) -> tuple[Plan, float]:
     """
     config = job.plan.config
     found, reserve = options(job, manifest)
-    chosen, left = told(job, manifest, found), _left(job)
+    chosen, left = choose_from(job, manifest, found), _left(job)
     fits = f"the best that fits into {config.budget}"
     if chosen.seconds > left:
         fits = "the quickest"
@@ -134,7 +132,7 @@ def within_budget(job: Job, manifest: Manifest) -> tuple[Plan, float]:
     return plan, reserve
 
 
-def told(job: Job, manifest: Manifest, found: list[Option]) -> Option:
+def choose_from(job: Job, manifest: Manifest, found: list[Option]) -> Option:
     """What is chosen of what was found, which is told, with the time that is left."""
     chosen, left = best(job, manifest, found), None if job.deadline is None else _left(job)
     job.tell(Choices(tuple(dict.fromkeys([*found, chosen])), chosen, left))

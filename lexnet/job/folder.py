@@ -25,6 +25,8 @@ HEAD = "head.lexnet"
 """A bundle of the head alone, to use while the rest is trained."""
 LATENCIES = "latencies.json"
 """Milliseconds that each place took where the net may end: a run that goes on does not measure again."""
+DECISIVE = ("data", "net", "mode", "budget")
+"""On these settings most of the others hang."""
 RATE = "rate.json"
 """The learning rate that was measured, and its curve; a longer run takes the same."""
 CHECKPOINT = "checkpoint.safetensors"
@@ -153,10 +155,7 @@ def _longer_by(folder: Path, plan: Plan) -> str:
             had, has = ({"data": one.data, **flat(one.config)} for one in (before, plan))
             free = ("epochs", "raised", *(["compile"] if has["compile"] == "auto" else []))
             other = [name for name in had if had[name] != has[name] and name not in free]
-            if "budget" in other:  # which leaves most of the others open
-                other = ["budget"]
-            if "mode" in other:  # on which most of the others hang
-                other = [name for name in other if name in ("data", "mode", "net")]
+            other = [name for name in other if name in DECISIVE] or other
             asked = ", ".join(f"{name}={had[name]}" for name in other)
             same = f"ask for {asked} as it has, and for" if other else "ask for"
             return f" (to train its run for longer, {same} more than its {had['epochs']} epochs)"

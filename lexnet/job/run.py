@@ -178,7 +178,7 @@ def preview(data: str, config: TrainConfig | None, tell: Listener = ignore) -> d
 
 def foresee(manifest: Manifest, plan: Plan, tell: Listener) -> dict[str, Any]:
     """`preview` of a plan for admitted pictures."""
-    from lexnet.job.budget import heads_only, options, told  # load torch
+    from lexnet.job.budget import choose_from, heads_only, options  # load torch
     from lexnet.job.choose import without_a_look
 
     if len(plan.config.nets()) > 1:
@@ -204,7 +204,7 @@ def foresee(manifest: Manifest, plan: Plan, tell: Listener) -> dict[str, Any]:
         chosen = found[0]
         tell(Choices(tuple(found), chosen, None))
     else:
-        chosen = told(job, manifest, found)
+        chosen = choose_from(job, manifest, found)
     document = {"plan": plan.to_yaml(), "reasons": list(plan.reasons), "choices": list(map(asdict, found))}
     return document | {"chosen": asdict(chosen)}
 

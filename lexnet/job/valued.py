@@ -31,12 +31,8 @@ def page(found: Valuation, predictor: Predictor, bundle: str, data: str) -> str:
 
 
 def _notes(found: Valuation) -> list[str]:
-    """What was left out, and what the numbers rest on."""
-    notes = [f"corrected: {found.corrected}"] if found.corrected else []
-    if found.trained_on:
-        notes.append(f"{found.trained_on:,} pictures that the bundle was made with are left out")
-    if found.copies:
-        notes.append(f"{found.copies:,} are the same file as another of them")
+    """What the scores rest on, and what could not be used."""
+    notes = [f"{word}: {text}" for word, text in found.notes()]
     if found.ungrouped is not None:
         notes.append(f"the bundle's groups, by {found.ungrouped!r}, are ignored")
     if found.skipped:

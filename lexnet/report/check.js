@@ -1,9 +1,8 @@
 "use strict";
 // Under each picture a choice in place of the proposal; what is chosen can be saved as a file of corrections.
 
-const { columns, rows, classes, file } = JSON.parse(document.getElementById("rows").textContent);
+const { columns, proposals, rows, classes, file } = JSON.parse(document.getElementById("rows").textContent);
 const [PATH, , PROPOSAL, VALUE] = columns.keys();
-const PROPOSALS = ["drop", "relabel", "regroup", "keep"];
 const figures = [...document.querySelectorAll("figure[data-row]")];
 const tally = make("span");
 
@@ -15,8 +14,8 @@ function make(name, properties = {}, children = []) {
 
 function addChoice(figure) {
   const row = rows[figure.dataset.row];
-  const proposals = figure.querySelector("img") ? ["keep", "drop", "relabel"] : ["keep", "drop"];
-  const options = [...new Set([row[PROPOSAL], ...proposals])].map((value) =>
+  const offered = figure.querySelector("img") ? ["keep", "drop", "relabel"] : ["keep", "drop"];
+  const options = [...new Set([row[PROPOSAL], ...offered])].map((value) =>
     make("option", { value, textContent: value || "stays" }));
   const choice = make("select", { title: "what to do with this picture" }, options);
   const value = make("input", { value: row[VALUE], required: true });
@@ -41,7 +40,7 @@ function show() {
   const dropped = new Set(rows.filter((row) => row[PROPOSAL] === "drop").map((row) => row[PATH]));
   for (const figure of figures) figure.classList.toggle("dropped", dropped.has(rows[figure.dataset.row][PATH]));
   const count = (proposal) => rows.filter((row) => row[PROPOSAL] === proposal).length;
-  tally.textContent = PROPOSALS.filter(count).map((proposal) => `${proposal} ${count(proposal)}`).join(" · ");
+  tally.textContent = proposals.filter(count).map((proposal) => `${proposal} ${count(proposal)}`).join(" · ");
 }
 
 function csv() {

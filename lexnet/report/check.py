@@ -11,7 +11,7 @@ from hashlib import sha256
 from importlib import resources
 from typing import Any
 
-from lexnet.data.fixes import COLUMNS, Fix
+from lexnet.data.fixes import COLUMNS, PROPOSALS, Fix
 from lexnet.report.page import fill
 
 
@@ -60,6 +60,7 @@ def render_check(
         sections=sections,
         found=[s for s in sections if s.count],
         columns=COLUMNS,
+        proposals=PROPOSALS,
         fixes=fixes,
         dropped={fix.path for fix in fixes if fix.proposal == "drop"},
         rows=[astuple(fix) for fix in fixes],

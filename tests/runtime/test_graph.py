@@ -15,6 +15,7 @@ from tiny import tiny_graph
 from lexnet.errors import BundleError, GraphError
 from lexnet.runtime.bundle import read_bundle
 from lexnet.runtime.graph import FLOAT, UINT8, _fields, check_operators, check_self_contained, read_ports
+from lexnet.runtime.sizes import check_sizes
 
 TINY = tiny_graph()
 
@@ -219,10 +220,10 @@ def test_a_graph_with_random_changes_raises_nothing_else(changes: list[tuple[int
     content = bytearray(TINY)
     for place, value in changes:
         content[place] = value
-    for reader in (check_self_contained, read_ports):
+    for reader in (check_self_contained, read_ports, check_operators, check_sizes):
         try:
             reader(bytes(content))
-        except BundleError as error:
+        except GraphError as error:
             assert "graph" in str(error)
 
 

@@ -5,10 +5,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
-from tiny import tiny_graph
 
 from lexnet.errors import GraphError
 from lexnet.runtime.graph import check_operators
@@ -167,19 +164,3 @@ def test_sparse_weights_are_refused() -> None:
     model.graph.sparse_initializer.add(dims=[1_000_000, 1_000_000])
     with pytest.raises(GraphError, match="the graph has sparse weights"):
         sizes(model)
-
-
-TINY = tiny_graph()
-
-
-@settings(max_examples=400, deadline=None, derandomize=True)
-@given(st.lists(st.tuples(st.integers(0, len(TINY) - 1), st.integers(0, 255)), min_size=1, max_size=8))
-def test_a_graph_with_random_changes_raises_nothing_else(changes: list[tuple[int, int]]) -> None:
-    content = bytearray(TINY)
-    for place, value in changes:
-        content[place] = value
-    for reader in (check_operators, check_sizes):
-        try:
-            reader(bytes(content))
-        except GraphError as error:
-            assert "graph" in str(error)
